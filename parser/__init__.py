@@ -1,0 +1,1 @@
+"""Text to syntax trees: one sqlglot dialect for the whole language, see `dialect.parse`."""

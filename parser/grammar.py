@@ -1,0 +1,174 @@
+"""Expressions and table functions: what the language adds to DuckDB's grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from sqlglot import exp
+from sqlglot.tokenizer_core import TokenType
+
+from tensorsql.parser import statements
+from tensorsql.parser.commands import CommandParser
+
+ARGUMENT_ENDS = (TokenType.COMMA, TokenType.R_PAREN)
+# Calls with words between their arguments; sqlglot also has parsers for plain ones such as MIN.
+SPECIAL_SYNTAX = (
+    *("CAST", "TRY_CAST", "EXTRACT", "SUBSTRING", "TRIM", "OVERLAY"),
+    *("STRING_AGG", "GROUP_CONCAT", "LISTAGG"),
+)
+
+
+class TensorParser(CommandParser):
+    """The parser of the dialect."""
+
+    # A function keeps the name and the arguments written: what they mean is the binder's to say.
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    FUNC_TOKENS = CommandParser.FUNC_TOKENS | {TokenType.INTERSECT, TokenType.UNION}
+    FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expr | None]]] = {
+        **{name: CommandParser.FUNCTION_PARSERS[name] for name in SPECIAL_SYNTAX},
+        "INTERSECT": lambda self: self._parse_mask_aggregate("intersect"),
+        "UNION": lambda self: self._parse_mask_aggregate("union"),
+        "POSITION": lambda self: self._parse_position_call(),
+    }
+
+    UNARY_PARSERS: ClassVar[dict[TokenType, Callable[..., exp.Expr | None]]] = {
+        **CommandParser.UNARY_PARSERS,
+        TokenType.DASH: lambda self: self._parse_negation(),
+    }
+    ALTER_DROP_REQUIRES_COLUMN = False
+
+    def _parse_placeholder(self) -> exp.Expr | None:
+        """Parameters are numbered by where they stand."""
+        token = self._curr
+        found = super()._parse_placeholder()
+        if found is not None:
+            found.update_positions(token)
+        return found
+
+    def _parse_expression(self) -> exp.Expr | None:
+        # In `SELECT :name` sqlglot would see the alias of `alias: expression`.
+        if self._curr.token_type == TokenType.SELECT:
+            return None
+        return super()._parse_expression()
+
+    def _parse_negation(self) -> exp.Neg:
+        sign = self._prev
+        return self.expression(exp.Neg(this=self._parse_unary()), sign)
+
+    def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
+        """NOT is a node of its own for every predicate, LIKE too."""
+        return self.expression(exp.Not(this=this)) if this is not None else None
+
+    def _parse_paren(self) -> exp.Expr | None:
+        token = self._curr
+        tree = super()._parse_paren()
+        if tree is not None and "line" not in tree.meta:
+            tree.update_positions(token)
+        return tree
+
+    def _parse_projections(self) -> tuple[list[exp.Expr], list[exp.Expr] | None]:
+        found = super()._parse_projections()
+        if not found[0]:
+            self.raise_error("expected a select list")
+        return found
+
+    def _parse_function_call(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        """sqlglot leaves CAST, CASE, EXTRACT and their like without a position."""
+        token = self._curr
+        call = super()._parse_function_call(*args, **kwargs)
+        if isinstance(call, exp.Expr) and "line" not in call.meta:
+            call.update_positions(token)
+        return call
+
+    def _parse_lambda(self, alias: bool = False) -> exp.Expr | None:
+        """An argument; `-` or FULL alone is the whole mask."""
+        if (
+            self._curr.token_type in (TokenType.DASH, TokenType.FULL)
+            and self._next.token_type in ARGUMENT_ENDS
+        ):
+            self._advance()
+            return statements.FullRoi().update_positions(self._prev)
+        return super()._parse_lambda(alias=alias)
+
+    def _parse_mask_aggregate(self, kind: str) -> statements.MaskAggregate:
+        return self.expression(statements.MaskAggregate(this=self._parse_disjunction(), kind=kind))
+
+    def _parse_position_call(self) -> exp.Expr:
+        """`POSITION(a IN b)` searches text; `POSITION(y, x)` is a function like any other."""
+        start = self._index
+        self._parse_bitwise()
+        searches = self._match(TokenType.IN, advance=False)
+        self._retreat(start)
+        if searches:
+            return self._parse_position()
+        return exp.Anonymous(this="POSITION", expressions=self._parse_function_args())
+
+    def _parse_user_defined_type(self, identifier: exp.Identifier) -> exp.DataType:
+        """BOX, MASK, TENSOR and named types; sqlglot would parse the name a second time."""
+        return exp.DataType(this=exp.DType.USERDEFINED, kind=identifier.name.upper())
+
+    def _parse_alias(self, this: exp.Expr | None, explicit: bool = False) -> exp.Expr | None:
+        aliased = super()._parse_alias(this, explicit)
+        if self._prev.token_type == TokenType.ALIAS:
+            self.raise_error("expected a name")
+        return aliased
+
+    def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
+        if self._match(TokenType.COMMA):
+            # sqlglot tries what follows and, on an error there, points at its first word.
+            table = self._parse_table(alias_tokens=kwargs.get("alias_tokens"))
+            return self.expression(exp.Join(this=table))
+        join = super()._parse_join(*args, **kwargs)
+        if join is None or join.kind == "CROSS" or join.method in ("NATURAL", "POSITIONAL"):
+            return join
+        if not any(join.args.get(key) for key in ("on", "using", "nearest")):
+            self.raise_error("expected ON or USING")
+        return join
+
+    def _at_table_function(self) -> bool:
+        return (
+            self._next.token_type == TokenType.L_PAREN
+            and self._curr.token_type in self.FUNC_TOKENS
+            and self._curr.token_type != TokenType.UNNEST
+            and self._word().isidentifier()
+        )
+
+    def _parse_table_part(self, schema: bool = False) -> exp.Expr | None:
+        if not schema and self._at_table_function():
+            return self._parse_table_function()
+        return super()._parse_table_part(schema=schema)
+
+    def _parse_lateral(self) -> exp.Lateral | None:
+        start = self._index
+        if self._match(TokenType.LATERAL) and self._at_table_function():
+            function = self._parse_table_function()
+            return self.expression(exp.Lateral(this=function, alias=self._parse_table_alias()))
+        self._retreat(start)
+        return super()._parse_lateral()
+
+    def _parse_table_function(self) -> exp.Anonymous:
+        """`f(1, name => value)` in FROM: always `exp.Anonymous`, also where sqlglot has a node."""
+        token = self._curr
+        self._advance(2)
+        # PREDICT(MODEL = m, DATA = t) is the published syntax; elsewhere `=` compares.
+        assigns = token.text.upper() == "PREDICT"
+        arguments: list[exp.Expr] = []
+        if not self._match(TokenType.R_PAREN, advance=False):
+            arguments = self._parse_csv(lambda: self._parse_table_argument(assigns))
+        self._match_r_paren()
+        return exp.Anonymous(this=token.text, expressions=arguments).update_positions(token)
+
+    def _parse_table_argument(self, assigns: bool) -> exp.Expr | None:
+        named = self._next.token_type == TokenType.FARROW or (
+            assigns and self._next.token_type == TokenType.EQ
+        )
+        if not named:
+            return self._parse_lambda(alias=True)
+        name = self._parse_word("an argument name")
+        self._advance()
+        # The relation of `data => t` may be named: (SELECT …) AS d.
+        value = self._parse_table() if name.name == "data" else self._parse_assignment()
+        if value is None:
+            self.raise_error("expected a value")
+        return self.expression(exp.Kwarg(this=name, expression=value))

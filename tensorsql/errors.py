@@ -1,0 +1,128 @@
+"""Every error a user can meet, under its PEP 249 parent.
+
+A message is lower case without a full stop: what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class Warning(Exception):  # the name is PEP 249's
+    """Important warnings (PEP 249)."""
+
+
+class Error(Exception):
+    """Base of all errors tensorsql raises. `position` is (line, column), 1-based, once known."""
+
+    def __init__(self, message: str = "", position: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.position = position
+        self.sql: str | None = None
+
+    def __str__(self) -> str:
+        return self.message + self.caret()
+
+    def caret(self) -> str:
+        """The offending line of SQL with a caret below it, or nothing when either is unknown."""
+        if self.sql is None or self.position is None:
+            return ""
+        line, column = self.position
+        lines = self.sql.splitlines() or [""]
+        text = lines[min(line, len(lines)) - 1].replace("\t", " ")
+        prefix = f"LINE {line}: "
+        return f"\n{prefix}{text}\n{' ' * (len(prefix) + max(column, 1) - 1)}^"
+
+
+class InterfaceError(Error):
+    """Misuse of the DB-API itself, such as a closed cursor (PEP 249)."""
+
+
+class DatabaseError(Error):
+    """Parent of everything that goes wrong in the database (PEP 249)."""
+
+
+class DataError(DatabaseError):
+    """A problem with the processed data (PEP 249)."""
+
+
+class OperationalError(DatabaseError):
+    """A problem of the database's operation, not under the programmer's control (PEP 249)."""
+
+
+class IntegrityError(DatabaseError):
+    """A key or NOT NULL constraint does not hold (PEP 249)."""
+
+
+class InternalError(DatabaseError):
+    """A defect of tensorsql; please report it (PEP 249)."""
+
+
+class ProgrammingError(DatabaseError):
+    """The statement is wrong (PEP 249)."""
+
+
+class NotSupportedError(DatabaseError):
+    """A method or feature the database does not have (PEP 249)."""
+
+
+class ParseError(ProgrammingError):
+    """The text is not SQL."""
+
+
+class BindError(ProgrammingError):
+    """A name or a use of it has no meaning here."""
+
+
+class CatalogError(ProgrammingError):
+    """A table, view, model, index or setting is missing or exists already."""
+
+
+class TypeMismatchError(ProgrammingError):
+    """The operand types do not go together."""
+
+
+class ConversionError(DataError):
+    """A value cannot be converted to the type asked for."""
+
+
+class OutOfRangeError(DataError):
+    """A value does not fit its type."""
+
+
+class UnsupportedError(NotSupportedError):
+    """Valid SQL that tensorsql does not run."""
+
+
+class OutOfMemoryError(OperationalError):
+    """A reservation would pass `memory_limit`."""
+
+
+class InterruptedError(OperationalError):  # the name follows DuckDB's
+    """The query was cancelled."""
+
+
+class IOError(OperationalError):  # the name follows DuckDB's
+    """A file is missing or cannot be read or written."""
+
+
+class CorruptError(OperationalError):
+    """A file does not hold what it should."""
+
+
+class TransactionError(OperationalError):
+    """A transaction cannot begin, commit or go on."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean "x"?` for the closest known names, else what there is, else nothing."""
+    names = sorted(set(known))
+    folded = {candidate.lower(): candidate for candidate in names}
+    close = [folded[hit] for hit in difflib.get_close_matches(name.lower(), folded, 3, 0.6)]
+    if close:
+        return "; did you mean " + " or ".join(f'"{hit}"' for hit in close) + "?"
+    if names and len(names) <= 12:
+        return "; there is " + ", ".join(f'"{hit}"' for hit in names)
+    return ""
