@@ -1,0 +1,130 @@
+"""The catalog's records: schemas, relations, models, indexes — free of torch.
+
+A `Relation` is what planning sees of anything that can be scanned: schema and facts at one snapshot
+and a way to open it. Reading data (torch) happens only behind `Relation.open`, so that bind and
+EXPLAIN never load torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tensorsql.storage.statistics import ColumnStatistics
+from tensorsql.storage.types import Type
+
+if TYPE_CHECKING:
+    from tensorsql.storage.table import Reader
+
+
+@dataclass(frozen=True)
+class ColumnSchema:
+    """A column of a table; `default` is SQL text."""
+
+    name: str
+    type: Type
+    not_null: bool = False
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table's columns and keys; names compare case-insensitively and keep their case."""
+
+    name: str
+    columns: tuple[ColumnSchema, ...]
+    primary_key: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+
+    def column(self, name: str) -> ColumnSchema | None:
+        """The column of this name in any case, or None."""
+        folded = name.lower()
+        return next((item for item in self.columns if item.name.lower() == folded), None)
+
+    def is_key(self, name: str) -> bool:
+        """Whether the column alone is the primary key or UNIQUE."""
+        keys = (self.primary_key, *self.unique)
+        return any(len(key) == 1 and key[0].lower() == name.lower() for key in keys)
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A CHI, NPI or other bounds index: which method over which table, columns or model layer.
+
+    `arguments` are the method's arguments as given (column names, or model and layer); `options`
+    the WITH list after defaults; `directory` is where its blocks are (None in memory); `state` is
+    an opaque object of the method that the index module alone reads.
+    """
+
+    name: str
+    table: str
+    method: str
+    arguments: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    directory: str | None = None
+    state: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model: where it came from, its signature and the hash of its weights.
+
+    `inputs` and `outputs` are (name, type) pairs; `layers` (module path, output shape per row);
+    `handle` is the loaded model or None until first use.
+    """
+
+    name: str
+    source: str
+    format: str
+    weights_hash: str
+    inputs: tuple[tuple[str, Type], ...] = ()
+    output: Type | None = None
+    layers: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    handle: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ViewEntry:
+    """A view: its SQL text and the column names given to it, if any."""
+
+    name: str
+    sql: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Something that can be scanned, at one snapshot.
+
+    `rows` counts positions 0 … rows - 1, deleted ones included; `live_rows` the others. `identity`
+    tells base tables apart across snapshots (provenance: identity and row id name a row for ever);
+    None for files and computed relations without stable row ids. `statistics` may lack columns.
+    Equality is by name, identity and version alone.
+    """
+
+    name: str
+    schema: TableSchema
+    rows: int = field(compare=False)
+    live_rows: int = field(compare=False)
+    open: Callable[[], Reader] = field(compare=False, repr=False)
+    statistics: Mapping[str, ColumnStatistics] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    identity: str | None = None
+    version: int = 0
+    indexes: tuple[IndexEntry, ...] = field(default=(), compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class SampleEntry:
+    """A sample of a table's rows: how it was drawn, and where its row ids and weights are."""
+
+    name: str
+    table: str
+    method: str
+    arguments: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    directory: str | None = None
+    state: Any = field(default=None, compare=False, repr=False)

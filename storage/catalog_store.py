@@ -1,0 +1,240 @@
+"""The catalog on disk: SQLite in WAL mode with synchronous FULL, one transaction per commit."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tensorsql.errors import CorruptError, IOError
+from tensorsql.storage.records import (
+    entry_of_text,
+    entry_text,
+    schema_of_record,
+    schema_record,
+    statistics_of_record,
+    statistics_record,
+)
+from tensorsql.storage.segment import FileSource, Segment
+from tensorsql.storage.snapshot import KINDS, Deletion, Snapshot, TableState
+
+FORMAT = "1"
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE entries (kind TEXT, name TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, name));
+CREATE TABLE segments (
+    identity TEXT, first_row_id INTEGER, body TEXT NOT NULL, PRIMARY KEY (identity, first_row_id)
+);
+"""
+
+Pieces = dict[int, tuple[Segment, Deletion | None]]
+
+
+class CatalogStore:
+    """Reads and writes snapshots; `load_deletion` opens a bitmap by file name."""
+
+    def __init__(self, folder: Path, load_deletion: Callable[[str, int], Deletion]) -> None:
+        self._path = folder / "catalog.sqlite"
+        self._folder = folder
+        self._load_deletion = load_deletion
+        self._lock = threading.RLock()
+        self._snapshot: Snapshot | None = None
+        self._seen = -1
+        with self._errors():
+            self._sqlite = sqlite3.connect(
+                self._path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            self._prepare()
+
+    def latest(self) -> Snapshot:
+        """The last committed snapshot, read again only if another process has committed."""
+        with self._lock, self._errors():
+            changes = self._sqlite.execute("PRAGMA data_version").fetchone()[0]
+            if self._snapshot is None or changes != self._seen:
+                self._snapshot = self._load(self._snapshot)
+                self._seen = changes
+            return self._snapshot
+
+    def save(self, base: Snapshot, changed: Snapshot) -> None:
+        """Commit the difference between two snapshots in one SQLite transaction."""
+        with self._lock, self._errors(), self._transaction("IMMEDIATE"):
+            self._drop_tables(base, changed)
+            known = {state.identity: state for state in base.tables.values()}
+            for name, state in changed.tables.items():
+                if state is not base.tables.get(name):
+                    self._save_table(name, known.get(state.identity), state)
+            for kind in KINDS:
+                self._save_entries(kind, base.entries[kind], changed.entries[kind])
+            self._sqlite.execute(
+                "UPDATE meta SET value = ? WHERE key = 'version'", (str(changed.version),)
+            )
+        with self._lock:
+            self._snapshot = changed
+
+    def close(self) -> None:
+        """Close the SQLite connection."""
+        with self._lock:
+            self._sqlite.close()
+
+    def _prepare(self) -> None:
+        self._sqlite.execute("PRAGMA journal_mode = WAL")
+        self._sqlite.execute("PRAGMA synchronous = FULL")
+        with self._transaction("IMMEDIATE"):
+            if not self._sqlite.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                for statement in SCHEMA.strip().removesuffix(";").split(";"):
+                    self._sqlite.execute(statement)
+                self._sqlite.execute(
+                    "INSERT INTO meta VALUES ('format', ?), ('version', '0')", (FORMAT,)
+                )
+        found = self._sqlite.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        if found is None or found[0] != FORMAT:
+            raise CorruptError(f'"{self._folder}" has a database format this version cannot read')
+
+    @contextmanager
+    def _transaction(self, mode: str) -> Iterator[None]:
+        self._sqlite.execute(f"BEGIN {mode}")
+        try:
+            yield
+        except BaseException:
+            self._sqlite.execute("ROLLBACK")
+            raise
+        self._sqlite.execute("COMMIT")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise IOError(f'catalog "{self._path}" cannot be used: {error}') from None
+        except (sqlite3.DatabaseError, json.JSONDecodeError, KeyError) as error:
+            raise CorruptError(f'catalog "{self._path}" cannot be read: {error}') from None
+
+    def _load(self, known: Snapshot | None) -> Snapshot:
+        with self._transaction("DEFERRED"):
+            execute = self._sqlite.execute
+            version = int(execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0])
+            entries = execute("SELECT kind, name, body FROM entries").fetchall()
+            rows = execute("SELECT * FROM segments ORDER BY identity, first_row_id").fetchall()
+        segments: dict[str, list[tuple[int, str]]] = {}
+        for identity, first_row_id, body in rows:
+            segments.setdefault(identity, []).append((first_row_id, body))
+        tables: dict[str, TableState] = {}
+        others: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+        for kind, name, body in entries:
+            if kind == "table":
+                before = known.tables.get(name) if known else None
+                tables[name] = self._table(json.loads(body), segments, before)
+            else:
+                before_entry = known.entries[kind].get(name) if known else None
+                entry = entry_of_text(kind, body, self._folder)
+                others[kind][name] = before_entry if before_entry == entry else entry
+        return Snapshot(version, tables, others)
+
+    def _table(
+        self,
+        record: Mapping[str, Any],
+        segments: Mapping[str, list[tuple[int, str]]],
+        before: TableState | None,
+    ) -> TableState:
+        identity = record["identity"]
+        if before and (before.identity, before.version) == (identity, record["version"]):
+            return before
+        opened = _pieces(before) if before and before.identity == identity else {}
+        pieces = [
+            self._piece(first, json.loads(body), opened.get(first))
+            for first, body in segments.get(identity, [])
+        ]
+        return TableState(
+            schema_of_record(record["schema"]),
+            identity,
+            record["version"],
+            tuple(segment for segment, _ in pieces),
+            {segment.first_row_id: deletion for segment, deletion in pieces if deletion},
+            record["next_row_id"],
+        )
+
+    def _piece(
+        self,
+        first_row_id: int,
+        record: Mapping[str, Any],
+        before: tuple[Segment, Deletion | None] | None,
+    ) -> tuple[Segment, Deletion | None]:
+        name = record["name"]
+        if before and before[0].name == name:
+            segment = before[0]
+        else:
+            segment = Segment(
+                record["rows"],
+                FileSource(self._folder / "segments" / name),
+                statistics_of_record(record["statistics"]),
+                first_row_id,
+                record["last_row_id"],
+                name,
+            )
+        deleted = record["deleted"]
+        return segment, self._load_deletion(*deleted) if deleted else None
+
+    def _drop_tables(self, base: Snapshot, changed: Snapshot) -> None:
+        kept = {state.identity for state in changed.tables.values()}
+        gone = [(s.identity,) for s in base.tables.values() if s.identity not in kept]
+        self._sqlite.executemany("DELETE FROM segments WHERE identity = ?", gone)
+        names = [(name,) for name in base.tables.keys() - changed.tables.keys()]
+        self._sqlite.executemany("DELETE FROM entries WHERE kind = 'table' AND name = ?", names)
+
+    def _save_table(self, name: str, old: TableState | None, new: TableState) -> None:
+        before, after = _pieces(old), _pieces(new)
+        gone = [(new.identity, first) for first in before.keys() - after.keys()]
+        self._sqlite.executemany("DELETE FROM segments WHERE identity=? AND first_row_id=?", gone)
+        self._sqlite.executemany(
+            "INSERT OR REPLACE INTO segments VALUES (?, ?, ?)",
+            [
+                (new.identity, first, _piece_text(*piece))
+                for first, piece in after.items()
+                if not _same(before.get(first), piece)
+            ],
+        )
+        body = {
+            "schema": schema_record(new.schema),
+            "identity": new.identity,
+            "version": new.version,
+            "next_row_id": new.next_row_id,
+        }
+        self._put("table", name, json.dumps(body))
+
+    def _save_entries(self, kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        for name in old.keys() - new.keys():
+            self._sqlite.execute("DELETE FROM entries WHERE kind = ? AND name = ?", (kind, name))
+        for name, entry in new.items():
+            if entry is not old.get(name):
+                self._put(kind, name, entry_text(entry, self._folder))
+
+    def _put(self, kind: str, name: str, body: str) -> None:
+        self._sqlite.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", (kind, name, body))
+
+
+def _pieces(state: TableState | None) -> Pieces:
+    if state is None:
+        return {}
+    return {s.first_row_id: (s, state.deletions.get(s.first_row_id)) for s in state.segments}
+
+
+def _same(
+    old: tuple[Segment, Deletion | None] | None, new: tuple[Segment, Deletion | None]
+) -> bool:
+    return old is not None and old[0] is new[0] and old[1] is new[1]
+
+
+def _piece_text(segment: Segment, deletion: Deletion | None) -> str:
+    return json.dumps(
+        {
+            "name": segment.name,
+            "rows": segment.rows,
+            "last_row_id": segment.last_row_id,
+            "statistics": statistics_record(segment.statistics),
+            "deleted": [deletion.name, deletion.count] if deletion else None,
+        }
+    )

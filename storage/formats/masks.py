@@ -1,0 +1,243 @@
+"""Masks: `read_masks` as rows (filename, index, mask), and arrays registered as such.
+
+Files are `.npy` of shape [n, h, w] or [h, w], or single-channel images. All of a relation share one
+dtype and scale; sizes may differ. Pixels are read, and checked, when a query first needs them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from tensorsql.errors import BindError, ConversionError, CorruptError
+from tensorsql.storage import types
+from tensorsql.storage.analyze import analyze
+from tensorsql.storage.arrow_types import type_of_arrow
+from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.formats.objects import arrow_table
+from tensorsql.storage.formats.paths import expand, reading
+from tensorsql.storage.mask_values import check_element, check_pixels
+from tensorsql.storage.physical import physical
+from tensorsql.storage.segment import LazyStatistics, RowIds, Segment
+
+if TYPE_CHECKING:
+    from tensorsql.storage.masks import MaskBlock
+
+# What Pillow calls pixels of one channel, and the dtype they have as an array.
+IMAGE_DTYPES = {"1": "bool", "L": "uint8", "I;16": "uint16", "I": "int32", "F": "float32"}
+MASK = "mask"
+
+Arrays = list[np.ndarray]  # each [n, h, w]
+
+
+def relation(name: str, files: str | Sequence[str], scale: int | None = None) -> Relation:
+    """Rows (filename, index, mask) of the files, a row per mask.
+
+    `scale` is the stored value that means 1; by default 255 for uint8, 65535 for uint16, else 1.
+    """
+    paths = expand(files)
+    if not paths:
+        raise BindError(f"{name} needs a file or a glob")
+    heads = [_head(path) for path in paths]
+    dtype = heads[0][1]
+    for path, (_, found) in zip(paths, heads, strict=True):
+        if found != dtype:
+            raise ConversionError(
+                f'masks of "{path}" have dtype {found}, those of "{paths[0]}" {dtype}; '
+                "read them apart"
+            )
+    chosen = check_element(dtype, _whole_scale(scale), str(paths[0]))
+    counts = [count for count, _ in heads]
+
+    def load() -> Arrays:
+        arrays = [_read(path) for path in paths]
+        for path, array in zip(paths, arrays, strict=True):
+            check_pixels(array, chosen, str(path))
+        return arrays
+
+    columns = {
+        "filename": pa.array(np.repeat([str(path) for path in paths], counts)),
+        "index": pa.array(np.concatenate([np.arange(count) for count in counts])),
+    }
+    return _relation(name, columns, types.mask(chosen, dtype.name), load)
+
+
+def array_relation(
+    name: str,
+    masks: Any,
+    columns: Mapping[str, Any] | None = None,
+    scale: int | None = None,
+    identity: str | None = None,
+) -> Relation:
+    """Rows (filename, index, mask) of an [n, h, w] array or of a sequence of [h, w] ones.
+
+    `columns` come beside them, n values each, and may replace filename and index.
+    """
+    arrays = [np.ascontiguousarray(each) for each in _arrays(name, masks)]
+    dtype = arrays[0].dtype if arrays else np.dtype(np.uint8)
+    if any(array.dtype != dtype for array in arrays):
+        raise ConversionError(f'masks of "{name}" have different dtypes; give them one')
+    chosen = check_element(dtype, _whole_scale(scale), name)
+    rows = sum(len(array) for array in arrays)
+    beside = _columns(name, dict(columns or {}), rows)
+    for array in arrays:
+        check_pixels(array, chosen, name)
+    return _relation(name, beside, types.mask(chosen, dtype.name), lambda: arrays, identity)
+
+
+def _columns(name: str, given: dict[str, Any], rows: int) -> dict[str, pa.ChunkedArray]:
+    found: dict[str, pa.ChunkedArray] = {}
+    if given:
+        table = arrow_table({field: _array(values) for field, values in given.items()})
+        found = {field: table[field] for field in table.column_names}
+    for field, values in found.items():
+        if field.lower() == MASK:
+            raise BindError(f'column "{field}" of "{name}" would hide the masks; rename it')
+        if len(values) != rows:
+            raise BindError(f'column "{field}" of "{name}" has {len(values)} rows, not {rows}')
+    known = {field.lower() for field in found}
+    usual = {"filename": pa.array([name] * rows, pa.string()), "index": pa.array(np.arange(rows))}
+    return {field: values for field, values in usual.items() if field not in known} | found
+
+
+def _array(values: Any) -> Any:
+    return np.asarray(values.detach().cpu()) if hasattr(values, "detach") else values
+
+
+class MaskFiles:
+    """A segment's columns: `load` gives the pixels when they are first needed."""
+
+    def __init__(
+        self, columns: Mapping[str, pa.Array], rows: int, load: Callable[[], Arrays]
+    ) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._load = load
+        self._block: MaskBlock | None = None
+        self._lock = threading.Lock()
+
+    def array(self, column: str) -> pa.Array:
+        """The physical column; for the masks only that none is NULL."""
+        if column == MASK:
+            return pa.array(np.zeros(self._rows, np.uint8))
+        return self._columns[column]
+
+    def masks(self, column: str) -> MaskBlock:
+        """All pixels in one block."""
+        from tensorsql.storage.masks import joined_block
+
+        with self._lock:
+            if self._block is None:
+                self._block = joined_block(self._load())
+            return self._block
+
+    def row_ids(self) -> RowIds | None:
+        """They count up."""
+        return None
+
+
+def _relation(
+    name: str,
+    columns: Mapping[str, pa.Array | pa.ChunkedArray],
+    kind: types.Type,
+    load: Callable[[], Arrays],
+    identity: str | None = None,
+) -> Relation:
+    kinds = {field: type_of_arrow(values.type) for field, values in columns.items()}
+    schema = TableSchema(
+        name, tuple(ColumnSchema(field, type) for field, type in {**kinds, MASK: kind}.items())
+    )
+    count = max(map(len, columns.values()))
+    stored = {
+        field: physical(values, kinds[field], stored=True) for field, values in columns.items()
+    }
+    statistics = LazyStatistics(tuple(kinds), lambda field: analyze(stored[field], kinds[field]))
+    segment = Segment(count, MaskFiles(stored, count, load), statistics, 0, count - 1)
+
+    def open() -> Any:
+        from tensorsql.storage.table import SegmentsReader
+
+        return SegmentsReader(schema, (segment,))
+
+    return Relation(name, schema, count, count, open, statistics, identity)
+
+
+def _whole_scale(scale: Any) -> int | None:
+    if scale is None:
+        return None
+    try:
+        whole = int(scale)
+    except (TypeError, ValueError, OverflowError):
+        whole = 0
+    if whole != scale or whole < 1:
+        raise BindError(f"the scale of a mask must be a positive whole number, not {scale}")
+    return whole
+
+
+def _head(path: Path) -> tuple[int, np.dtype[Any]]:
+    """How many masks a file has, and their dtype, without reading the pixels."""
+    if path.suffix.lower() == ".npy":
+        array = _map(path)
+        return (1 if array.ndim == 2 else len(array)), array.dtype.newbyteorder("=")
+    mode, _ = _image(path, pixels=False)
+    return 1, np.dtype(IMAGE_DTYPES[mode])
+
+
+def _read(path: Path) -> np.ndarray:
+    """The masks of a file as [n, h, w] in native byte order."""
+    if path.suffix.lower() == ".npy":
+        array = _map(path)
+        array = array[None] if array.ndim == 2 else array
+        return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+    mode, pixels = _image(path, pixels=True)
+    return np.ascontiguousarray(pixels.astype(IMAGE_DTYPES[mode], copy=False))[None]
+
+
+def _map(path: Path) -> np.ndarray:
+    with reading(path):
+        if path.stat().st_size == 0:
+            raise CorruptError(f'file "{path}" is empty')
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError:
+            array = np.load(path, allow_pickle=False)  # arrays without elements cannot be mapped
+    if not isinstance(array, np.ndarray) or array.ndim not in (2, 3):
+        shape = array.shape if isinstance(array, np.ndarray) else "an archive"
+        raise ConversionError(f'"{path}" holds {shape}; masks are [n, h, w] or [h, w]')
+    return array
+
+
+def _image(path: Path, pixels: bool) -> tuple[str, np.ndarray]:
+    from PIL import Image, UnidentifiedImageError
+
+    with reading(path):
+        try:
+            with Image.open(path) as image:
+                mode = "I;16" if image.mode.startswith("I;16") else image.mode
+                if mode not in IMAGE_DTYPES:
+                    raise ConversionError(
+                        f'image "{path}" has mode {image.mode}; a mask has a single channel'
+                    )
+                return mode, np.asarray(image) if pixels else np.zeros(0)
+        except UnidentifiedImageError:
+            raise CorruptError(f'"{path}" is neither a .npy file nor an image') from None
+
+
+def _arrays(name: str, masks: Any) -> Arrays:
+    """The masks as [n, h, w] arrays."""
+    if hasattr(masks, "detach"):
+        masks = masks.detach().cpu().numpy()
+    if isinstance(masks, np.ndarray) and masks.dtype != np.object_:
+        if masks.ndim != 3:
+            raise ConversionError(f'masks of "{name}" have shape {masks.shape}, not [n, h, w]')
+        return [masks]
+    each = [np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask) for mask in masks]
+    for array in each:
+        if array.ndim != 2:
+            raise ConversionError(f'a mask of "{name}" has shape {array.shape}, not [h, w]')
+    return [array[None] for array in each]

@@ -1,0 +1,81 @@
+"""NumPy files: `read_npy` as rows (filename, index, value), memory-mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tensorsql.errors import CorruptError, UnsupportedError
+from tensorsql.storage import types
+from tensorsql.storage.arrow_types import type_of_arrow
+from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.formats.objects import numpy_array
+from tensorsql.storage.formats.paths import expand, reading
+from tensorsql.storage.lazy import lazy_relation
+
+
+def relation(name: str, files: str | Sequence[str]) -> Relation:
+    """Rows of the files' first dimension: numbers of 1-D files, TENSORs beyond.
+
+    Files need one dtype and one shape of a row.
+    """
+    paths = expand(files)
+    arrays = [load(path) for path in paths]
+    for path, array in zip(paths, arrays, strict=True):
+        if (array.dtype, array.shape[1:]) != (arrays[0].dtype, arrays[0].shape[1:]):
+            raise CorruptError(
+                f'file "{path}" holds {array.dtype} rows of shape {array.shape[1:]}, '
+                f'"{paths[0]}" {arrays[0].dtype} of {arrays[0].shape[1:]}'
+            )
+    value = type_of_arrow(numpy_array(arrays[0][:0]).type)
+    columns = (
+        ColumnSchema("filename", types.VARCHAR),
+        ColumnSchema("index", types.BIGINT),
+        ColumnSchema("value", value),
+    )
+    rows = sum(len(array) for array in arrays)
+    return lazy_relation(TableSchema(name, columns), rows, partial(_column, paths, arrays))
+
+
+def _column(paths: Sequence[Path], arrays: Sequence[NDArray[Any]], name: str) -> pa.Array:
+    counts = [len(array) for array in arrays]
+    match name:
+        case "filename":
+            return filenames(paths, counts)
+        case "index":
+            return pa.array(np.concatenate([np.arange(count) for count in counts]))
+        case _:
+            return numpy_array(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
+
+
+def load(path: Path) -> NDArray[Any]:
+    """A file as a memory-mapped array of at least one dimension in native byte order."""
+    with reading(path):
+        if path.stat().st_size == 0:
+            raise CorruptError(f'file "{path}" is empty')
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except ValueError:
+            array = np.load(path, allow_pickle=False)  # arrays without elements cannot be mapped
+    if not isinstance(array, np.ndarray):
+        raise UnsupportedError(f'file "{path}" is an archive of arrays; read_npy takes .npy files')
+    if array.ndim == 0 or array.dtype.kind not in "biuf":
+        raise UnsupportedError(
+            f'file "{path}" holds {array.ndim}-D {array.dtype}, not rows of numbers'
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    loaded: NDArray[Any] = array
+    return loaded
+
+
+def filenames(paths: Sequence[Path], counts: Sequence[int]) -> pa.Array:
+    """Each path repeated for its rows."""
+    codes = pa.array(np.repeat(np.arange(len(paths), dtype=np.int32), counts))
+    return pa.DictionaryArray.from_arrays(codes, pa.array([str(path) for path in paths]))

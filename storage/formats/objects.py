@@ -1,0 +1,97 @@
+"""Relations over objects of this process: Arrow, pandas, polars, numpy and torch, not imported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tensorsql.errors import UnsupportedError
+from tensorsql.storage.arrow_types import type_of_arrow
+from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.lazy import lazy_relation
+
+
+def relation(name: str, value: Any, identity: str | None = None) -> Relation:
+    """The object as a relation that reads it in place.
+
+    UnsupportedError for an object that is no table. With `identity` its rows have stable ids.
+    """
+    return arrow_relation(name, arrow_table(value), identity)
+
+
+def is_table(value: Any) -> bool:
+    """Whether `relation` can read the object, decided by its type alone."""
+    module = type(value).__module__.partition(".")[0]
+    if module in ("pyarrow", "pandas", "polars", "numpy", "torch"):
+        return True
+    return hasattr(value, "__arrow_c_stream__") or _is_columns(value)
+
+
+def arrow_table(value: Any) -> pa.Table:
+    """The object as an Arrow table, without copying what Arrow can share."""
+    if isinstance(value, pa.Table):
+        return value
+    if isinstance(value, pa.RecordBatch):
+        return pa.Table.from_batches([value])
+    if isinstance(value, pa.RecordBatchReader):
+        return value.read_all()
+    module = type(value).__module__.partition(".")[0]
+    if module == "pandas" and hasattr(value, "columns"):
+        return pa.Table.from_pandas(value, preserve_index=False).replace_schema_metadata()
+    if hasattr(value, "__arrow_c_stream__"):
+        return pa.table(value)
+    if module == "numpy" and isinstance(value, np.ndarray):
+        return _numpy_table(value)
+    if module == "torch":
+        return _numpy_table(value.detach().cpu().numpy())
+    if _is_columns(value):
+        return pa.table({str(key): _array(part) for key, part in value.items()})
+    raise UnsupportedError(f"{type(value).__name__} is not a table that can be read")
+
+
+def arrow_relation(name: str, table: pa.Table, identity: str | None = None) -> Relation:
+    """An Arrow table as a relation; each column is converted when it is first read."""
+    columns = tuple(ColumnSchema(field.name, type_of_arrow(field.type)) for field in table.schema)
+    schema = TableSchema(name, columns)
+    return lazy_relation(schema, table.num_rows, table.column, identity=identity)
+
+
+def _is_columns(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and len(value) > 0
+        and all(hasattr(part, "__len__") and not isinstance(part, str) for part in value.values())
+    )
+
+
+def _array(value: Any) -> Any:
+    if type(value).__module__.partition(".")[0] == "torch":
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        return numpy_array(value)
+    return pa.array(value) if not isinstance(value, pa.Array | pa.ChunkedArray) else value
+
+
+def numpy_array(values: np.ndarray) -> pa.Array:
+    """A numpy array as one Arrow column: numbers, or TENSORs beyond one dimension."""
+    if values.ndim <= 1:
+        return pa.array(values.reshape(-1))
+    contiguous = np.ascontiguousarray(values)
+    if contiguous.dtype == np.bool_:
+        contiguous = contiguous.view(np.uint8)
+    numbers = pa.array(contiguous.reshape(-1))
+    rows = pa.FixedSizeListArray.from_arrays(numbers, math.prod(values.shape[1:]))
+    kind = pa.fixed_shape_tensor(numbers.type, values.shape[1:])
+    return pa.ExtensionArray.from_storage(kind, rows)
+
+
+def _numpy_table(values: np.ndarray) -> pa.Table:
+    if values.dtype.names:
+        return pa.table({name: numpy_array(values[name]) for name in values.dtype.names})
+    if values.ndim == 2:
+        return pa.table({f"column{i}": pa.array(values[:, i]) for i in range(values.shape[1])})
+    return pa.table({"value": numpy_array(values)})

@@ -1,0 +1,131 @@
+"""Parquet: relations over files, statistics from their footers, and writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tensorsql.errors import ConversionError, CorruptError, UnsupportedError, nearest
+from tensorsql.storage.analyze import merge
+from tensorsql.storage.arrow_types import type_of_arrow
+from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.formats.paths import expand, reading, writing
+from tensorsql.storage.lazy import lazy_relation
+from tensorsql.storage.statistics import ColumnStatistics
+from tensorsql.storage.types import Kind, Type
+
+ROW_GROUP = 122_880
+COMPRESSION = "snappy"
+CODECS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none", "uncompressed")
+
+
+def relation(name: str, files: str | Sequence[str]) -> Relation:
+    """The files end to end as one relation; columns are read when they are used.
+
+    All files need the columns of the first, in any order.
+    """
+    paths = expand(files)
+    footers = [_footer(path) for path in paths]
+    first = footers[0].schema.to_arrow_schema()
+    columns = tuple(ColumnSchema(field.name, type_of_arrow(field.type)) for field in first)
+    for path, footer in zip(paths, footers, strict=True):
+        missing = set(first.names) - set(footer.schema.to_arrow_schema().names)
+        if missing:
+            raise CorruptError(f'file "{path}" lacks the column "{min(missing)}" of "{paths[0]}"')
+    load = partial(_read, paths, {field.name: field.type for field in first})
+    statistics = {column.name: _statistics(footers, column) for column in columns}
+    rows = sum(footer.num_rows for footer in footers)
+    return lazy_relation(TableSchema(name, columns), rows, load, statistics)
+
+
+def write(
+    path: str,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch | pa.Table],
+    compression: str = COMPRESSION,
+) -> int:
+    """Write batches of one schema to a file and return the number of rows."""
+    if compression.lower() not in CODECS:
+        raise UnsupportedError(f'no compression "{compression}"{nearest(compression, CODECS)}')
+    rows = 0
+    codec = compression.lower().replace("uncompressed", "none")
+    with writing(Path(path)), pq.ParquetWriter(path, schema, compression=codec) as writer:
+        for batch in batches:
+            table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+            writer.write_table(table, row_group_size=ROW_GROUP)
+            rows += table.num_rows
+    return rows
+
+
+def _footer(path: Path) -> pq.FileMetaData:
+    with reading(path):
+        return pq.read_metadata(path)
+
+
+def _read(paths: Sequence[Path], types: Mapping[str, pa.DataType], column: str) -> pa.ChunkedArray:
+    type = types[column]
+    chunks: list[pa.Array] = []
+    for path in paths:
+        with reading(path):
+            found = pq.ParquetFile(path, memory_map=True).read(columns=[column])[column]
+        if found.type != type:
+            try:
+                found = found.cast(type)
+            except pa.ArrowException as error:
+                raise ConversionError(f'column "{column}" of file "{path}": {error}') from None
+        chunks.extend(found.chunks)
+    return pa.chunked_array(chunks, type)
+
+
+def _statistics(footers: Sequence[pq.FileMetaData], column: ColumnSchema) -> ColumnStatistics:
+    parts = []
+    for footer in footers:
+        names = [footer.schema.column(i).path for i in range(footer.num_columns)]
+        if column.name not in names:  # nested: its leaves have paths of their own
+            return ColumnStatistics(has_nan=column.type.is_float)
+        number = names.index(column.name)
+        for group in range(footer.num_row_groups):
+            if footer.row_group(group).num_rows:
+                chunk = footer.row_group(group).column(number)
+                parts.append(_chunk_statistics(chunk.statistics, column.type))
+    return merge(parts) if parts else ColumnStatistics(has_nan=False)
+
+
+def _chunk_statistics(known: Any, type: Type) -> ColumnStatistics:
+    if known is None:
+        return ColumnStatistics(has_nan=type.is_float)
+    minimum = _value(known.min, type) if known.has_min_max else None
+    maximum = _value(known.max, type) if known.has_min_max else None
+    return ColumnStatistics(
+        minimum=None if maximum is None else minimum,
+        maximum=None if minimum is None else maximum,
+        non_null=known.has_null_count and known.null_count == 0,
+        has_nan=type.is_float,
+        distinct=known.distinct_count if known.has_distinct_count else None,
+    )
+
+
+def _value(value: Any, type: Type) -> Any:
+    """A footer's bound as a physical value, or None where that is not exact."""
+    match type.kind, value:
+        case (Kind.DECIMAL, Decimal()):
+            return int(value.scaleb(type.scale))
+        case (Kind.DATE, date()):
+            return (value - date(1970, 1, 1)).days
+        case (Kind.TIMESTAMP, datetime()) | (Kind.TIME | Kind.INTERVAL | Kind.BLOB, _):
+            return None
+        case (Kind.VARCHAR, bytes()) | (Kind.UUID, _):
+            return None
+        case (Kind.REAL | Kind.DOUBLE, float()):
+            return None if value != value else value
+        case (_, bool() | int() | str()):
+            return value
+        case _:
+            return None

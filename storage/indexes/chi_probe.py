@@ -1,0 +1,61 @@
+"""Probing a CHI index: bounds of CP per row, and per group from the members' own counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from tensorsql.planner.expressions import AggregateCall
+from tensorsql.planner.intervals import INFINITY, Interval
+from tensorsql.storage.column import Column
+from tensorsql.storage.indexes.chi_blocks import ChiBlock, Histogram, locate
+from tensorsql.storage.indexes.chi_bounds import CellCounts, bin_range, cell_bounds, interval_of
+from tensorsql.storage.indexes.chi_groups import bound_groups
+from tensorsql.storage.indexes.protocol import Groups
+from tensorsql.storage.mask_counts import Levels
+from tensorsql.storage.mask_values import lower_level, upper_level
+from tensorsql.storage.masks import Integers, box_values, levels
+
+Arguments = Sequence[Column]
+
+
+class ChiProbe:
+    """Bounds of cp(mask, lv, uv) and cp(mask, box, lv, uv)."""
+
+    def __init__(self, histogram: Histogram, blocks: Sequence[ChiBlock]) -> None:
+        self._histogram = histogram
+        self._blocks = blocks
+
+    def bounds(self, row_ids: Tensor, arguments: Arguments) -> Interval:
+        """Bounds per row; rows without counts (NULL masks among them) are unbounded above."""
+        ids = row_ids.numpy()
+        lower, upper = np.zeros(len(ids)), np.full(len(ids), INFINITY)
+        null = np.ones(len(ids), dtype=np.bool_)
+        *box, low, high = arguments
+        bins = bin_range(self._histogram, self._levels(low, high))
+        region = box_values(box[0]) if box else None
+        for block, rows, positions in self._located(ids):
+            chosen = None if region is None else region if len(region) == 1 else region[rows]
+            cells = CellCounts(block, positions)
+            lower[rows], upper[rows] = cell_bounds(cells, chosen, bins.take(rows))
+            null[rows] = False
+        return interval_of(lower, upper, null, arguments)
+
+    def group_bounds(
+        self, aggregate: AggregateCall, groups: Groups, arguments: Arguments
+    ) -> Interval:
+        """Bounds per group of CP over INTERSECT, UNION or AVG of the members' masks."""
+        return bound_groups(self._histogram, self._blocks, aggregate, groups, arguments)
+
+    def _levels(self, low: Column, high: Column) -> Levels:
+        return Levels(
+            levels(low, self._histogram, lower_level), levels(high, self._histogram, upper_level)
+        )
+
+    def _located(self, ids: Integers) -> Iterator[tuple[ChiBlock, Integers, Integers]]:
+        for block in self._blocks:
+            rows, positions = locate(block, ids)
+            if len(rows):
+                yield block, rows, positions

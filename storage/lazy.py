@@ -1,0 +1,55 @@
+"""Relations whose columns are made when first read: files and objects. Torch-free to plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from tensorsql.storage.analyze import analyze
+from tensorsql.storage.catalog import Relation, TableSchema
+from tensorsql.storage.physical import physical
+from tensorsql.storage.segment import LazySource, LazyStatistics, Segment
+from tensorsql.storage.statistics import ColumnStatistics
+from tensorsql.storage.types import Type
+
+Load: TypeAlias = Callable[[str], pa.Array | pa.ChunkedArray]
+
+
+def lazy_relation(
+    schema: TableSchema,
+    rows: int,
+    load: Load,
+    statistics: Mapping[str, ColumnStatistics] | None = None,
+    identity: str | None = None,
+) -> Relation:
+    """A relation that calls `load` once per column read.
+
+    Without `statistics` those of a column are measured when planning asks, which loads the column.
+    """
+    types = {column.name: column.type for column in schema.columns}
+    source = LazySource(partial(_physical, load, types))
+    if statistics is None:
+        statistics = LazyStatistics(tuple(types), partial(_analyze, source, types))
+    segment = Segment(rows, source, {}, 0, rows - 1)
+    open = partial(_open, schema, segment)
+    return Relation(schema.name, schema, rows, rows, open, statistics, identity)
+
+
+# functions rather than closures, so that relations pickle
+
+
+def _physical(load: Load, types: Mapping[str, Type], name: str) -> pa.Array:
+    return physical(load(name), types[name], stored=True)
+
+
+def _analyze(source: LazySource, types: Mapping[str, Type], name: str) -> ColumnStatistics:
+    return analyze(source.array(name), types[name])
+
+
+def _open(schema: TableSchema, segment: Segment) -> Any:
+    from tensorsql.storage.table import SegmentsReader
+
+    return SegmentsReader(schema, (segment,))

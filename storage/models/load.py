@@ -1,0 +1,155 @@
+"""From a file or a Python module to a catalog record, and from the record to a loaded model."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tensorsql.errors import BindError, CorruptError, UnsupportedError
+from tensorsql.errors import IOError as FileError
+from tensorsql.storage import types
+from tensorsql.storage.catalog import ModelEntry
+from tensorsql.storage.models import safetensors, torch_export, torch_pickle
+from tensorsql.storage.models.model import Model
+from tensorsql.storage.models.options import ModelOptions, read_options
+from tensorsql.storage.types import Type
+
+FORMATS: dict[str, tuple[str, Callable[[str, ModelOptions], Model]]] = {
+    ".pt2": ("torch.export", torch_export.load),
+    ".safetensors": ("safetensors", safetensors.load),
+    ".pt": ("torch", torch_pickle.load),
+    ".pth": ("torch", torch_pickle.load),
+    ".pkl": ("torch", torch_pickle.load),
+}
+MODULE = "module"  # the format of models registered from Python
+
+
+def load_model(name: str, path: str, options: Mapping[str, Any]) -> ModelEntry:
+    """The record of the model in a file, loaded once to learn its layers.
+
+    IOError names a missing file, CorruptError a damaged one; UnsupportedError refuses a file that
+    would run code without `trust`.
+    """
+    read = read_options(options)
+    format, model = _load_file(path, read)
+    digest = hashlib.sha256(_content(path))
+    digest.update(read.preprocessing.encode())
+    entry = ModelEntry(name, str(path), format, digest.hexdigest(), options=dict(options))
+    try:
+        return describe(entry, model, read)
+    except BindError as error:
+        raise CorruptError(f'"{path}": {error.message}') from error
+
+
+def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) -> ModelEntry:
+    """The record of a copy of the module: later changes of its weights are not seen."""
+    if not isinstance(module, nn.Module):
+        raise BindError(f'model "{name}" is a {type(module).__name__}, not a torch module')
+    read = read_options(options)
+    private = copy.deepcopy(module).eval().requires_grad_(False)
+    dtype = next((p.dtype for p in private.parameters() if p.is_floating_point()), torch.float32)
+    model = Model(private, read.input or _input_shape(private), dtype, read.scale)
+    digest = _module_hash(private, read)
+    return describe(ModelEntry(name, "", MODULE, digest, options=dict(options)), model, read)
+
+
+def open_model(entry: ModelEntry) -> Model:
+    """The loaded model of a record."""
+    if isinstance(entry.handle, Model):
+        return entry.handle
+    if entry.format == MODULE:
+        raise UnsupportedError(f'model "{entry.name}" came from Python; register it again')
+    return _load_file(entry.source, read_options(entry.options))[1]
+
+
+def keep_file(entry: ModelEntry, directory: Path | None) -> ModelEntry:
+    """The record with its file copied into a folder of the database, if that has one."""
+    if directory is None:
+        return entry
+    copied = Path(directory) / Path(entry.source).name
+    try:
+        shutil.copyfile(entry.source, copied)
+    except OSError as error:
+        raise FileError(f'cannot copy model file "{entry.source}": {error.strerror}') from error
+    return dataclasses.replace(entry, source=str(copied))
+
+
+def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEntry:
+    """The record with inputs, layers and PREDICT's result type; unknown without an input shape."""
+    if model.shape is None:
+        unknown: tuple[tuple[str, tuple[int, ...]], ...]
+        unknown = tuple((path, ()) for path in model.paths())
+        return dataclasses.replace(entry, layers=unknown, handle=model)
+    layers, shape = model.trace()
+    width = int(torch.Size(shape).numel())
+    output = _output_type(width, options)
+    kept = dict(entry.options)
+    if output in (types.INTEGER, types.VARCHAR):
+        kept["classes"] = list(options.labels) or list(range(width))
+    inputs = _inputs(model, options)
+    return dataclasses.replace(
+        entry, inputs=inputs, output=output, layers=layers, options=kept, handle=model
+    )
+
+
+def _inputs(model: Model, options: ModelOptions) -> tuple[tuple[str, Type], ...]:
+    """Numbers by the names of `features`, else one tensor."""
+    assert model.shape is not None
+    if not options.features:
+        element = str(model.dtype).removeprefix("torch.")
+        return (("input", types.tensor(model.shape, element)),)
+    if model.shape != (len(options.features),):
+        shape = ", ".join(map(str, model.shape))
+        raise BindError(f"the input is [{shape}], but {len(options.features)} features are named")
+    return tuple((name, types.DOUBLE) for name in options.features)
+
+
+def _output_type(width: int, options: ModelOptions) -> Type:
+    if options.labels and len(options.labels) != width:
+        raise BindError(
+            f"the model has {width} outputs, but {len(options.labels)} labels are given"
+        )
+    classifies = options.output == "class" or (options.output is None and width > 1)
+    if classifies:
+        return types.VARCHAR if options.labels else types.INTEGER
+    return types.DOUBLE if width == 1 else types.list_of(types.DOUBLE)
+
+
+def _load_file(path: str, options: ModelOptions) -> tuple[str, Model]:
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise UnsupportedError(f'"{path}" is no model file that is known here; there is {known}')
+    if not Path(path).is_file():
+        raise FileError(f'model file "{path}" does not exist')
+    format, load = FORMATS[suffix]
+    return format, load(str(path), options)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise FileError(f'cannot read model file "{path}": {error.strerror}') from error
+
+
+def _module_hash(module: nn.Module, options: ModelOptions) -> str:
+    digest = hashlib.sha256(f"{module!r} {options.preprocessing}".encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _input_shape(module: nn.Module) -> tuple[int, ...] | None:
+    """A network that begins with a linear layer says what it takes; others have to be told."""
+    first = next((part for part in module.modules() if list(part.parameters(False))), None)
+    return (first.in_features,) if isinstance(first, nn.Linear) else None

@@ -1,0 +1,198 @@
+"""Segments: immutable runs of rows, in memory, in a file, or wherever a `SegmentSource` reads.
+
+Opening one and asking for its statistics is torch-free; `column` is where tensors begin.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tensorsql.errors import CorruptError, IOError
+from tensorsql.storage.statistics import ColumnStatistics
+from tensorsql.storage.types import Type
+
+if TYPE_CHECKING:
+    from tensorsql.storage.column import Column
+    from tensorsql.storage.masks import MaskBlock
+
+ROW_IDS = ""  # the field of explicit row ids; no column can have this name
+RowIds = NDArray[np.int64]
+
+
+class SegmentSource(Protocol):
+    """Where the physical arrays of a segment come from."""
+
+    def array(self, column: str) -> pa.Array:
+        """The physical array of a column; for a MASK column only its validity counts."""
+
+    def masks(self, column: str) -> MaskBlock:
+        """The pixels of a MASK column."""
+
+    def row_ids(self) -> RowIds | None:
+        """Explicit ascending row ids, or None if they count up from the segment's first."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemorySource:
+    """Arrays and mask blocks held in memory."""
+
+    arrays: Mapping[str, pa.Array]
+    blocks: Mapping[str, Any] = field(default_factory=dict)
+
+    def array(self, column: str) -> pa.Array:
+        return self.arrays[column]
+
+    def masks(self, column: str) -> MaskBlock:
+        block: MaskBlock = self.blocks[column]
+        return block
+
+    def row_ids(self) -> RowIds | None:
+        explicit = self.arrays.get(ROW_IDS)
+        return None if explicit is None else np.asarray(explicit)
+
+
+class LazySource:
+    """Arrays made on first use, such as the columns of a file or of a registered object."""
+
+    def __init__(self, load: Callable[[str], pa.Array]) -> None:
+        self._load = load
+        self._arrays: dict[str, pa.Array] = {}
+        self._lock = threading.Lock()
+
+    def array(self, column: str) -> pa.Array:
+        with self._lock:
+            if column not in self._arrays:
+                self._arrays[column] = self._load(column)
+            return self._arrays[column]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LazySource, (self._load,)
+
+    def masks(self, column: str) -> MaskBlock:
+        raise KeyError(column)
+
+    def row_ids(self) -> RowIds | None:
+        return None
+
+
+class FileSource:
+    """A memory-mapped Arrow IPC file of one record batch, with mask blocks beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._batch: pa.RecordBatch | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FileSource, (self.path,)
+
+    def array(self, column: str) -> pa.Array:
+        return self._opened().column(column)
+
+    def masks(self, column: str) -> MaskBlock:
+        from tensorsql.storage.masks import load_block
+
+        number = self._opened().schema.get_field_index(column)
+        try:
+            return load_block(self.path.parent, mask_stem(self.path, number))
+        except (OSError, ValueError) as error:
+            raise CorruptError(f'mask block of "{self.path}" cannot be read: {error}') from None
+
+    def row_ids(self) -> RowIds | None:
+        batch = self._opened()
+        if batch.schema.get_field_index(ROW_IDS) < 0:
+            return None
+        return np.asarray(batch.column(ROW_IDS))
+
+    def _opened(self) -> pa.RecordBatch:
+        if self._batch is None:
+            try:
+                self._batch = pa.ipc.open_file(pa.memory_map(str(self.path))).get_batch(0)
+            except FileNotFoundError:
+                raise IOError(f'segment "{self.path}" is missing') from None
+            except (pa.ArrowException, OSError) as error:
+                raise CorruptError(f'segment "{self.path}" cannot be read: {error}') from None
+        return self._batch
+
+
+def mask_stem(path: Path, column_number: int) -> str:
+    """The stem of the files that hold a MASK column of the segment at `path`."""
+    return f"{path.stem}.{column_number}"
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Rows with ids first_row_id … last_row_id, all of these unless the source lists them."""
+
+    rows: int
+    source: SegmentSource
+    statistics: Mapping[str, ColumnStatistics] = field(default_factory=dict)
+    first_row_id: int = 0
+    last_row_id: int = -1
+    name: str = ""  # its file in the segments folder; empty in memory
+    _columns: dict[str, Column] = field(default_factory=dict, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        known = dict(self.statistics)
+        ids = self.first_row_id, self.last_row_id
+        return Segment, (self.rows, self.source, known, *ids, self.name)
+
+    def column(self, name: str, type: Type) -> Column:
+        """The column's tensors, wrapped once."""
+        from tensorsql.storage.arrow import column_of
+
+        if name not in self._columns:
+            self._columns[name] = column_of(self.source.array(name), type)
+        return self._columns[name]
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether row ids count up by one from the first."""
+        return self.last_row_id - self.first_row_id + 1 == self.rows
+
+    def row_ids(self) -> RowIds:
+        """The ids of all rows, ascending."""
+        if self.contiguous:
+            return np.arange(self.first_row_id, self.last_row_id + 1, dtype=np.int64)
+        explicit = self.source.row_ids()
+        if explicit is None or len(explicit) != self.rows:
+            raise CorruptError(f'segment "{self.name}" lacks its row ids')
+        return explicit
+
+    def positions(self, asked: RowIds) -> RowIds:
+        """The position of each row id inside the segment, -1 where it has none."""
+        inside = (asked >= self.first_row_id) & (asked <= self.last_row_id)
+        if self.contiguous:
+            return np.where(inside, asked - self.first_row_id, -1)
+        ids = self.row_ids()
+        found = np.minimum(np.searchsorted(ids, asked), len(ids) - 1)
+        return np.where(inside & (ids[found] == asked), found, -1)
+
+
+class LazyStatistics(Mapping[str, ColumnStatistics]):
+    """Statistics measured when a column's are first asked for."""
+
+    def __init__(self, names: tuple[str, ...], measure: Callable[[str], ColumnStatistics]) -> None:
+        self._names = names
+        self._measure = measure
+        self._known: dict[str, ColumnStatistics] = {}
+
+    def __getitem__(self, name: str) -> ColumnStatistics:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._known:
+            self._known[name] = self._measure(name)
+        return self._known[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

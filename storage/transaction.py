@@ -1,0 +1,362 @@
+"""Transactions: one snapshot to read, changes that nobody else sees until they are committed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensorsql.errors import CatalogError, TransactionError, nearest
+from tensorsql.storage.catalog import (
+    ColumnSchema,
+    IndexEntry,
+    ModelEntry,
+    SampleEntry,
+    TableSchema,
+    ViewEntry,
+)
+from tensorsql.storage.constraints import check_keys, check_not_null
+from tensorsql.storage.ingest import Rows, adopt_masks, batches_of, segment_of
+from tensorsql.storage.rewrite import rewrite_columns
+from tensorsql.storage.segment import Segment
+from tensorsql.storage.snapshot import KINDS, Deletion, Snapshot, TableState
+from tensorsql.storage.snapshot_view import SnapshotView
+
+if TYPE_CHECKING:
+    from tensorsql.storage.database import Database
+
+
+class Transaction(SnapshotView):
+    """A snapshot of the database and changes to it; used by one thread at a time.
+
+    The first change makes this the only writer until commit or rollback. What another transaction
+    has changed since the snapshot cannot be changed here any more: TransactionError.
+    """
+
+    def __init__(self, database: Database, write: bool = False) -> None:
+        self._database = database
+        self._store = database.store
+        self._writing = False
+        self._finished = False
+        self._written: list[Path] = []
+        if write:
+            self._lock()
+        self._base = self._latest = self._store.latest()
+        self._current = self._base
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return self._current is not self._base
+
+    @property
+    def version(self) -> int:
+        """The catalog version of the snapshot."""
+        return self._base.version
+
+    # tables
+
+    def create_table(self, schema: TableSchema) -> None:
+        """Add an empty table; CatalogError if the name is taken by a table or view."""
+        if schema.name.lower() in self._current.tables or self.view(schema.name):
+            raise CatalogError(f'"{schema.name}" already exists')
+        if not schema.columns:
+            raise CatalogError(f'table "{schema.name}" needs at least one column')
+        self._put_table(TableState(schema, uuid.uuid4().hex, self._next_version()))
+
+    def drop_table(self, name: str) -> None:
+        """Remove a table with its indexes and samples."""
+        self._state(name)
+        self._write_table(name)
+        for kind in ("index", "sample"):
+            for entry in self._entries(kind):
+                if entry.table.lower() == name.lower():
+                    self._drop(kind, entry.name)
+        self._current = self._current.with_table(name, None)
+
+    def rename_table(self, name: str, new_name: str) -> None:
+        """Give a table another name; its indexes and samples follow."""
+        state = self._state(name)
+        taken = new_name.lower() in self._current.tables or self.view(new_name)
+        if taken and new_name.lower() != name.lower():
+            raise CatalogError(f'"{new_name}" already exists')
+        self._write_table(name)
+        self._current = self._current.with_table(name, None)
+        self._put_table(state.changed(schema=replace(state.schema, name=new_name)))
+        for kind in ("index", "sample"):
+            for entry in self._entries(kind):
+                if entry.table.lower() == name.lower():
+                    self._put(kind, replace(entry, table=new_name))
+
+    def alter_table(
+        self, name: str, columns: tuple[ColumnSchema, ...], origins: Mapping[str, str]
+    ) -> None:
+        """Give a table other columns: `origins` maps each that is kept to its name until now.
+
+        Columns without an origin start as NULL. Keys must be among the columns kept.
+        """
+        state = self._state(name)
+        renamed = {old.lower(): new for new, old in origins.items()}
+        schema = state.schema
+        keys = [schema.primary_key, *schema.unique]
+        lost = [part for key in keys for part in key if part.lower() not in renamed]
+        if lost:
+            raise CatalogError(f'column "{lost[0]}" is part of a key of {name} and must stay')
+        self._write_table(name)
+        primary_key, *unique = (tuple(renamed[part.lower()] for part in key) for key in keys)
+        changed = TableSchema(schema.name, columns, primary_key, tuple(unique))
+        segments = [rewrite_columns(s, changed, schema, origins) for s in state.segments]
+        kept = tuple(self._keep(segment) for segment in segments)
+        self._put_table(state.changed(schema=changed, segments=kept))
+
+    def append(self, name: str, rows: Rows) -> int:
+        """Add rows and return how many.
+
+        Rows are an Arrow table, a mapping of column name to Arrow array or engine column, or a list
+        of such batches; columns left out are NULL. IntegrityError if a constraint does not hold.
+        """
+        state = self._state(name)
+        self._write_table(name)
+        batches = batches_of(rows)
+        self._check_names(state.schema, batches)
+        schema = adopt_masks(state.schema, batches)
+        segment = segment_of(schema, batches, state.next_row_id)
+        if not segment.rows:
+            return 0
+        check_not_null(schema, {c.name: segment.source.array(c.name) for c in schema.columns})
+        check_keys(state, segment)
+        end = segment.last_row_id + 1
+        segments = (*state.segments, self._keep(segment))
+        self._put_table(state.changed(schema=schema, segments=segments, next_row_id=end))
+        return segment.rows
+
+    def delete(self, name: str, row_ids: Any) -> int:
+        """Delete rows by id (a tensor or array) and return how many there were."""
+        state = self._state(name)
+        self._write_table(name)
+        asked = np.unique(np.asarray(row_ids, dtype=np.int64))
+        deletions, count = dict(state.deletions), 0
+        for segment in state.segments:
+            found = segment.positions(asked)
+            found = found[found >= 0]
+            known = state.deleted(segment)
+            flags = np.zeros(segment.rows, np.bool_) if known is None else known.copy()
+            fresh = int((~flags[found]).sum())
+            if fresh:
+                flags[found] = True
+                count += fresh
+                deletions[segment.first_row_id] = self._keep_deletion(flags)
+        if count:
+            self._put_table(state.changed(deletions=deletions))
+        return count
+
+    def update(self, name: str, row_ids: Any, rows: Rows) -> int:
+        """Replace rows: delete these ids and append `rows`; neither happens if one fails."""
+        before = self.savepoint()
+        try:
+            self.delete(name, row_ids)
+            return self.append(name, rows)
+        except BaseException:
+            self.restore(before)
+            raise
+
+    def compact(self, compacted: Callable[[TableState], list[Segment]]) -> None:
+        """Replace the segments of every table by what `compacted` makes of its live rows."""
+        for state in list(self._current.tables.values()):
+            segments = compacted(state)
+            if any(new is not old for new, old in zip_longest(segments, state.segments)):
+                old = set(map(id, state.segments))
+                kept = tuple(s if id(s) in old else self._keep(s) for s in segments)
+                self._put_table(state.changed(segments=kept, deletions={}))
+
+    # views, models, indexes, samples
+
+    def put_view(self, entry: ViewEntry) -> None:
+        """Add or replace a view; CatalogError if a table has the name."""
+        if entry.name.lower() in self._current.tables:
+            raise CatalogError(f'"{entry.name}" is a table; a view cannot have its name')
+        self._put("view", entry)
+
+    def put_model(self, entry: ModelEntry) -> None:
+        """Add or replace a model."""
+        self._put("model", entry)
+
+    def put_index(self, entry: IndexEntry) -> None:
+        """Add or replace an index of an existing table."""
+        self._state(entry.table)
+        self._put("index", entry)
+
+    def put_sample(self, entry: SampleEntry) -> None:
+        """Add or replace a sample of an existing table."""
+        self._state(entry.table)
+        self._put("sample", entry)
+
+    def drop_view(self, name: str) -> None:
+        """Remove a view."""
+        self._drop("view", name)
+
+    def drop_model(self, name: str) -> None:
+        """Remove a model."""
+        self._drop("model", name)
+
+    def drop_index(self, name: str) -> None:
+        """Remove an index."""
+        self._drop("index", name)
+
+    def drop_sample(self, name: str) -> None:
+        """Remove a sample."""
+        self._drop("sample", name)
+
+    # files of other owners
+
+    def new_directory(self, kind: str) -> Path | None:
+        """A fresh folder under "indexes" or "models", or None in memory.
+
+        It lasts if an entry's `directory` or `source` refers to it or into it.
+        """
+        if self._store.folder is None:
+            return None
+        path = self._store.folder / kind / uuid.uuid4().hex
+        path.mkdir()
+        self._written.append(path)
+        return path
+
+    def index_directory(self, name: str) -> str | None:
+        """A fresh folder for the blocks of an index, or None in memory."""
+        directory = self.new_directory("indexes")
+        return None if directory is None else str(directory)
+
+    def write_block(self, array: np.ndarray[Any, Any], directory: Path, stem: str) -> Path:
+        """Write an array as `stem.npy` in a folder of `new_directory`; it commits with it."""
+        path = directory / f"{stem}.npy"
+        np.save(path, array)
+        return path
+
+    # the end
+
+    def savepoint(self) -> Snapshot:
+        """The present state, for `restore`."""
+        return self._current
+
+    def restore(self, savepoint: Snapshot) -> None:
+        """Undo every change since the savepoint was taken."""
+        self._current = savepoint
+
+    def commit(self) -> None:
+        """Make the changes durable, then visible; the transaction is over either way."""
+        self._require_open()
+        try:
+            if self.changed:
+                # a commit that failed half-way may still be durable: its files stay, and are swept
+                written, self._written = self._written, []
+                self._store.publish(self._latest, self._merged(), written)
+        finally:
+            self.rollback()
+
+    def rollback(self) -> None:
+        """Forget the changes; calling it again does nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        self._store.discard(self._written)
+        if self._writing:
+            self._store.unlock_writer()
+
+    def _merged(self) -> Snapshot:
+        """Our changes on top of the latest snapshot, with the new catalog version."""
+        version = self._latest.version + 1
+        merged = replace(self._latest, version=version)
+        for name in {*self._base.tables, *self._current.tables}:
+            state = self._current.tables.get(name)
+            if state is not self._base.tables.get(name):
+                final = state.changed(version=version) if state else None
+                merged = merged.with_table(name, final)
+        for kind in KINDS:
+            before, after = self._base.entries[kind], self._current.entries[kind]
+            for name in {*before, *after}:
+                if before.get(name) is not after.get(name):
+                    merged = merged.with_entry(kind, name, after.get(name))
+        return merged
+
+    def _put_table(self, state: TableState) -> None:
+        self._write_table(state.schema.name)
+        changed = state.changed(version=self._next_version())
+        self._current = self._current.with_table(state.schema.name, changed)
+
+    def _put(self, kind: str, entry: Any) -> None:
+        self._write_entry(kind, entry.name)
+        self._current = self._current.with_entry(kind, entry.name, entry)
+
+    def _drop(self, kind: str, name: str) -> None:
+        known = [entry.name for entry in self._entries(kind)]
+        if name.lower() not in self._current.entries[kind]:
+            raise CatalogError(f'{kind} "{name}" does not exist{nearest(name, known)}')
+        self._write_entry(kind, name)
+        self._current = self._current.with_entry(kind, name, None)
+
+    def _write_table(self, name: str) -> None:
+        self._lock()
+        ours = self._base.tables.get(name.lower())
+        theirs = self._latest.tables.get(name.lower())
+        if (ours and (ours.identity, ours.version)) != (
+            theirs and (theirs.identity, theirs.version)
+        ):
+            self._conflict(f'table "{name}"')
+
+    def _write_entry(self, kind: str, name: str) -> None:
+        self._lock()
+        folded = name.lower()
+        if self._base.entries[kind].get(folded) != self._latest.entries[kind].get(folded):
+            self._conflict(f'{kind} "{name}"')
+
+    def _conflict(self, what: str) -> None:
+        raise TransactionError(
+            f"{what} was changed by another transaction since this one began; roll back and retry"
+        )
+
+    def _lock(self) -> None:
+        self._require_open()
+        if self._writing:
+            return
+        if self._database.read_only:
+            raise TransactionError("the database is open read-only and cannot be changed")
+        timeout = self._database.writer_timeout
+        if not self._store.lock_writer(timeout):
+            raise TransactionError(
+                f"another connection has been writing for {timeout:g} s; try again after it commits"
+            )
+        self._writing = True
+        self._latest = self._store.latest()
+
+    def _require_open(self) -> None:
+        if self._finished:
+            raise TransactionError("the transaction is over; begin another")
+
+    def _next_version(self) -> int:
+        return -next(self._database.uncommitted)
+
+    def _keep(self, segment: Segment) -> Segment:
+        kept = self._store.keep(segment)
+        self._remember(kept.name)
+        return kept
+
+    def _keep_deletion(self, flags: np.ndarray[Any, Any]) -> Deletion:
+        deletion = self._store.keep_deletion(flags)
+        self._remember(deletion.name)
+        return deletion
+
+    def _remember(self, name: str) -> None:
+        if self._store.folder is not None:
+            self._written.append(self._store.folder / "segments" / name)
+
+    @staticmethod
+    def _check_names(schema: TableSchema, batches: list[dict[str, Any]]) -> None:
+        for name in {name for batch in batches for name in batch}:
+            if schema.column(name) is None:
+                known = [column.name for column in schema.columns]
+                raise CatalogError(f'no column "{name}" in {schema.name}{nearest(name, known)}')
