@@ -1,0 +1,34 @@
+"""Binding: syntax trees to plans; names become columns, subqueries dependent joins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError
+from tensorsql.planner.binder.catalog import BindCatalog
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.parameters import Parameters
+from tensorsql.planner.binder.statements import bind_statement
+from tensorsql.planner.statements import BoundStatement
+
+__all__ = ["BindCatalog", "bind"]
+
+
+def bind(
+    statement: exp.Expr,
+    catalog: BindCatalog,
+    parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> BoundStatement:
+    """The statement with every name resolved against one catalog snapshot and every type checked.
+
+    Errors are BindError, CatalogError, TypeMismatchError or UnsupportedError, with a position.
+    """
+    environment = Environment(catalog, Parameters(statement, parameters), settings or {})
+    try:
+        return bind_statement(statement, environment)
+    except RecursionError:
+        raise BindError("the statement nests too deeply") from None

@@ -1,0 +1,99 @@
+"""Function calls of the syntax tree: name and arguments as written, before sqlglot's changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
+NAMES: dict[type[exp.Expr], str] = {
+    exp.GroupConcat: "string_agg",
+    exp.StrPosition: "strpos",
+    exp.CurrentDate: "current_date",
+    exp.CurrentTime: "current_time",
+    exp.CurrentTimestamp: "current_timestamp",
+    exp.Localtime: "current_time",
+    exp.Localtimestamp: "current_timestamp",
+}
+ORDERED_SETS = {
+    "percentile_cont": "quantile_cont",
+    "percentile_disc": "quantile_disc",
+    "mode": "mode",
+}
+
+
+@dataclass(frozen=True)
+class CallParts:
+    """A call as written: `f(DISTINCT args ORDER BY order) FILTER (WHERE filter)`."""
+
+    name: str
+    args: tuple[exp.Expr, ...]
+    distinct: bool = False
+    order: tuple[exp.Expr, ...] = ()
+    filter: exp.Expr | None = None
+    ignore_nulls: bool = False
+
+
+def call_parts(node: exp.Expr) -> CallParts:
+    """Take a call, with what is wrapped around it and its arguments, apart."""
+    match node:
+        case exp.Filter():
+            inner = call_parts(node.this)
+            return dataclasses.replace(inner, filter=node.expression.this)
+        case exp.IgnoreNulls():
+            return dataclasses.replace(call_parts(node.this), ignore_nulls=True)
+        case exp.RespectNulls():
+            return call_parts(node.this)
+        case exp.WithinGroup():
+            return _ordered_set(node)
+        case exp.Trim():
+            name = TRIMS.get(node.args.get("position") or "", "trim")
+            given = (node.this, node.expression)
+            return CallParts(name, tuple(arg for arg in given if arg is not None))
+        case exp.Anonymous():
+            return _unwrapped(node.name.lower(), list(node.expressions))
+        case _:
+            name = NAMES.get(type(node)) or _written_name(node)
+            return _unwrapped(name, list(_arguments(node)))
+
+
+def _written_name(node: exp.Expr) -> str:
+    return str(node.meta.get("name") or node.sql_name()).lower()  # type: ignore[attr-defined]
+
+
+def _arguments(node: exp.Expr) -> Iterator[exp.Expr]:
+    for key in node.arg_types:
+        value = node.args.get(key)
+        if isinstance(value, list):
+            yield from value
+        elif isinstance(value, exp.Expr):
+            yield value
+
+
+def _unwrapped(name: str, args: list[exp.Expr]) -> CallParts:
+    """sqlglot hangs DISTINCT, ORDER BY and IGNORE NULLS on an argument."""
+    parts = CallParts(name, ())
+    plain: list[exp.Expr] = []
+    for argument in args:
+        while isinstance(argument, (exp.Order, exp.IgnoreNulls, exp.RespectNulls)):
+            if isinstance(argument, exp.Order):
+                parts = dataclasses.replace(parts, order=tuple(argument.expressions))
+            elif isinstance(argument, exp.IgnoreNulls):
+                parts = dataclasses.replace(parts, ignore_nulls=True)
+            argument = argument.this
+        if isinstance(argument, exp.Distinct):
+            parts = dataclasses.replace(parts, distinct=True)
+            plain.extend(argument.expressions)
+        elif argument is not None:
+            plain.append(argument)
+    return dataclasses.replace(parts, args=tuple(plain))
+
+
+def _ordered_set(node: exp.WithinGroup) -> CallParts:
+    inner = call_parts(node.this)
+    keys = node.expression.expressions
+    name = ORDERED_SETS.get(inner.name, inner.name)
+    return CallParts(name, (*(key.this for key in keys), *inner.args))

@@ -1,0 +1,271 @@
+"""CREATE and DROP of tables, views, models and indexes; COPY."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, CatalogError, UnsupportedError, nearest
+from tensorsql.parser import statements as syntax
+from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.planner.binder.dml import bind_insert_plan, default_value, target_relation
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.expressions import ExpressionBinder
+from tensorsql.planner.binder.from_clause import scan, table_name
+from tensorsql.planner.binder.queries import bind_query, casted, renamed
+from tensorsql.planner.binder.scope import Scope, named_columns
+from tensorsql.planner.binder.types import bind_type
+from tensorsql.planner.expressions import Literal
+from tensorsql.planner.logical import Plan
+from tensorsql.planner.statements import (
+    BoundStatement,
+    CopyTo,
+    CreateIndex,
+    CreateModel,
+    CreateTable,
+    CreateView,
+    Drop,
+    Insert,
+    Options,
+    Query,
+)
+from tensorsql.storage.catalog import ColumnSchema, TableSchema
+from tensorsql.storage.types import INTEGER, Kind
+
+
+def option_values(node: exp.Expression, environment: Environment) -> Options:
+    """The options of a statement as Python values; a bare word is text."""
+    given = syntax.options(node)
+    return tuple((name, constant(value, environment)) for name, value in given.items())
+
+
+def constant(node: exp.Expr, environment: Environment) -> Any:
+    """The Python value of a constant expression; a bare word is text."""
+    if isinstance(node, exp.Var) or (isinstance(node, exp.Column) and len(node.parts) == 1):
+        return node.name
+    bound = ExpressionBinder(environment, Scope()).bind(node)
+    if not isinstance(bound, Literal):
+        raise BindError(f"{node.sql('duckdb')} is not a constant", position(node))
+    return bound.value
+
+
+def bind_create(node: exp.Create, environment: Environment) -> BoundStatement:
+    """CREATE TABLE, CREATE TABLE … AS, CREATE VIEW."""
+    kind = (node.kind or "").upper()
+    if kind == "VIEW":
+        return _view(node, environment)
+    if kind != "TABLE":
+        raise UnsupportedError(f"CREATE {kind} is not supported")
+    replace, exists = bool(node.args.get("replace")), bool(node.args.get("exists"))
+    if node.expression is not None:
+        schema, plan = _table_as(node, environment)
+        return CreateTable(schema, plan, replace, exists)
+    return CreateTable(_schema(node.this, environment), None, replace, exists)
+
+
+def _table_as(node: exp.Create, environment: Environment) -> tuple[TableSchema, Plan]:
+    target = node.this
+    names: tuple[str, ...] = ()
+    if isinstance(target, exp.Schema):
+        names, target = tuple(item.name for item in target.expressions), target.this
+    plan = bind_query(node.expression, environment)
+    name = table_name(target)
+    plan = renamed(plan, named_columns(plan.fields, name, names))
+    columns = tuple(
+        ColumnSchema(field.name, INTEGER if field.type.kind is Kind.NULL else field.type)
+        for field in plan.fields
+    )
+    plan = casted(plan, [column.type for column in columns])
+    return _checked(TableSchema(name, columns)), plan
+
+
+def _checked(schema: TableSchema) -> TableSchema:
+    seen: set[str] = set()
+    for column in schema.columns:
+        if column.name.lower() in seen:
+            raise BindError(
+                f'table {schema.name} has two columns "{column.name}"; give one an alias'
+            )
+        seen.add(column.name.lower())
+    return schema
+
+
+def _schema(node: exp.Schema, environment: Environment) -> TableSchema:
+    columns: list[ColumnSchema] = []
+    primary: tuple[str, ...] = ()
+    unique: list[tuple[str, ...]] = []
+    for item in node.expressions:
+        if isinstance(item, exp.ColumnDef):
+            column, keys = _column(item, environment)
+            columns.append(column)
+            primary = (column.name,) if "primary" in keys else primary
+            unique += [(column.name,)] if "unique" in keys else []
+            continue
+        if isinstance(item, exp.Identifier):
+            raise BindError(f'column "{item.name}" needs a type', position(item))
+        constraint = item.expressions[0] if isinstance(item, exp.Constraint) else item
+        names = tuple(part.name for part in _key_columns(constraint))
+        if isinstance(constraint, exp.PrimaryKey):
+            primary = names
+        elif isinstance(constraint, exp.UniqueColumnConstraint):
+            unique.append(names)
+        else:
+            raise UnsupportedError(f"{item.sql('duckdb')} is not supported", position(item))
+    schema = _checked(TableSchema(table_name(node.this), tuple(columns), primary, tuple(unique)))
+    return _with_keys(schema)
+
+
+def _key_columns(node: exp.Expr) -> list[exp.Expr]:
+    inner = node.this
+    return list(node.expressions or (inner.expressions if isinstance(inner, exp.Schema) else []))
+
+
+def _with_keys(schema: TableSchema) -> TableSchema:
+    """Key columns exist; those of the primary key are NOT NULL."""
+    known = [column.name for column in schema.columns]
+    for name in (*schema.primary_key, *(name for key in schema.unique for name in key)):
+        if schema.column(name) is None:
+            raise BindError(f'key column "{name}" not found in {schema.name}{nearest(name, known)}')
+    keys = {name.lower() for name in schema.primary_key}
+    columns = tuple(
+        ColumnSchema(item.name, item.type, item.not_null or item.name.lower() in keys, item.default)
+        for item in schema.columns
+    )
+    return TableSchema(schema.name, columns, schema.primary_key, schema.unique)
+
+
+def _column(node: exp.ColumnDef, environment: Environment) -> tuple[ColumnSchema, set[str]]:
+    kind = node.args.get("kind")
+    if kind is None:
+        raise BindError(f'column "{node.name}" needs a type', position(node))
+    not_null, default, keys = False, None, set()
+    for item in node.args.get("constraints") or []:
+        match item.kind:
+            case exp.NotNullColumnConstraint():
+                not_null = not item.kind.args.get("allow_null")
+            case exp.DefaultColumnConstraint():
+                default = item.kind.this.sql(dialect=DIALECT)
+            case exp.PrimaryKeyColumnConstraint():
+                keys.add("primary")
+            case exp.UniqueColumnConstraint():
+                keys.add("unique")
+            case _:
+                raise UnsupportedError(f"{item.sql('duckdb')} is not supported", position(node))
+    column = ColumnSchema(node.name, bind_type(kind), not_null, default)
+    default_value(column, environment)
+    return column, keys
+
+
+def _view(node: exp.Create, environment: Environment) -> CreateView:
+    target = node.this
+    names: tuple[str, ...] = ()
+    if isinstance(target, exp.Schema):
+        names, target = tuple(item.name for item in target.expressions), target.this
+    if any(node.expression.find_all(exp.Placeholder)):
+        raise BindError("a view cannot have parameters")
+    name = table_name(target)
+    plan = bind_query(node.expression, environment)
+    named_columns(plan.fields, name, names)
+    replace, exists = bool(node.args.get("replace")), bool(node.args.get("exists"))
+    return CreateView(name, node.expression.sql(dialect=DIALECT), names, replace, exists)
+
+
+def bind_drop(node: exp.Drop, environment: Environment) -> Drop:
+    """DROP TABLE and DROP VIEW, which must exist unless IF EXISTS says otherwise."""
+    kind = (node.args.get("kind") or "").lower()
+    targets = node.args.get("tables") or ([node.this] if node.this is not None else [])
+    if kind not in ("table", "view") or len(targets) != 1:
+        raise UnsupportedError(f"DROP {kind.upper()} takes one table or view", position(node))
+    name, exists = table_name(targets[0]), bool(node.args.get("exists"))
+    catalog = environment.catalog
+    known = catalog.table_names() if kind == "table" else catalog.view_names()
+    return _drop("table" if kind == "table" else "view", name, exists, list(known), targets[0])
+
+
+def _drop(kind: Any, name: str, if_exists: bool, known: list[str], node: exp.Expr) -> Drop:
+    if not if_exists and name.lower() not in {item.lower() for item in known}:
+        raise CatalogError(f'{kind} "{name}" not found{nearest(name, known)}', position(node))
+    return Drop(kind, name, if_exists)
+
+
+def bind_drop_model(node: syntax.DropModel, environment: Environment) -> Drop:
+    """DROP MODEL."""
+    known = list(environment.catalog.model_names())
+    return _drop("model", node.name, bool(node.args.get("exists")), known, node.this)
+
+
+def bind_drop_index(node: syntax.DropIndex, environment: Environment) -> Drop:
+    """DROP INDEX."""
+    known = list(environment.catalog.index_names())
+    return _drop("index", node.name, bool(node.args.get("exists")), known, node.this)
+
+
+def bind_create_model(node: syntax.CreateModel, environment: Environment) -> CreateModel:
+    """CREATE MODEL; the file is read when the statement runs."""
+    return CreateModel(
+        node.name,
+        node.args["source"].name,
+        option_values(node, environment),
+        bool(node.args.get("replace")),
+        bool(node.args.get("if_not_exists")),
+    )
+
+
+def bind_create_index(node: syntax.CreateMethodIndex, environment: Environment) -> CreateIndex:
+    """CREATE INDEX … USING method; the method checks its arguments and options."""
+    relation = target_relation(node.args["table"], environment)
+    arguments = tuple(str(constant(item, environment)) for item in node.args.get("arguments") or [])
+    return CreateIndex(
+        node.name,
+        relation,
+        node.args["method"].name,
+        arguments,
+        option_values(node, environment),
+        bool(node.args.get("replace")),
+        bool(node.args.get("if_not_exists")),
+    )
+
+
+def bind_copy(node: syntax.CopyStatement, environment: Environment) -> BoundStatement:
+    """COPY … TO a file; COPY t FROM a file is an INSERT of the file's rows."""
+    path = str(constant(node.args["path"], environment))
+    options = option_values(node, environment)
+    if node.args["direction"] == "to":
+        return CopyTo(_copied(node, environment), path, options)
+    return _copy_from(node, path, dict(options), environment)
+
+
+def _copied(node: syntax.CopyStatement, environment: Environment) -> Query:
+    source = node.this
+    if isinstance(source, exp.Table):
+        columns: list[exp.Expr] = [exp.Column(this=item) for item in node.args.get("columns") or []]
+        source = exp.Select(expressions=columns or [exp.Star()], from_=exp.From(this=source.copy()))
+    plan = bind_query(source, environment)
+    return Query(plan, tuple(field.name for field in plan.fields))
+
+
+def _copy_from(
+    node: syntax.CopyStatement, path: str, options: dict[str, Any], environment: Environment
+) -> Insert:
+    relation = target_relation(node.this, environment)
+    names = [item.name for item in node.args.get("columns") or []]
+    format_name = str(options.pop("format", "") or _suffix(path)).lower()
+    reader = {"csv": "read_csv", "tsv": "read_csv", "parquet": "read_parquet"}.get(format_name)
+    if reader is None:
+        raise UnsupportedError(
+            f'COPY FROM cannot read format "{format_name}"; there is csv and parquet'
+        )
+    if reader == "read_csv":
+        wanted = (
+            [relation.schema.column(name) for name in names] if names else relation.schema.columns
+        )
+        # The table knows its types better than a sample of the text does.
+        options["columns"] = tuple((c.name, c.type) for c in wanted if c is not None)
+    source = environment.catalog.file_relation(reader, path, options)
+    return Insert(relation, bind_insert_plan(scan(source), names, relation, node, environment))
+
+
+def _suffix(path: str) -> str:
+    name = path.removesuffix(".gz").removesuffix(".zst")
+    return name.rsplit(".", 1)[-1] if "." in name else "csv"

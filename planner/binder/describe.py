@@ -1,0 +1,175 @@
+"""DESCRIBE, SHOW and SUMMARIZE as queries over what the catalog says, or over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError
+from tensorsql.parser import statements as syntax
+from tensorsql.parser.dialect import parse, position
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.from_clause import named_plan, table_name
+from tensorsql.planner.binder.models import find_model
+from tensorsql.planner.binder.queries import bind_query
+from tensorsql.planner.expressions import Literal
+from tensorsql.planner.logical import Plan, Values, new_field
+from tensorsql.planner.statements import Query
+from tensorsql.storage import types
+from tensorsql.storage.catalog import ColumnSchema, TableSchema
+from tensorsql.storage.types import VARCHAR
+
+DESCRIBED = ("column_name", "column_type", "null", "key", "default", "extra")
+SUMMARY = """
+SELECT '{name}' AS column_name, '{type}' AS column_type,
+  {bounds}, count(DISTINCT {column}) AS approx_unique, {moments}, count(*) AS count,
+  CAST(CASE WHEN count(*) = 0 THEN 0 ELSE 100.0 * (count(*) - count({column})) / count(*) END
+    AS DECIMAL(9,2)) AS null_percentage
+FROM summarized
+"""
+NO_BOUNDS = "NULL::VARCHAR AS min, NULL::VARCHAR AS max"
+BOUNDS = "min({column})::VARCHAR AS min, max({column})::VARCHAR AS max"
+NO_MOMENTS = "NULL::DOUBLE AS avg, NULL::DOUBLE AS std"
+MOMENTS = "avg({column})::DOUBLE AS avg, stddev_samp({column})::DOUBLE AS std"
+
+
+def text_query(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Query:
+    """A query whose rows are known now, all of text."""
+    fields = tuple(new_field(name, VARCHAR) for name in columns)
+    cells = tuple(
+        tuple(Literal(VARCHAR, None if cell is None else str(cell)) for cell in row) for row in rows
+    )
+    return Query(Values(fields, cells), tuple(field.name for field in fields))
+
+
+def bind_describe(node: syntax.DescribeStatement, environment: Environment) -> Query:
+    """The columns of a table, view or query; the layers of a model."""
+    kind = node.args["kind"].name
+    if kind == "model":
+        return _model(node, environment)
+    schema = _schema(node.this, environment)
+    keys = {name.lower() for name in schema.primary_key}
+    unique = {key[0].lower() for key in schema.unique if len(key) == 1}
+    rows = []
+    for column in schema.columns:
+        folded = column.name.lower()
+        key = "PRI" if folded in keys else "UNI" if folded in unique else None
+        null = "NO" if column.not_null else "YES"
+        rows.append((column.name, column.type, null, key, column.default, None))
+    return text_query(DESCRIBED, rows)
+
+
+def _schema(node: exp.Expr, environment: Environment) -> TableSchema:
+    if isinstance(node, exp.Table):
+        relation = environment.catalog.relation(table_name(node))
+        if relation is not None:
+            return relation.schema
+        plan = named_plan(node, environment)
+    else:
+        plan = bind_query(node, environment)
+    return TableSchema("", tuple(ColumnSchema(field.name, field.type) for field in plan.fields))
+
+
+def _model(node: syntax.DescribeStatement, environment: Environment) -> Query:
+    model = find_model(environment, node.this)
+    rows: list[tuple[Any, ...]] = [("source", model.source, model.format)]
+    rows += [("input", name, kind) for name, kind in model.inputs]
+    rows.append(("output", "prediction", model.output))
+    if model.options.get("classes"):
+        kind = model.options.get("probabilities", "softmax")
+        rows.append(("output", "probabilities", kind))
+    rows += [("layer", name, f"({', '.join(map(str, shape))})") for name, shape in model.layers]
+    classes = model.options.get("classes")
+    rows += [("class", str(label), None) for label in classes or ()]
+    return text_query(("part", "name", "type"), rows)
+
+
+def bind_show(node: syntax.ShowStatement, environment: Environment) -> Query:
+    """SHOW TABLES, VIEWS, MODELS, INDEXES, SETTINGS."""
+    catalog, what = environment.catalog, node.this.name.lower()
+    match what:
+        case "tables":
+            names = sorted({*catalog.table_names(), *catalog.view_names()})
+            return text_query(("name",), [(name,) for name in names])
+        case "views":
+            return text_query(("name",), [(name,) for name in sorted(catalog.view_names())])
+        case "models":
+            models = [catalog.model(name) for name in sorted(catalog.model_names())]
+            rows = [(item.name, item.format, item.source) for item in models if item is not None]
+            return text_query(("name", "format", "source"), rows)
+        case "indexes":
+            return _indexes(environment)
+        case "settings":
+            return text_query(("name", "value"), sorted(environment.settings.items()))
+        case "all":
+            return _all_tables(environment)
+    raise BindError(f"SHOW {what.upper()} is not supported", position(node))
+
+
+def _indexes(environment: Environment) -> Query:
+    catalog = environment.catalog
+    found = [catalog.index(name) for name in sorted(catalog.index_names())]
+    rows = [
+        (item.name, item.table, item.method, ", ".join(item.arguments), _option_text(item.options))
+        for item in found
+        if item is not None
+    ]
+    return text_query(("name", "table", "method", "arguments", "options"), rows)
+
+
+def _option_text(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in sorted(options.items()))
+
+
+def _all_tables(environment: Environment) -> Query:
+    rows: list[tuple[Any, ...]] = []
+    for name in sorted(environment.catalog.table_names()):
+        relation = environment.catalog.relation(name)
+        if relation is not None:
+            columns = ", ".join(f"{c.name} {c.type}" for c in relation.schema.columns)
+            rows.append((name, relation.live_rows, columns))
+    return text_query(("name", "rows", "columns"), rows)
+
+
+def bind_summarize(node: syntax.SummarizeStatement, environment: Environment) -> Query:
+    """One row of aggregates per column, from one shared scan."""
+    source = node.this
+    plan: Plan
+    if isinstance(source, exp.Table):
+        plan = named_plan(source, environment)
+        source = exp.Select(expressions=[exp.Star()], from_=exp.From(this=source.copy()))
+    else:
+        plan = bind_query(source, environment)
+    parts = [_summary(field.name, field.type) for field in plan.fields]
+    (tree,) = parse(" UNION ALL ".join(parts))
+    definition = exp.CTE(
+        this=source.copy(), alias=exp.TableAlias(this=exp.to_identifier("summarized"))
+    )
+    tree.set("with_", exp.With(expressions=[definition]))
+    bound = bind_query(tree, environment)
+    return Query(bound, tuple(field.name for field in bound.fields))
+
+
+def _summary(name: str, kind: types.Type) -> str:
+    column = '"' + name.replace('"', '""') + '"'
+    nested = (types.Kind.LIST, types.Kind.STRUCT, types.Kind.BOX, types.Kind.MASK)
+    has_order = kind.kind not in (*nested, types.Kind.TENSOR, types.Kind.BLOB)
+    text = SUMMARY
+    if not has_order:
+        text = text.replace("count(DISTINCT {column})", "NULL::BIGINT")
+    return text.format(
+        name=name.replace("'", "''"),
+        type=str(kind).replace("'", "''"),
+        column=column,
+        bounds=(BOUNDS if has_order else NO_BOUNDS).format(column=column),
+        moments=(MOMENTS if kind.is_numeric else NO_MOMENTS).format(column=column),
+    )
+
+
+DESCRIPTIONS: dict[type[exp.Expr], Callable[[Any, Environment], Query]] = {
+    syntax.DescribeStatement: bind_describe,
+    syntax.ShowStatement: bind_show,
+    syntax.SummarizeStatement: bind_summarize,
+}

@@ -1,0 +1,171 @@
+"""FROM: tables, views, files, subqueries, table functions and the joins between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, nearest
+from tensorsql.parser.dialect import parse, position
+from tensorsql.planner.binder import joins, table_functions
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.scope import EMPTY, Scope, Source, Tables, named_columns, tables_of
+from tensorsql.planner.logical import Plan, Scan, new_field
+from tensorsql.storage.catalog import Relation, ViewEntry
+from tensorsql.storage.types import BIGINT
+
+READERS = {
+    "parquet": "read_parquet",
+    "csv": "read_csv",
+    "tsv": "read_csv",
+    "npy": "read_npy",
+    "json": "read_json",
+    "ndjson": "read_json",
+}
+
+
+def bind_from(node: exp.Select, environment: Environment, outer: Scope | None) -> Tables:
+    """The FROM clause and its joins; one row without columns if there is none."""
+    clause = node.args.get("from_")
+    if clause is None:
+        return EMPTY
+    return bind_joined(clause.this, node.args.get("joins") or [], environment, outer)
+
+
+def bind_joined(
+    first: exp.Expr, rest: Sequence[exp.Join], environment: Environment, outer: Scope | None
+) -> Tables:
+    """A table and the tables joined to it, left to right."""
+    tables = bind_item(first, environment, outer)
+    for join in [*(first.args.get("joins") or []), *rest]:
+        tables = joins.bind_join(tables, join, environment, outer)
+    return tables
+
+
+def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> Tables:
+    """One item of a FROM clause under its alias. `outer` sees the items before it."""
+    for key in ("sample", "pivots", "version", "when"):
+        if node.args.get(key):
+            raise UnsupportedError(f"{key.upper()} is not supported in FROM", position(node))
+    match node:
+        case exp.Table() if isinstance(node.this, (exp.Anonymous, exp.Func)):
+            return table_functions.bind_call(node, node.this, environment, outer)
+        case exp.Table():
+            return bind_table(node, environment)
+        case exp.Unnest():
+            return table_functions.bind_unnest(node, environment, outer)
+        case exp.Lateral():
+            return _lateral(node, environment, outer)
+        case exp.Subquery() if isinstance(node.this, (exp.Table, exp.Subquery)) and (
+            not node.args.get("alias") or isinstance(node.this, exp.Table)
+        ):
+            return _parenthesized(node, environment, outer)
+        case exp.Subquery() | exp.Values():
+            return _derived(node, environment, outer)
+    raise UnsupportedError(f"{node.sql('duckdb')} is not supported in FROM", position(node))
+
+
+def alias_of(node: exp.Expr) -> tuple[str, tuple[str, ...]]:
+    """The alias and the column names of an item, empty where there are none."""
+    return node.alias, tuple(node.alias_column_names)
+
+
+def _lateral(node: exp.Lateral, environment: Environment, outer: Scope | None) -> Tables:
+    inner = node.this
+    if isinstance(inner, (exp.Subquery, exp.Unnest)):
+        copy = inner.copy()
+        copy.set("alias", node.args.get("alias"))
+        return bind_item(copy, environment, outer)
+    return table_functions.bind_call(node, inner, environment, outer)
+
+
+def _parenthesized(node: exp.Subquery, environment: Environment, outer: Scope | None) -> Tables:
+    """`(a JOIN b ON …)`: the tables inside keep their names, unless an alias hides them."""
+    tables = bind_joined(node.this, [], environment, outer)
+    alias, names = alias_of(node)
+    if not alias:
+        return tables
+    columns = named_columns(tuple(field for _, field in tables.columns), alias, names)
+    return Tables(tables.plan, (Source(alias, columns),), columns)
+
+
+def _derived(node: exp.Expr, environment: Environment, outer: Scope | None) -> Tables:
+    from tensorsql.planner.binder.queries import bind_query  # a query has a FROM clause
+
+    alias, names = alias_of(node)
+    inner = node.copy() if isinstance(node, exp.Values) else node
+    plan = bind_query(inner, environment, outer)
+    return tables_of(plan, alias or "unnamed_subquery", names)
+
+
+def bind_table(node: exp.Table, environment: Environment) -> Tables:
+    """A CTE, view, table, Python object or file, by name."""
+    alias, names = alias_of(node)
+    return tables_of(named_plan(node, environment), alias or node.name, names)
+
+
+def named_plan(node: exp.Table, environment: Environment) -> Plan:
+    """The rows of what a table name means; CatalogError with the nearest names."""
+    name = table_name(node)
+    common = environment.common_tables.get(name.lower())
+    if common is not None and not node.args.get("db"):
+        return common.plan()
+    view = environment.catalog.view(name)
+    if view is not None:
+        return bind_view(view, environment)
+    relation = environment.catalog.relation(name) or environment.catalog.replacement(name)
+    if relation is None and node.this.quoted:
+        relation = _file(name, environment)
+    if relation is None:
+        raise missing_table(node, environment)
+    return scan(relation, alias_of(node)[0] or name)
+
+
+def table_name(node: exp.Table) -> str:
+    """The table's name; `main` is the only schema."""
+    schema = node.args.get("db")
+    if schema is None or schema.name.lower() == "main":
+        return str(node.name)
+    return f"{schema.name}.{node.name}"
+
+
+def missing_table(node: exp.Table, environment: Environment) -> CatalogError:
+    """The error for a name nothing has."""
+    name = table_name(node)
+    known = [*environment.catalog.table_names(), *environment.catalog.view_names()]
+    known += [table.name for table in environment.common_tables.values()]
+    return CatalogError(f'table "{name}" not found{nearest(name, known)}', position(node))
+
+
+def _file(name: str, environment: Environment) -> Relation | None:
+    match = re.search(r"\.(\w+)(\.gz|\.zst)?$", name.lower())
+    reader = READERS.get(match[1]) if match else None
+    if reader is None:
+        return None
+    return environment.catalog.file_relation(reader, name, {})
+
+
+def scan(relation: Relation, alias: str = "", row_id: bool = False) -> Scan:
+    """Every column of a relation, and its row id on request; pruning takes away the unread."""
+    columns = tuple(
+        (new_field(column.name, column.type), column.name) for column in relation.schema.columns
+    )
+    identifier = new_field("rowid", BIGINT) if row_id else None
+    return Scan(relation, columns, identifier, alias=alias or relation.name)
+
+
+def bind_view(view: ViewEntry, environment: Environment) -> Plan:
+    """A view's text, bound in place."""
+    from tensorsql.planner.binder.queries import bind_query, renamed
+
+    if view.name.lower() in environment.views:
+        raise BindError(f'view "{view.name}" is defined by itself')
+    (tree,) = parse(view.sql)
+    try:
+        plan = bind_query(tree, environment.for_view(view.name))
+    except Error as error:
+        # The place is one in the view's text, not in the statement the user wrote.
+        raise type(error)(f'view "{view.name}" is broken: {error.message}') from None
+    return renamed(plan, named_columns(plan.fields, view.name, view.columns))

@@ -1,0 +1,106 @@
+"""Function calls: scalar ones, aggregates, and the few with a meaning of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, UnsupportedError
+from tensorsql.parser.dialect import position
+from tensorsql.parser.statements import MaskAggregate
+from tensorsql.planner.binder import masks, models
+from tensorsql.planner.binder.calls import CallParts, call_parts
+from tensorsql.planner.binder.placeholders import OuterAggregate, UnnestExpression
+from tensorsql.planner.expressions import AggregateCall, Expression
+from tensorsql.planner.logical import new_field
+from tensorsql.planner.resolve import resolve, resolve_aggregate
+from tensorsql.planner.signatures import SIGNATURES
+from tensorsql.storage import types
+from tensorsql.storage.types import Kind
+
+if TYPE_CHECKING:
+    from tensorsql.planner.binder.expressions import ExpressionBinder
+
+Special = Callable[["ExpressionBinder", CallParts], Expression]
+
+
+def function_kind(name: str) -> str | None:
+    """scalar, aggregate, window or table; None for a name without a signature."""
+    overloads = SIGNATURES.get(name)
+    return overloads[0].kind if overloads else None
+
+
+def bind_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    """A function call of any kind but window."""
+    if isinstance(node, MaskAggregate):
+        return masks.mask_aggregate(binder, node)
+    parts = call_parts(node)
+    special = SPECIAL.get(parts.name)
+    if special is not None:
+        return special(binder, parts)
+    kind = function_kind(parts.name)
+    if kind == "aggregate":
+        return _placed(aggregate(binder, parts), binder)
+    if kind == "window":
+        raise BindError(f"{parts.name} is a window function: write {parts.name}(…) OVER (…)")
+    if kind == "table":
+        raise BindError(f"{parts.name} is a table function: write it in FROM")
+    if parts.distinct or parts.order or parts.filter is not None:
+        raise BindError(f"{parts.name} is no aggregate: DISTINCT, ORDER BY, FILTER do not apply")
+    return resolve(parts.name, binder.bind_all(parts.args), position(node))
+
+
+def aggregate(binder: ExpressionBinder, parts: CallParts) -> AggregateCall:
+    """An aggregate (or window function) call with its DISTINCT, FILTER and ORDER BY."""
+    name, args = parts.name, parts.args
+    if name == "count" and (not args or isinstance(args[0], exp.Star)):
+        name, args = "count", ()
+    with binder.scope.preferring_aliases(False):
+        bound = binder.bind_all(args)
+    if name == "avg" and bound and bound[0].type.kind is Kind.MASK:
+        name = "mask_avg"
+    condition = None if parts.filter is None else binder.condition(parts.filter)
+    order = tuple(binder.sort_key(item) for item in parts.order)
+    return resolve_aggregate(name, bound, parts.distinct, condition, order)
+
+
+def _placed(call: AggregateCall, binder: ExpressionBinder) -> Expression:
+    """The innermost query that has one of the aggregated columns computes the aggregate."""
+    own, *outer = (scope.tables.ids for scope in binder.scope.chain())
+    placed = OuterAggregate(call.type, call)
+    return call if placed.reads(own) or not any(map(placed.reads, outer)) else placed
+
+
+def unnest(binder: ExpressionBinder, parts: CallParts) -> Expression:
+    """`UNNEST(list)` in a select list."""
+    if len(parts.args) != 1:
+        raise BindError("unnest takes one list here")
+    value = binder.bind(parts.args[0])
+    if value.type.kind not in (Kind.LIST, Kind.NULL):
+        raise BindError(f"unnest takes a list, not {value.type}")
+    element = new_field("unnest", value.type.child or types.NULL)
+    return UnnestExpression(element.type, value, element)
+
+
+def struct_pack(binder: ExpressionBinder, parts: CallParts) -> Expression:
+    """`struct_pack(a := 1)` is `{'a': 1}`."""
+    return binder.bind(exp.Struct(expressions=list(parts.args)))
+
+
+def row(binder: ExpressionBinder, parts: CallParts) -> Expression:
+    """`ROW(1, 2)` is a struct without names, which there is no type for."""
+    raise UnsupportedError("ROW is not supported; write {'name': value, …}")
+
+
+SPECIAL: dict[str, Special] = {
+    "cp": masks.cp,
+    "area": masks.area,
+    "iou": masks.iou,
+    "predict": models.predict,
+    "predict_proba": models.predict_proba,
+    "unnest": unnest,
+    "struct_pack": struct_pack,
+    "row": row,
+}

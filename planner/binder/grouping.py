@@ -1,0 +1,81 @@
+"""GROUP BY: keys and grouping sets of ROLLUP, CUBE and GROUPING SETS."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+from sqlglot import exp
+
+from tensorsql.planner.binder.aggregates import GroupingSets
+from tensorsql.planner.binder.expressions import ExpressionBinder
+from tensorsql.planner.binder.ordering import column_position
+from tensorsql.planner.expressions import AggregateCall, Expression, WindowCall, walk
+
+Sets = list[tuple[int, ...]]
+
+
+def group_keys(
+    node: exp.Group | None, binder: ExpressionBinder, select: list[Expression]
+) -> tuple[list[Expression], GroupingSets] | None:
+    """Distinct keys and, if there is more than one, the sets of them; None without GROUP BY."""
+    if node is None:
+        return None
+    keys = Keys(binder, select)
+    if node.args.get("all"):
+        for expression in select:
+            if not any(isinstance(part, (AggregateCall, WindowCall)) for part in walk(expression)):
+                keys.add(expression)
+        return list(keys.places), None
+    elements = list(node.expressions)
+    for name in ("rollup", "cube", "grouping_sets"):
+        elements += node.args.get(name) or []
+    sets = [_union(parts) for parts in itertools.product(*map(keys.sets, elements))]
+    several = any(isinstance(item, (exp.Rollup, exp.Cube, exp.GroupingSets)) for item in elements)
+    return list(keys.places), tuple(sets) if several else None
+
+
+def _union(parts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(parts)))
+
+
+class Keys:
+    """The keys met so far, each once, with its place."""
+
+    def __init__(self, binder: ExpressionBinder, select: list[Expression]) -> None:
+        self.binder = binder
+        self.select = select
+        self.places: dict[Expression, int] = {}
+
+    def add(self, expression: Expression) -> int:
+        """The place of a key."""
+        return self.places.setdefault(expression, len(self.places))
+
+    def key(self, node: exp.Expr) -> int:
+        """The place of an expression, alias or position of the select list."""
+        place = column_position(node, len(self.select))
+        return self.add(self.binder.bind(node) if place is None else self.select[place])
+
+    def group(self, node: exp.Expr) -> tuple[int, ...]:
+        """`a`, `(a, b)` or `()`."""
+        if isinstance(node, exp.Tuple):
+            return tuple(self.key(item) for item in node.expressions)
+        return (self.key(node.this if isinstance(node, exp.Paren) else node),)
+
+    def sets(self, node: exp.Expr) -> Sets:
+        """The grouping sets one element of GROUP BY stands for."""
+        match node:
+            case exp.Rollup():
+                parts = [self.group(item) for item in node.expressions]
+                return [_union(parts[:size]) for size in range(len(parts), -1, -1)]
+            case exp.Cube():
+                parts = [self.group(item) for item in node.expressions]
+                sizes = range(len(parts), -1, -1)
+                return [
+                    _union(chosen)
+                    for size in sizes
+                    for chosen in itertools.combinations(parts, size)
+                ]
+            case exp.GroupingSets():
+                return [found for item in node.expressions for found in self.sets(item)]
+        return [self.group(node)]

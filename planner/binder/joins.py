@@ -1,0 +1,159 @@
+"""Joins: kinds, ON, USING, NATURAL, LATERAL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.parser.dialect import position
+from tensorsql.planner.binder import from_clause
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.expressions import ExpressionBinder
+from tensorsql.planner.binder.placeholders import SubqueryExpression, contains
+from tensorsql.planner.binder.scope import Columns, Scope, Tables
+from tensorsql.planner.binder.subqueries import filtered
+from tensorsql.planner.expressions import (
+    TRUE,
+    Expression,
+    conjunction,
+)
+from tensorsql.planner.logical import (
+    DependentJoin,
+    Field,
+    Join,
+    JoinKind,
+    Plan,
+    Project,
+    new_field,
+)
+from tensorsql.planner.resolve import resolve
+from tensorsql.planner.verify import free_columns
+
+LATERAL_KINDS = ("inner", "left", "semi", "anti")
+
+
+def bind_join(
+    left: Tables, node: exp.Join, environment: Environment, outer: Scope | None
+) -> Tables:
+    """`left` joined with one more item."""
+    kind = join_kind(node)
+    # As in DuckDB an item may read the ones before it, with or without the word LATERAL.
+    right = from_clause.bind_joined(node.this, [], environment, Scope(left, outer))
+    _check_aliases(left, right, node)
+    using = _using_names(node, left, right)
+    if using is not None:
+        return _using_join(kind, left, right, using, node)
+    condition = node.args.get("on")
+    if condition is None:
+        if node.side:
+            raise BindError(f"{node.side} JOIN needs ON or USING", position(node))
+        return _combined(kind, left, right, TRUE)
+    both = Tables(left.plan, left.sources + right.sources, left.columns + right.columns)
+    predicate = ExpressionBinder(environment, Scope(both, outer)).condition(condition, "ON")
+    if not contains(predicate, SubqueryExpression):
+        return _combined(kind, left, right, predicate)
+    if kind != "inner":
+        raise UnsupportedError("a subquery in ON of an outer join", position(condition))
+    joined = _combined(kind, left, right, TRUE)
+    return Tables(filtered(joined.plan, predicate), joined.sources, joined.columns)
+
+
+def join_kind(node: exp.Join) -> JoinKind:
+    """The kind of join that is written."""
+    method = (node.method or "").upper()
+    if method not in ("", "NATURAL"):
+        raise UnsupportedError(f"{method} JOIN is not supported", position(node))
+    side, kind = (node.side or "").upper(), (node.kind or "").upper()
+    if kind in ("SEMI", "ANTI"):
+        return "semi" if kind == "SEMI" else "anti"
+    match side:
+        case "LEFT":
+            return "left"
+        case "RIGHT":
+            return "right"
+        case "FULL":
+            return "full"
+    return "inner"
+
+
+def _check_aliases(left: Tables, right: Tables, node: exp.Join) -> None:
+    for source in right.sources:
+        if source.alias and source.alias != "unnamed_subquery" and left.source(source.alias):
+            raise BindError(
+                f'two tables are called "{source.alias}"; give one another alias', position(node)
+            )
+
+
+def _joined(kind: JoinKind, left: Plan, right: Plan, condition: Expression) -> Plan:
+    offered = {field.id for field in left.fields}
+    if not free_columns(right) & offered:
+        return Join(kind, left, right, condition)
+    if kind not in LATERAL_KINDS:
+        raise BindError(f"a {kind} join cannot read the tables before it (LATERAL)")
+    return DependentJoin(kind, left, right, condition)  # type: ignore[arg-type]
+
+
+def _combined(kind: JoinKind, left: Tables, right: Tables, condition: Expression) -> Tables:
+    plan = _joined(kind, left.plan, right.plan, condition)
+    if kind in ("semi", "anti"):
+        return Tables(plan, left.sources, left.columns)
+    return Tables(plan, left.sources + right.sources, left.columns + right.columns)
+
+
+def _using_names(node: exp.Join, left: Tables, right: Tables) -> list[str] | None:
+    if using := node.args.get("using"):
+        return [item.name for item in using]
+    if (node.method or "").upper() != "NATURAL":
+        return None
+    known = {name.lower() for name, _ in right.columns}
+    shared = list(dict.fromkeys(name for name, _ in left.columns if name.lower() in known))
+    if not shared:
+        raise BindError("a natural join needs a column both tables have", position(node))
+    return shared
+
+
+def _using_join(
+    kind: JoinKind, left: Tables, right: Tables, names: Sequence[str], node: exp.Join
+) -> Tables:
+    pairs = [(_one(left, name, node), _one(right, name, node)) for name in names]
+    equal = [resolve("=", [a.ref(), b.ref()]) for a, b in pairs]
+    joined = _combined(kind, left, right, conjunction(equal))
+    if kind in ("semi", "anti"):
+        return joined
+    plan, merged = _merged(kind, joined.plan, pairs)
+    folded = {name.lower(): field for name, field in zip(names, merged, strict=True)}
+    columns = _with_merged(left.columns, folded) + _without(right.columns, folded)
+    return Tables(plan, joined.sources, columns)
+
+
+def _merged(
+    kind: JoinKind, plan: Plan, pairs: Sequence[tuple[Field, Field]]
+) -> tuple[Plan, list[Field]]:
+    """The columns USING shows once: those of the side that is never padded, or whichever is set."""
+    if kind != "full":
+        return plan, [b if kind == "right" else a for a, b in pairs]
+    values = [resolve("coalesce", [a.ref(), b.ref()]) for a, b in pairs]
+    fields = [new_field(a.name, value.type) for (a, _), value in zip(pairs, values, strict=True)]
+    kept = tuple((field, field.ref()) for field in plan.fields)
+    return Project(plan, (*kept, *zip(fields, values, strict=True))), fields
+
+
+def _one(tables: Tables, name: str, node: exp.Join) -> Field:
+    hits = tables.find(name)
+    if len({hit.id for hit in hits}) == 1:
+        return hits[0]
+    if hits:
+        raise BindError(f'column "{name}" of USING is ambiguous', position(node))
+    hint = nearest(name, [own for own, _ in tables.columns])
+    owners = ", ".join(source.alias for source in tables.sources)
+    raise BindError(f'column "{name}" of USING not found in {owners}{hint}', position(node))
+
+
+def _with_merged(columns: Columns, merged: dict[str, Field]) -> Columns:
+    return tuple((name, merged.get(name.lower(), field)) for name, field in columns)
+
+
+def _without(columns: Columns, merged: dict[str, Field]) -> Columns:
+    return tuple((name, field) for name, field in columns if name.lower() not in merged)

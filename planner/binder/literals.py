@@ -1,0 +1,162 @@
+"""Literals: from SQL text and from Python values."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from tensorsql.errors import BindError
+from tensorsql.planner.casts import common_type, integer_type
+from tensorsql.planner.expressions import Literal
+from tensorsql.storage import types
+
+MICROSECONDS = {"microsecond": 1, "millisecond": 1000, "second": 10**6}
+MICROSECONDS |= {"minute": 60 * 10**6, "hour": 3600 * 10**6}
+DAYS = {"day": 1, "week": 7}
+MONTHS = {"month": 1, "quarter": 3, "year": 12, "decade": 120, "century": 1200}
+UNITS = (*MICROSECONDS, *DAYS, *MONTHS, "millennium")
+UNIT_WORDS = {
+    **{unit: unit for unit in UNITS},
+    **{f"{unit}s": unit for unit in UNITS},
+    **{"centuries": "century", "us": "microsecond", "ms": "millisecond", "s": "second"},
+    **{"sec": "second", "secs": "second", "min": "minute", "mins": "minute", "h": "hour"},
+    **{"hr": "hour", "hrs": "hour", "d": "day", "w": "week", "mon": "month", "mons": "month"},
+    **{"y": "year", "yr": "year", "yrs": "year"},
+}
+PIECE = re.compile(r"\s*([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*([A-Za-z]+)")
+CLOCK = re.compile(r"\s*([+-]?)(\d+):(\d{2})(?::(\d{2})(\.\d{1,6})?)?\s*$")
+
+
+def number(text: str) -> Literal:
+    """A number as written: an integer, a DECIMAL of its digits, or DOUBLE with an exponent."""
+    text = text.replace("_", "")
+    if text.lower().startswith("0x"):
+        return integer_literal(int(text, 16))
+    if "e" in text.lower():
+        return Literal(types.DOUBLE, float(text))
+    if "." in text:
+        return decimal_literal(Decimal(text), len(text) - 1)
+    return integer_literal(int(text))
+
+
+def integer_literal(value: int) -> Literal:
+    """INTEGER, BIGINT or HUGEINT, the first that holds the value; beyond them a DOUBLE."""
+    found = integer_type(value)
+    return Literal(types.DOUBLE, float(value)) if found is None else Literal(found, value)
+
+
+def decimal_literal(value: Decimal, digits: int = 0) -> Literal:
+    """A DECIMAL with the digits written, leading zeros too; beyond 38 digits a DOUBLE."""
+    if not value.is_finite():
+        return Literal(types.DOUBLE, float(value))
+    scale = max(0, -int(value.as_tuple().exponent))
+    precision = digits or max(value.adjusted() + 1, 1) + scale
+    if precision > 38:
+        return Literal(types.DOUBLE, float(value))
+    return Literal(types.decimal(precision, scale), value)
+
+
+def literal_of_value(value: Any) -> Literal:
+    """A literal of a Python value (numpy scalars included); BindError for other objects."""
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    match value:
+        case None:
+            return Literal(types.NULL, None)
+        case bool():
+            return Literal(types.BOOLEAN, value)
+        case int():
+            return integer_literal(value)
+        case float():
+            return Literal(types.DOUBLE, value)
+        case Decimal():
+            return decimal_literal(value)
+        case str():
+            return Literal(types.VARCHAR, value)
+        case bytes() | bytearray() | memoryview():
+            return Literal(types.BLOB, bytes(value))
+        case uuid.UUID():
+            return Literal(types.UUID, str(value))
+        case list() | tuple():
+            return list_literal([literal_of_value(item) for item in value])
+        case dict():
+            items = [(str(name), literal_of_value(item)) for name, item in value.items()]
+            kind = types.struct(*((name, item.type) for name, item in items))
+            return Literal(kind, tuple(item.value for _, item in items))
+    return temporal_literal(value)
+
+
+def temporal_literal(value: Any) -> Literal:
+    """A literal of a date, time, datetime (zoned ones in UTC) or timedelta."""
+    match value:
+        case datetime.datetime():
+            if value.tzinfo is not None:
+                value = value.astimezone(datetime.UTC).replace(tzinfo=None)
+            return Literal(types.TIMESTAMP, value)
+        case datetime.date():
+            return Literal(types.DATE, value)
+        case datetime.time():
+            return Literal(types.TIME, value)
+        case datetime.timedelta():
+            micros = value.seconds * 10**6 + value.microseconds
+            return Literal(types.INTERVAL, (0, value.days, micros))
+    raise BindError(f"a parameter cannot be of Python type {type(value).__name__}")
+
+
+def list_literal(items: list[Literal]) -> Literal:
+    """A LIST of the items' common type."""
+    from tensorsql.planner.resolve import cast
+
+    child = types.NULL
+    for item in items:
+        found = common_type(child, item.type)
+        if found is None:
+            raise BindError(f"a list cannot hold both {child} and {item.type}")
+        child = found
+    values = tuple(cast(item, child) for item in items)
+    constants = [item.value for item in values if isinstance(item, Literal)]
+    if len(constants) < len(items):
+        raise BindError(f"cannot make a list of {child} from these values")
+    return Literal(types.list_of(child), tuple(constants))
+
+
+def interval(text: str, unit: str | None) -> Literal:
+    """`INTERVAL '3' MONTH`, `INTERVAL '1 day 02:00'`: (months, days, microseconds)."""
+    if unit is not None:
+        return Literal(types.INTERVAL, scaled(Decimal(text), unit))
+    total, rest = (0, 0, 0), text
+    while match := PIECE.match(rest):
+        total = added(total, scaled(Decimal(match[1]), match[2]))
+        rest = rest[match.end() :]
+    if clock := CLOCK.match(rest):
+        total, rest = added(total, clock_time(clock)), ""
+    if rest.strip() or not text.strip():
+        raise BindError(f"cannot read the interval '{text}'; write for example '3 months 2 days'")
+    return Literal(types.INTERVAL, total)
+
+
+def scaled(count: Decimal, unit: str) -> tuple[int, int, int]:
+    """So many of a unit; whole months and days only, as DuckDB has it."""
+    name = UNIT_WORDS.get(unit.lower())
+    if name is None:
+        raise BindError(f'unknown interval unit "{unit}"; write for example DAY or MONTHS')
+    if name in MICROSECONDS:
+        return (0, 0, int(count * MICROSECONDS[name]))
+    if name in DAYS:
+        return (0, int(count) * DAYS[name], 0)
+    return (int(count) * MONTHS.get(name, 12000), 0, 0)
+
+
+def clock_time(match: re.Match[str]) -> tuple[int, int, int]:
+    """`[-]hours:minutes[:seconds[.fraction]]`."""
+    seconds = int(match[2]) * 3600 + int(match[3]) * 60 + int(match[4] or 0)
+    micros = seconds * 10**6 + int(Decimal(match[5] or 0) * 10**6)
+    return (0, 0, -micros if match[1] == "-" else micros)
+
+
+def added(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The sum of two intervals, part by part."""
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2])

@@ -1,0 +1,113 @@
+"""CP, AREA, IOU and mask aggregates: their regions and ranges are syntax of their own."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError
+from tensorsql.parser.dialect import position
+from tensorsql.parser.statements import FullRoi, MaskAggregate
+from tensorsql.planner.binder.calls import CallParts
+from tensorsql.planner.expressions import AggregateCall, Expression, Literal
+from tensorsql.planner.resolve import resolve, resolve_aggregate
+from tensorsql.storage import types
+from tensorsql.storage.types import Kind
+
+if TYPE_CHECKING:
+    from tensorsql.planner.binder.expressions import ExpressionBinder
+
+FORM = "write CP(mask, roi, (low, high))"
+
+
+def cp(binder: ExpressionBinder, parts: CallParts) -> Expression:
+    """`CP(mask, roi, (lv, uv))`; without a box argument the whole mask is counted over."""
+    if len(parts.args) != 3 or not _is_tuple(parts.args[2], 2):
+        raise BindError(f"CP takes a mask, a region and a range of values; {FORM}")
+    mask, roi, values = parts.args
+    low, high = binder.bind_all(values.expressions)
+    if _exceeds(low, high):
+        raise BindError(
+            f"the range ({low}, {high}) of CP is empty: {low} > {high}", position(values)
+        )
+    return resolve("cp", [binder.bind(mask), *_region(binder, roi), low, high], position(mask))
+
+
+def area(binder: ExpressionBinder, parts: CallParts) -> Expression:
+    """`AREA(mask, roi)` or `AREA(roi)`."""
+    if len(parts.args) not in (1, 2):
+        raise BindError("AREA takes a mask and a region, or a region alone")
+    *mask, roi = parts.args
+    return resolve("area", [*binder.bind_all(mask), *_region(binder, roi)])
+
+
+def iou(binder: ExpressionBinder, parts: CallParts) -> Expression:
+    """`IOU(a > t, b > t)`, `IOU(mask > t, roi)`: masks with their thresholds, boxes as they are."""
+    if len(parts.args) != 2:
+        raise BindError("IOU takes two of: mask > threshold, a region")
+    args: list[Expression] = []
+    for side in parts.args:
+        args += _thresholded(binder, side) if isinstance(side, exp.GT) else _region(binder, side)
+    return resolve("iou", args)
+
+
+def mask_aggregate(binder: ExpressionBinder, node: MaskAggregate) -> AggregateCall:
+    """`INTERSECT(mask > t)`, `UNION(mask)`: a mask per group."""
+    name = f"mask_{node.args['kind'].lower()}"
+    if isinstance(node.this, exp.GT):
+        return resolve_aggregate(name, _thresholded(binder, node.this), False, None, ())
+    return resolve_aggregate(name, [binder.bind(node.this)], False, None, ())
+
+
+def _thresholded(binder: ExpressionBinder, node: exp.GT) -> list[Expression]:
+    mask, threshold = binder.bind(node.this), binder.bind(node.expression)
+    if mask.type.kind is not Kind.MASK:
+        raise BindError(f"a mask > threshold is expected, {mask} is {mask.type}", position(node))
+    return [mask, threshold]
+
+
+def _region(binder: ExpressionBinder, node: exp.Expr) -> list[Expression]:
+    """The BOX of a region; nothing for the whole mask."""
+    if isinstance(node, FullRoi):
+        return []
+    if not isinstance(node, exp.Tuple):
+        return [binder.bind(node)]
+    if not _is_tuple(node, 2) or not all(_is_tuple(corner, 2) for corner in node.expressions):
+        raise BindError("a region is ((x1, y1), (x2, y2)), a BOX, or - for all", position(node))
+    upper, lower = node.expressions
+    corners = binder.bind_all([*upper.expressions, *lower.expressions])
+    x1, y1, x2, y2 = corners
+    if _exceeds(x1, x2) or _exceeds(y1, y2):
+        raise BindError(
+            f"the region (({x1}, {y1}), ({x2}, {y2})) is empty: its second corner must not lie "
+            "left of or above its first",
+            position(node),
+        )
+    return [_box(corners)]
+
+
+def _box(corners: list[Expression]) -> Expression:
+    """1-based inclusive pixels to the 0-based half-open BOX."""
+    known = [number for corner in corners if (number := _number(corner)) is not None]
+    if len(known) < 4:
+        return resolve("box_corners", corners)
+    x1, y1, x2, y2 = map(float, known)
+    return Literal(types.BOX, (x1 - 1, y1 - 1, x2, y2))
+
+
+def _is_tuple(node: exp.Expr, length: int) -> bool:
+    return isinstance(node, exp.Tuple) and len(node.expressions) == length
+
+
+def _number(expression: Expression) -> int | Decimal | float | None:
+    """The value of a constant number, None for anything else."""
+    if isinstance(expression, Literal) and expression.type.is_numeric:
+        return expression.value  # type: ignore[no-any-return]
+    return None
+
+
+def _exceeds(low: Expression, high: Expression) -> bool:
+    least, most = _number(low), _number(high)
+    return least is not None and most is not None and least > most

@@ -1,0 +1,134 @@
+"""PREDICT as an expression and as a table function."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, nearest
+from tensorsql.parser.dialect import position
+from tensorsql.planner.binder.calls import CallParts
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.expressions import Call, Expression, Literal
+from tensorsql.planner.resolve import resolve
+from tensorsql.storage import types
+from tensorsql.storage.catalog import ModelEntry
+from tensorsql.storage.types import Kind, Type
+
+if TYPE_CHECKING:
+    from tensorsql.planner.binder.expressions import ExpressionBinder
+
+
+def find_model(environment: Environment, node: exp.Expr) -> ModelEntry:
+    """The model a name (or a string) means; BindError with the nearest names."""
+    name = node.name
+    found = environment.catalog.model(name) if name else None
+    if found is None:
+        hint = nearest(name, environment.catalog.model_names())
+        raise BindError(f'model "{name}" not found{hint}', position(node))
+    return found
+
+
+def predict(binder: ExpressionBinder, parts: CallParts) -> Expression:
+    """`PREDICT(m, a, b)` by position, `PREDICT(m, *)` by column name."""
+    model, args = _model_and_arguments(binder, parts)
+    return predict_call("predict", model, args, prediction_type(model))
+
+
+def predict_proba(binder: ExpressionBinder, parts: CallParts) -> Expression:
+    """A list of probabilities in the model's class order, or one with `class => 'x'`."""
+    named = [item for item in parts.args if isinstance(item, exp.Kwarg)]
+    parts = dataclasses.replace(
+        parts, args=tuple(item for item in parts.args if not isinstance(item, exp.Kwarg))
+    )
+    model, args = _model_and_arguments(binder, parts)
+    classes = model.options.get("classes")
+    if not classes:
+        raise BindError(
+            f'model "{model.name}" predicts a value, not a class: it has no probabilities'
+        )
+    if not named:
+        return predict_call("predict_proba", model, args, types.list_of(types.DOUBLE))
+    chosen = binder.bind(named[0].expression)
+    if named[0].name.lower() != "class" or len(named) > 1 or not isinstance(chosen, Literal):
+        raise BindError("PREDICT_PROBA has one named argument: class => a label")
+    if chosen.value not in classes:
+        known = nearest(str(chosen.value), map(str, classes))
+        raise BindError(f'model "{model.name}" has no class {chosen.value!r}{known}')
+    call = predict_call("predict_proba", model, args, types.DOUBLE)
+    place = ("class", list(classes).index(chosen.value))
+    return dataclasses.replace(call, options=(*call.options, place))
+
+
+def prediction_type(model: ModelEntry) -> Type:
+    """The type of PREDICT; BindError for a model whose input, hence output, is not known."""
+    if model.output is None:
+        raise BindError(
+            f'model "{model.name}" does not say what it takes; '
+            "state its input when you create it: input = [1, 28, 28]"
+        )
+    return model.output
+
+
+def predict_call(name: str, model: ModelEntry, args: list[Expression], result: Type) -> Call:
+    """The call over one TENSOR, or over numbers in the model's order, as many as it takes."""
+    if len(args) == 1 and args[0].type.kind is Kind.TENSOR:
+        check_tensor(model, args[0].type, str(args[0]))
+    elif any(arg.type.kind is Kind.TENSOR for arg in args) or len(args) != _width(model):
+        expected = ", ".join(f"{feature} {kind}" for feature, kind in model.inputs)
+        raise BindError(
+            f'model "{model.name}" takes {_width(model)} numbers or one TENSOR ({expected}), '
+            f"not ({', '.join(str(arg.type) for arg in args)})"
+        )
+    call = resolve(name, args)
+    assert isinstance(call, Call)
+    return dataclasses.replace(call, type=result, options=(("model", model),))
+
+
+def _width(model: ModelEntry) -> int:
+    shape = model.inputs[0][1].shape if len(model.inputs) == 1 else ()
+    return math.prod(shape) if shape else len(model.inputs)
+
+
+def check_tensor(model: ModelEntry, given: Type, name: str) -> None:
+    """BindError for a tensor the model does not take: nothing is rescaled or cast silently."""
+    if len(model.inputs) != 1 or model.inputs[0][1].kind is not Kind.TENSOR:
+        return
+    wanted = model.inputs[0][1]
+    if given.shape and math.prod(given.shape) != math.prod(wanted.shape):
+        raise BindError(f'model "{model.name}" takes {wanted}, "{name}" is {given}')
+    if given.element != wanted.element and "scale" not in model.options:
+        raise BindError(
+            f'model "{model.name}" takes {wanted.element}, "{name}" holds {given.element}; '
+            "create the model WITH (scale = 255) to have stored values divided by 255"
+        )
+
+
+def inputs_by_name(model: ModelEntry, columns: dict[str, Expression]) -> list[Expression]:
+    """The columns that are the model's inputs, by name in any case; a tensor may have any name."""
+    if len(model.inputs) == 1 and model.inputs[0][1].kind is Kind.TENSOR:
+        tensors = [column for column in columns.values() if column.type.kind is Kind.TENSOR]
+        if len(tensors) == 1:
+            return tensors
+    folded = {name.lower(): column for name, column in columns.items()}
+    missing = [feature for feature, _ in model.inputs if feature.lower() not in folded]
+    if missing:
+        hint = nearest(missing[0], columns)
+        raise BindError(f'model "{model.name}" needs a column "{missing[0]}"{hint}')
+    return [folded[feature.lower()] for feature, _ in model.inputs]
+
+
+def _model_and_arguments(
+    binder: ExpressionBinder, parts: CallParts
+) -> tuple[ModelEntry, list[Expression]]:
+    if not parts.args:
+        raise BindError("PREDICT takes a model and its arguments")
+    name, *rest = parts.args
+    model = find_model(binder.environment, name)
+    if len(rest) == 1 and isinstance(rest[0], exp.Star):
+        columns = {own: field.ref() for own, field in binder.scope.tables.columns}
+        return model, inputs_by_name(model, dict(columns))
+    return model, binder.bind_all(rest)

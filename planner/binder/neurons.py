@@ -1,0 +1,337 @@
+"""TOPK_SIMILAR, TOPK_HIGHEST and ACTIVATIONS: table functions that bind to ordinary plan nodes.
+
+    TOPK_SIMILAR(data => t, model => m, layer => 'fc1', neurons => [3, 17], input => 659, k => 20)
+
+is TopN over Project(id, neuron_distance(image)) over t without the target, and a rank. So the
+operators that use an index for any expensive ORDER BY … LIMIT serve neurons as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.parser.dialect import position
+from tensorsql.planner.binder.models import find_model
+from tensorsql.planner.expressions import (
+    Call,
+    Expression,
+    Literal,
+    SortKey,
+)
+from tensorsql.planner.logical import (
+    Field,
+    Filter,
+    Plan,
+    Project,
+    TableCall,
+    TopN,
+    Unnest,
+    new_field,
+)
+from tensorsql.planner.neurons import (
+    WHOLE_LAYER,
+    NeuronGroup,
+    TargetRow,
+    at_position,
+    channel,
+    layer_shape,
+    neuron_list,
+)
+from tensorsql.planner.provenance import carry, origin
+from tensorsql.planner.resolve import cast, resolve
+from tensorsql.planner.signatures import SIGNATURES
+from tensorsql.storage import types
+from tensorsql.storage.catalog import ModelEntry
+from tensorsql.storage.types import BIGINT, DOUBLE, REAL, Kind
+
+if TYPE_CHECKING:
+    from tensorsql.planner.binder.table_functions import TableArguments
+
+COMMON = ("data", "model", "layer", "neurons", "image", "id")
+DISTANCES = ("l1", "l2", "linf", "cosine")
+SCORES = ("sum", "mean", "min", "max", "l2")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The rows a neuron function works on: the plan, its image column and its id column."""
+
+    plan: Plan
+    image: Field
+    id: Field
+
+
+def topk_similar(arguments: TableArguments) -> Plan:
+    """The k rows nearest to the input over a group of neurons: (input_id, distance, rank)."""
+    arguments.check(0, (*COMMON, "input", "k", "dist", "weights", "include_target"))
+    layer = _Layer.of(arguments)
+    inputs = _inputs(arguments)
+    group = layer.group(arguments, top=True)
+    target = _target(arguments, inputs)
+    options = {
+        "neurons": group,
+        "dist": _word(arguments, "dist", "l2", DISTANCES),
+        "weights": _weights(arguments, group),
+        "target": target,
+    }
+    if not _flag(arguments, "include_target"):
+        same = resolve("is_distinct_from", [inputs.id.ref(), Literal(inputs.id.type, target.value)])
+        inputs = dataclasses.replace(inputs, plan=Filter(inputs.plan, same))
+    distance = layer.call("neuron_distance", inputs, options)
+    return _ranked(arguments, inputs, distance, "distance", descending=False)
+
+
+def topk_highest(arguments: TableArguments) -> Plan:
+    """The k rows where a group of neurons is most active: (input_id, score, rank)."""
+    arguments.check(0, (*COMMON, "k", "score"))
+    layer = _Layer.of(arguments)
+    inputs = _inputs(arguments)
+    options = {
+        "neurons": layer.group(arguments, top=False),
+        "score": _word(arguments, "score", "sum", SCORES),
+    }
+    score = layer.call("neuron_score", inputs, options)
+    return _ranked(arguments, inputs, score, "score", descending=True)
+
+
+def activations(arguments: TableArguments) -> Plan:
+    """One row per input and neuron: (input_id, neuron_id, activation)."""
+    arguments.check(0, COMMON)
+    layer = _Layer.of(arguments)
+    inputs = _inputs(arguments)
+    group = layer.group(arguments, top=False)
+    call = layer.call("neuron_activations", inputs, {"neurons": group})
+    listed = new_field("activations", call.type)
+    input_id = new_field("input_id", inputs.id.type)
+    lists = Project(inputs.plan, ((input_id, inputs.id.ref()), (listed, call)))
+    value, place = new_field("activation", REAL), new_field("place", BIGINT)
+    rows = Unnest(lists, value, listed.ref(), place)
+    number = _neuron_number(group, place)
+    neuron = new_field("neuron_id", number.type)
+    return Project(rows, ((input_id, input_id.ref()), (neuron, number), (value, value.ref())))
+
+
+def _neuron_number(group: NeuronGroup, place: Field) -> Expression:
+    """The neuron at a 1-based place of the group's list."""
+    if group.indices is None:
+        return resolve("-", [place.ref(), Literal(BIGINT, 1)])
+    numbers = Literal(types.list_of(BIGINT), group.indices)
+    return resolve("list_extract", [numbers, place.ref()])
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer of a model, with its shape if that is known."""
+
+    model: ModelEntry
+    name: str
+    shape: tuple[int, ...]
+
+    @staticmethod
+    def of(arguments: TableArguments) -> _Layer:
+        model = find_model(arguments.environment, arguments.required("model"))
+        arguments.required("layer")
+        name = arguments.constant("layer")
+        if not isinstance(name, str):
+            raise BindError("layer is a module path in quotes, such as 'fc1'")
+        return _Layer(model, name, layer_shape(model, name))
+
+    def group(self, arguments: TableArguments, top: bool) -> NeuronGroup:
+        """`neurons => [3, 17] | CHANNEL(c) | POSITION(y, x) | RANGE(a, b) | TOP_NEURONS(n)`."""
+        node = arguments.named.get("neurons")
+        if node is None:
+            return WHOLE_LAYER
+        if not isinstance(node, (exp.Func, exp.Array)) or isinstance(node, exp.Array):
+            value = arguments.value(node, "neurons")
+            chosen = value if isinstance(value, tuple) else (value,)
+            return neuron_list(_whole_numbers(chosen, "neurons"), self.shape, node.sql("duckdb"))
+        name = _function_name(node)
+        if name not in GROUPS or (name == "top_neurons" and not top):
+            known = [each for each in GROUPS if top or each != "top_neurons"]
+            raise BindError(
+                f"neurons cannot be {name}(…){nearest(name, known)}; it is a list or one of "
+                + ", ".join(f"{each.upper()}(…)" for each in known),
+                position(node),
+            )
+        values = [arguments.value(item, name) for item in _function_arguments(node)]
+        return _function_group(name, _whole_numbers(values, name), self.shape)
+
+    def call(self, name: str, inputs: Inputs, options: Mapping[str, Any]) -> Call:
+        """The scalar call over the image column."""
+        call = resolve(name, [inputs.image.ref()])
+        assert isinstance(call, Call)
+        given = tuple((key, value) for key, value in options.items() if value is not None)
+        named = (("model", self.model), ("layer", self.name), *given)
+        return dataclasses.replace(call, options=named)
+
+
+GROUPS = {"channel": 1, "position": 2, "range": 2, "top_neurons": 1}
+
+
+def _function_name(node: exp.Expr) -> str:
+    return str(node.name if isinstance(node, exp.Anonymous) else node.key).lower()
+
+
+def _function_arguments(node: exp.Expr) -> list[exp.Expr]:
+    if isinstance(node, exp.Anonymous):
+        return list(node.expressions)
+    return [value for value in node.args.values() if isinstance(value, exp.Expr)]
+
+
+def _function_group(name: str, values: tuple[int, ...], shape: tuple[int, ...]) -> NeuronGroup:
+    if len(values) != GROUPS[name]:
+        raise BindError(f"{name.upper()} takes {GROUPS[name]} numbers, {len(values)} were given")
+    match name:
+        case "channel":
+            return channel(shape, values[0])
+        case "position":
+            return at_position(shape, values[0], values[1])
+        case "range":
+            shown = f"RANGE({values[0]}, {values[1]})"
+            return neuron_list(tuple(range(values[0], values[1])), shape, shown)
+    count = math.prod(shape) if shape else None
+    if values[0] < 1 or (count is not None and values[0] > count):
+        raise BindError(f"TOP_NEURONS takes a number from 1 to {count or '…'}, not {values[0]}")
+    return NeuronGroup(None, values[0], f"TOP_NEURONS({values[0]})")
+
+
+def _whole_numbers(values: Any, name: str) -> tuple[int, ...]:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise BindError(f"{name} takes whole numbers, not {value!r}")
+    return tuple(values)
+
+
+def _inputs(arguments: TableArguments) -> Inputs:
+    """The data with its image column (the only TENSOR) and its id (primary key, else row id)."""
+    tables = arguments.data()
+    columns = dict(tables.columns)
+    image = _image(arguments, columns)
+    if "id" in arguments.named:
+        return Inputs(tables.plan, image, _named(arguments, "id", columns))
+    found = origin(tables.plan, image.id)
+    if found is None:
+        raise BindError(
+            f"{arguments.function} cannot tell which column names a row; say id => column",
+            position(arguments.node),
+        )
+    key = found.scan.relation.schema.primary_key
+    if len(key) > 1:
+        raise BindError(
+            f"the primary key of {found.scan.relation.name} has {len(key)} columns; "
+            "say which one names a row with id => column"
+        )
+    own = next((f for f, name in found.scan.columns if key and name == key[0]), None)
+    field = own or found.scan.row_id or new_field("rowid", BIGINT)
+    plan = carry(tables.plan, found.scan, field)
+    if plan is None:
+        raise BindError("the rows of data have no id of their own; say id => column")
+    return Inputs(plan, image, field)
+
+
+def _image(arguments: TableArguments, columns: Mapping[str, Field]) -> Field:
+    if "image" in arguments.named:
+        image = _named(arguments, "image", columns)
+        if image.type.kind is not Kind.TENSOR:
+            raise BindError(f'"{image.name}" is {image.type}; image needs a TENSOR column')
+        return image
+    images = [field for field in columns.values() if field.type.kind is Kind.TENSOR]
+    if len(images) != 1:
+        what = "no TENSOR column" if not images else "several TENSOR columns; say image => column"
+        names = ", ".join(f'"{field.name}"' for field in images or columns.values())
+        raise BindError(f"data has {what}; there is {names}", position(arguments.node))
+    return images[0]
+
+
+def _named(arguments: TableArguments, name: str, columns: Mapping[str, Field]) -> Field:
+    given = arguments.constant(name)
+    folded = {own.lower(): field for own, field in columns.items()}
+    if not isinstance(given, str) or given.lower() not in folded:
+        hint = nearest(str(given), columns)
+        raise BindError(f'data has no column "{given}"{hint}', position(arguments.named[name]))
+    return folded[given.lower()]
+
+
+def _target(arguments: TableArguments, inputs: Inputs) -> TargetRow:
+    """The row of the base table that `input` names, whether or not `data` leaves it out."""
+    bound = cast(arguments.binder.bind(arguments.required("input")), inputs.id.type)
+    if not isinstance(bound, Literal):
+        raise BindError("input of topk_similar must be a constant")
+    if bound.value is None:
+        raise BindError("input of topk_similar is NULL; it names the row to compare with")
+    image = origin(inputs.plan, inputs.image.id)
+    if image is None:
+        raise UnsupportedError(
+            f'"{inputs.image.name}" is computed; topk_similar needs a column that comes'
+            " unchanged from one table"
+        )
+    relation = image.scan.relation
+    if image.scan.row_id is not None and image.scan.row_id.id == inputs.id.id:
+        return TargetRow(relation, image.column, None, bound.value)
+    named = origin(inputs.plan, inputs.id.id)
+    if named is None or named.scan is not image.scan:
+        raise UnsupportedError(
+            f'id "{inputs.id.name}" does not come from {relation.name}, where the images are'
+        )
+    return TargetRow(relation, image.column, named.column, bound.value)
+
+
+def _ranked(
+    arguments: TableArguments, inputs: Inputs, value: Expression, name: str, descending: bool
+) -> Plan:
+    """The first k by (value, id), numbered."""
+    input_id, result = new_field("input_id", inputs.id.type), new_field(name, DOUBLE)
+    known = resolve("not", [resolve("is_null", [inputs.image.ref()])])
+    rows = Project(Filter(inputs.plan, known), ((input_id, inputs.id.ref()), (result, value)))
+    keys = (SortKey(result.ref(), descending), SortKey(input_id.ref()))
+    best = TopN(rows, keys, _count(arguments))
+    rank = new_field("rank", BIGINT)
+    return TableCall(SIGNATURES["number_rows"][0], (), (best,), (input_id, result, rank))
+
+
+def _count(arguments: TableArguments) -> int:
+    arguments.required("k")
+    value = arguments.constant("k")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        shown = "NULL" if value is None else value
+        raise BindError(f"k is a whole number of at least 1, not {shown}")
+    return value
+
+
+def _word(arguments: TableArguments, name: str, default: str, known: tuple[str, ...]) -> str:
+    word = str(arguments.constant(name, default)).lower()
+    if word not in known:
+        raise BindError(
+            f'{name} "{word}" is not known{nearest(word, known)}', position(arguments.named[name])
+        )
+    return word
+
+
+def _flag(arguments: TableArguments, name: str) -> bool:
+    value = arguments.constant(name, False)
+    if not isinstance(value, bool):
+        raise BindError(f"{name} is true or false, not {value}")
+    return value
+
+
+def _weights(arguments: TableArguments, group: NeuronGroup) -> tuple[float, ...] | None:
+    given = arguments.constant("weights")
+    if given is None:
+        return None
+    try:
+        weights = tuple(float(each) for each in given)
+    except (TypeError, ValueError):
+        weights = ()
+    if not weights or not all(math.isfinite(each) and each > 0 for each in weights):
+        raise BindError("weights is a list of numbers above 0, one for each neuron")
+    expected = group.top or (None if group.indices is None else len(group.indices))
+    if expected is not None and len(weights) != expected:
+        raise BindError(f"there are {len(weights)} weights for {expected} neurons")
+    return weights

@@ -1,0 +1,47 @@
+"""Parameters `?`, `$1` and `:name`: their values become literals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, nearest
+from tensorsql.planner.binder.literals import literal_of_value
+from tensorsql.planner.expressions import Literal
+
+Given = Sequence[Any] | Mapping[str, Any] | None
+
+
+class Parameters:
+    """The values given with a statement; `?` are numbered by where they stand in the text."""
+
+    def __init__(self, statement: exp.Expr, given: Given) -> None:
+        unnamed = [
+            node for node in statement.find_all(exp.Placeholder) if not node.args.get("this")
+        ]
+        unnamed.sort(key=lambda node: node.meta.get("start", 0))
+        self.numbers = {id(node): number for number, node in enumerate(unnamed, 1)}
+        self.given = given
+
+    def literal(self, node: exp.Placeholder | exp.Parameter) -> Literal:
+        """The value of a parameter as a literal; BindError where none was given."""
+        name = node.name if node.args.get("this") else ""
+        if not name or name.isdigit():
+            return literal_of_value(self._numbered(int(name or self.numbers.get(id(node), 0))))
+        return literal_of_value(self._named(name))
+
+    def _numbered(self, number: int) -> Any:
+        values = [] if self.given is None or isinstance(self.given, Mapping) else self.given
+        if not 1 <= number <= len(values):
+            raise BindError(
+                f"no value was given for parameter {number}; {len(values)} parameters were given"
+            )
+        return values[number - 1]
+
+    def _named(self, name: str) -> Any:
+        values = self.given if isinstance(self.given, Mapping) else {}
+        if name not in values:
+            raise BindError(f'no value was given for parameter "{name}"{nearest(name, values)}')
+        return values[name]

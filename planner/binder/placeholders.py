@@ -1,0 +1,91 @@
+"""Expressions that live only while a SELECT is bound, until a plan node gives them a column."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tensorsql.planner.expressions import (
+    AggregateCall,
+    Expression,
+    WindowCall,
+    columns_of,
+    walk,
+)
+from tensorsql.planner.logical import Field, Plan, walk_plan
+
+
+@dataclass(frozen=True)
+class SubqueryExpression(Expression):
+    """A subquery as a value: `single` gives `field` of its only row, `mark` whether any row
+
+    meets `condition` (over columns outside and of `plan`; three-valued). A mark may as well become
+    a semi or anti join.
+    """
+
+    kind: Literal["single", "mark"]
+    plan: Plan
+    condition: Expression
+    field: Field
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.condition,)
+
+    def with_children(self, children: tuple[Expression, ...]) -> SubqueryExpression:
+        return dataclasses.replace(self, condition=children[0])
+
+
+@dataclass(frozen=True)
+class UnnestExpression(Expression):
+    """`UNNEST(list)` in a select list: `element` is the column its elements become."""
+
+    list: Expression
+    element: Field
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.list,)
+
+    def with_children(self, children: tuple[Expression, ...]) -> UnnestExpression:
+        return dataclasses.replace(self, list=children[0])
+
+
+@dataclass(frozen=True)
+class OuterAggregate(Expression):
+    """An aggregate of columns from outside its subquery: the query that has them computes it."""
+
+    call: AggregateCall
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return self.call.children
+
+    def with_children(self, children: tuple[Expression, ...]) -> OuterAggregate:
+        return dataclasses.replace(self, call=self.call.with_children(children))
+
+    def reads(self, columns: Container[int]) -> bool:
+        """Whether a column of this set is aggregated."""
+        return any(id in columns for id in columns_of(self.call))
+
+
+def outer_aggregates(expression: Expression) -> Iterator[OuterAggregate]:
+    """Those in the expression's subqueries that are left to a query around them."""
+    subqueries = (node for node in walk(expression) if isinstance(node, SubqueryExpression))
+    for plan in (plan for subquery in subqueries for plan in walk_plan(subquery.plan)):
+        for node in (node for inner in plan.expressions for node in walk(inner)):
+            if isinstance(node, OuterAggregate):
+                yield node
+
+
+def is_plain(expression: Expression) -> bool:
+    """Whether it can be computed from a row alone: no aggregate, window function or subquery."""
+    special = (AggregateCall, OuterAggregate, WindowCall, SubqueryExpression, UnnestExpression)
+    return not any(isinstance(node, special) for node in walk(expression))
+
+
+def contains(expression: Expression, *kinds: type[Expression]) -> bool:
+    """Whether a node of one of these classes is somewhere in the expression."""
+    return any(isinstance(node, kinds) for node in walk(expression))

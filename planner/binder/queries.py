@@ -1,0 +1,175 @@
+"""Queries of every kind: WITH, SELECT, set operations, VALUES, ORDER BY and LIMIT on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal as OneOf
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, TypeMismatchError, UnsupportedError
+from tensorsql.parser.dialect import position
+from tensorsql.parser.statements import DescribeStatement, ShowStatement, SummarizeStatement
+from tensorsql.planner.binder.common_tables import bind_with, with_shared
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.expressions import ExpressionBinder
+from tensorsql.planner.binder.ordering import limited, ordered
+from tensorsql.planner.binder.scope import Columns, Scope
+from tensorsql.planner.binder.select import bind_select
+from tensorsql.planner.binder.subqueries import plant
+from tensorsql.planner.casts import common_type
+from tensorsql.planner.expressions import ColumnRef, Expression, Literal
+from tensorsql.planner.logical import (
+    Field,
+    Fields,
+    Plan,
+    Project,
+    SetOperation,
+    Values,
+    fresh_id,
+    new_field,
+)
+from tensorsql.planner.resolve import cast
+from tensorsql.storage import types
+from tensorsql.storage.types import INTEGER, Kind, Type
+
+SetKind = OneOf["union", "intersect", "except"]
+SET_OPERATIONS: dict[type[exp.Expr], SetKind] = {
+    exp.Union: "union",
+    exp.Intersect: "intersect",
+    exp.Except: "except",
+}
+
+
+def bind_query(node: exp.Expr, environment: Environment, outer: Scope | None = None) -> Plan:
+    """The plan of a query; its fields are the result's columns, in order and by name."""
+    inside, tables = bind_with(node, environment, outer)
+    match node:
+        case exp.Select():
+            plan = bind_select(node, inside, outer)
+        case exp.SetOperation():
+            plan = _modified(_set_operation(node, inside, outer), node, inside)
+        case exp.Subquery():
+            plan = _modified(bind_query(node.this, inside, outer), node, inside)
+        case exp.Values():
+            plan = _modified(bind_values(node, inside, outer), node, inside)
+        case DescribeStatement() | ShowStatement() | SummarizeStatement():
+            plan = _described(node, environment)
+        case _:
+            raise UnsupportedError(f"{node.sql('duckdb')} is not a query", position(node))
+    for table in tables:
+        table.check()
+    return with_shared(plan, tables)
+
+
+def _described(node: exp.Expr, environment: Environment) -> Plan:
+    """`FROM (DESCRIBE t)`, and SHOW and SUMMARIZE alike."""
+    from tensorsql.planner.binder.describe import DESCRIPTIONS  # they are queries themselves
+
+    return DESCRIPTIONS[type(node)](node, environment).plan
+
+
+def renamed(plan: Plan, columns: Columns) -> Plan:
+    """The same columns under other names; the plan itself where the names are the same."""
+    if all(name == field.name for (name, _), field in zip(columns, plan.fields, strict=True)):
+        return plan
+    return Project(plan, tuple((field, field.ref()) for _, field in columns))
+
+
+def _modified(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
+    plan = ordered(plan, node, environment)
+    return limited(plan, node, environment)
+
+
+def bind_values(node: exp.Values, environment: Environment, outer: Scope | None) -> Plan:
+    """`VALUES (1, 'a'), (2, 'b')`: columns col0, col1, … of the rows' common types."""
+    binder = ExpressionBinder(environment, Scope(outer=outer))
+    rows = [
+        [
+            binder.row_value(cell, "VALUES")
+            for cell in (row.expressions if isinstance(row, exp.Tuple) else [row])
+        ]
+        for row in node.expressions
+    ]
+    if len({len(row) for row in rows}) != 1:
+        raise BindError("all rows of VALUES must have as many values", position(node))
+    kinds = [common_column_type([row[i].type for row in rows]) for i in range(len(rows[0]))]
+    kinds = [INTEGER if kind.kind is Kind.NULL else kind for kind in kinds]
+    columns = tuple(new_field(f"col{i}", kind) for i, kind in enumerate(kinds))
+    cells = [[cast(cell, kind) for cell, kind in zip(row, kinds, strict=True)] for row in rows]
+    flat = [cell for row in cells for cell in row]
+    plan, planted = plant(Scope().tables.plan, flat)
+    if planted == flat:
+        return Values(columns, tuple(map(tuple, cells)))
+    if len(rows) > 1:
+        raise UnsupportedError("a subquery in VALUES of several rows; write UNION ALL instead")
+    return Project(plan, tuple(zip(columns, planted, strict=True)))
+
+
+def common_column_type(kinds: Sequence[Type]) -> Type:
+    """The type of a column that holds values of all these types; text where nothing else does."""
+    found = types.NULL
+    for kind in kinds:
+        common = common_type(found, kind)
+        if common is None and Kind.VARCHAR in (found.kind, kind.kind):
+            common = types.VARCHAR
+        if common is None:
+            raise TypeMismatchError(f"one column cannot hold both {found} and {kind}; cast one")
+        found = common
+    return found
+
+
+def _set_operation(node: exp.SetOperation, environment: Environment, outer: Scope | None) -> Plan:
+    left = bind_query(node.this, environment, outer)
+    right = bind_query(node.expression, environment, outer)
+    kind = next(kind for known, kind in SET_OPERATIONS.items() if isinstance(node, known))
+    if node.args.get("by_name"):
+        left, right = _by_name(left, right)
+    if len(left.fields) != len(right.fields):
+        raise BindError(
+            f"{kind.upper()} needs as many columns on both sides, "
+            f"not {len(left.fields)} and {len(right.fields)}",
+            position(node.expression),
+        )
+    pairs = zip(left.fields, right.fields, strict=True)
+    kinds = [common_column_type([a.type, b.type]) for a, b in pairs]
+    columns = tuple(
+        new_field(field.name, type_) for field, type_ in zip(left.fields, kinds, strict=True)
+    )
+    keeps = not node.args.get("distinct")
+    return SetOperation(kind, keeps, casted(left, kinds), casted(right, kinds), columns)
+
+
+def casted(plan: Plan, kinds: Sequence[Type]) -> Plan:
+    """The plan with its columns cast, one type for each; the plan itself where nothing changes."""
+    if [field.type for field in plan.fields] == list(kinds):
+        return plan
+    return Project(plan, tuple(map(_casted, plan.fields, kinds)))
+
+
+def _casted(field: Field, kind: Type) -> tuple[Field, Expression]:
+    value = cast(field.ref(), kind)
+    return (field, value) if isinstance(value, ColumnRef) else (new_field(field.name, kind), value)
+
+
+def _by_name(left: Plan, right: Plan) -> tuple[Plan, Plan]:
+    """Both sides with the columns of either, NULL where a side has none of that name."""
+    known = {field.name.lower(): field for field in left.fields}
+    extra = [field for field in right.fields if field.name.lower() not in known]
+    wanted = (*left.fields, *extra)
+    return _arranged(left, wanted), _arranged(right, wanted)
+
+
+def _arranged(plan: Plan, wanted: Fields) -> Plan:
+    own = {field.name.lower(): field for field in plan.fields}
+    if len(own) < len(plan.fields):
+        raise BindError("UNION BY NAME needs columns of different names on each side")
+    assignments: list[tuple[Field, Expression]] = []
+    for field in wanted:
+        match = own.get(field.name.lower())
+        if match is not None:
+            assignments.append((match, match.ref()))
+        else:
+            missing = Field(fresh_id(), field.name, types.NULL)
+            assignments.append((missing, Literal(types.NULL, None)))
+    return Project(plan, tuple(assignments))

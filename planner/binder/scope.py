@@ -1,0 +1,206 @@
+"""Names in sight: what a FROM clause offers, the aliases of the select list, the scopes outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.parser.dialect import position
+from tensorsql.planner.binder.placeholders import is_plain
+from tensorsql.planner.expressions import Expression
+from tensorsql.planner.logical import Field, Fields, Plan, Values
+
+Columns = tuple[tuple[str, Field], ...]
+NOTHING = Values((), ((),))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table as a query names it, with the columns it has under that name."""
+
+    alias: str
+    columns: Columns
+
+    def find(self, name: str) -> list[Field]:
+        """The columns of this name in any case."""
+        folded = name.lower()
+        return [column for own, column in self.columns if own.lower() == folded]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a FROM clause gives: a plan, tables for `t.x`, columns for `x` and `*`.
+
+    After USING a merged column is once in `columns` and in both sources.
+    """
+
+    plan: Plan
+    sources: tuple[Source, ...] = ()
+    columns: Columns = ()
+
+    def find(self, name: str) -> list[Field]:
+        """The columns an unqualified name may mean."""
+        return Source("", self.columns).find(name)
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """The ids of all columns."""
+        return frozenset(field.id for source in self.sources for _, field in source.columns)
+
+    def source(self, alias: str) -> Source | None:
+        """The table of this alias."""
+        folded = alias.lower()
+        return next((item for item in self.sources if item.alias.lower() == folded), None)
+
+
+def tables_of(plan: Plan, alias: str, names: tuple[str, ...] = ()) -> Tables:
+    """A plan as a table called `alias`; `names` rename its first columns."""
+    columns = named_columns(plan.fields, alias, names)
+    return Tables(plan, (Source(alias, columns),), columns)
+
+
+def named_columns(fields: Fields, alias: str, names: tuple[str, ...]) -> Columns:
+    """Columns by their own names, the first of them by the names of an alias list."""
+    if len(names) > len(fields):
+        raise BindError(
+            f"table {alias} has {len(fields)} columns but {len(names)} column names were given"
+        )
+    all_names = (*names, *(item.name for item in fields[len(names) :]))
+    return tuple(
+        (name, Field(item.id, name, item.type))
+        for name, item in zip(all_names, fields, strict=True)
+    )
+
+
+EMPTY = Tables(NOTHING)
+
+
+class Aliases:
+    """The aliases of a select list, each bound once, when it is first used."""
+
+    def __init__(self, nodes: Mapping[str, exp.Expr], bind: Callable[[exp.Expr], Expression]):
+        self.nodes = nodes
+        self.bind = bind
+        self.bound: dict[int, Expression] = {}
+        self.active: set[str] = set()
+
+    def find(self, name: str) -> Expression | None:
+        """The expression of an alias; None if there is none, or inside its own definition."""
+        folded = name.lower()
+        node = self.nodes.get(folded)
+        if node is None or folded in self.active:
+            return None
+        self.active.add(folded)
+        try:
+            return self.expression(node)
+        finally:
+            self.active.discard(folded)
+
+    def expression(self, node: exp.Expr) -> Expression:
+        """The expression of a select item; the same object each time."""
+        if id(node) not in self.bound:
+            self.bound[id(node)] = self.bind(node)
+        return self.bound[id(node)]
+
+
+@dataclass
+class Scope:
+    """Where names are looked up: own tables, then own aliases, then outside.
+
+    `aliases_first` turns the first two around.
+    """
+
+    tables: Tables = EMPTY
+    outer: Scope | None = None
+    aliases: Aliases | None = None
+    windows: dict[str, exp.Window] = field(default_factory=dict)
+    aliases_first: bool = False
+
+    def column(self, parts: tuple[str, ...], node: exp.Expr) -> tuple[Expression, tuple[str, ...]]:
+        """What a dotted name means, and the struct fields left to take of it.
+
+        BindError with the nearest names if there is nothing, or more than one thing.
+        """
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope._own_column(parts, node)
+            if found is not None:
+                if scope is not self and not is_plain(found[0]):
+                    raise UnsupportedError(
+                        f'a subquery cannot use the alias "{parts[0]}" of an aggregate, window '
+                        "function or subquery outside it",
+                        position(node),
+                    )
+                return found
+            scope = scope.outer
+        raise self._missing(parts, node)
+
+    def _own_column(
+        self, parts: tuple[str, ...], node: exp.Expr
+    ) -> tuple[Expression, tuple[str, ...]] | None:
+        if len(parts) > 2 and parts[0].lower() == "main" and self.tables.source(parts[1]):
+            parts = parts[1:]
+        source = self.tables.source(parts[0]) if len(parts) > 1 else None
+        if source is not None and (hits := source.find(parts[1])):
+            return self._only(hits, ".".join(parts[:2]), node).ref(), parts[2:]
+        alias = self._alias(parts) if self.aliases_first else None
+        if alias is None and (hits := self.tables.find(parts[0])):
+            return self._only(hits, parts[0], node).ref(), parts[1:]
+        alias = alias or self._alias(parts)
+        return None if alias is None else (alias, ())
+
+    def _alias(self, parts: tuple[str, ...]) -> Expression | None:
+        if len(parts) > 1 or self.aliases is None:
+            return None
+        return self.aliases.find(parts[0])
+
+    @contextmanager
+    def preferring_aliases(self, wanted: bool) -> Iterator[None]:
+        """Look names up among the aliases first, or not, for a while."""
+        before, self.aliases_first = self.aliases_first, wanted
+        try:
+            yield
+        finally:
+            self.aliases_first = before
+
+    def _only(self, hits: list[Field], name: str, node: exp.Expr) -> Field:
+        if len({hit.id for hit in hits}) == 1:
+            return hits[0]
+        owners = [
+            f"{source.alias}.{own}"
+            for source in self.tables.sources
+            for own, column in source.columns
+            if column.id in {hit.id for hit in hits}
+        ]
+        hint = f"; write {' or '.join(owners)}" if owners else ""
+        raise BindError(f'column "{name}" is ambiguous{hint}', position(node))
+
+    def _missing(self, parts: tuple[str, ...], node: exp.Expr) -> BindError:
+        place = position(node)
+        if len(parts) == 1:
+            return self._missing_column(parts[0], place)
+        sources = [source for scope in self.chain() for source in scope.tables.sources]
+        folded = parts[0].lower()
+        source = next((item for item in sources if item.alias.lower() == folded), None)
+        if source is None:
+            hint = nearest(parts[0], [item.alias for item in sources])
+            return BindError(f'table "{parts[0]}" not found in FROM{hint}', place)
+        names = [own for own, _ in source.columns]
+        hint = nearest(parts[1], names)
+        return BindError(f'column "{parts[1]}" not found in {source.alias}{hint}', place)
+
+    def _missing_column(self, name: str, place: tuple[int, int] | None) -> BindError:
+        known = [own for scope in self.chain() for own, _ in scope.tables.columns]
+        if self.aliases is not None:
+            known += self.aliases.nodes
+        owners = ", ".join(source.alias for source in self.tables.sources)
+        where = f" in {owners}" if owners else ""
+        return BindError(f'column "{name}" not found{where}{nearest(name, known)}', place)
+
+    def chain(self) -> list[Scope]:
+        """This scope and those outside it."""
+        return [self, *(self.outer.chain() if self.outer is not None else [])]

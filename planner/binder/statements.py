@@ -1,0 +1,81 @@
+"""Statements: one function for each kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from tensorsql.errors import UnsupportedError
+from tensorsql.parser import statements as syntax
+from tensorsql.parser.dialect import position
+from tensorsql.planner.binder import ddl, describe, dml
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.queries import bind_query
+from tensorsql.planner.statements import (
+    Begin,
+    BoundStatement,
+    Checkpoint,
+    Commit,
+    Explain,
+    Query,
+    Reset,
+    Rollback,
+    Set,
+)
+
+
+def bind_statement(node: exp.Expr, environment: Environment) -> BoundStatement:
+    """The bound form of any statement; UnsupportedError for those tensorsql lacks."""
+    if isinstance(node, (exp.Query, exp.Values)):
+        plan = bind_query(node, environment)
+        return Query(plan, tuple(field.name for field in plan.fields))
+    bind = STATEMENTS.get(type(node))
+    if bind is None:
+        words = node.sql("duckdb").split(None, 1)[0].upper() if node else "this"
+        raise UnsupportedError(f"{words} statements are not supported", position(node))
+    return bind(node, environment)
+
+
+def _explain(node: syntax.ExplainStatement, environment: Environment) -> Explain:
+    inner = bind_statement(node.this, environment)
+    options = ddl.option_values(node, environment)
+    return Explain(inner, bool(node.args.get("analyze")), options)
+
+
+def _set(node: syntax.SetStatement, environment: Environment) -> Set:
+    return Set(node.this.name, ddl.constant(node.args["value"], environment))
+
+
+def _unsupported(node: exp.Expression, environment: Environment) -> BoundStatement:
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__.removesuffix("Statement"))
+    raise UnsupportedError(f"{words.upper()} is not supported", position(node))
+
+
+Bind = Callable[[Any, Environment], BoundStatement]
+STATEMENTS: dict[type[exp.Expr], Bind] = {
+    exp.Insert: dml.bind_insert,
+    exp.Update: dml.bind_update,
+    exp.Delete: dml.bind_delete,
+    exp.Create: ddl.bind_create,
+    exp.Drop: ddl.bind_drop,
+    syntax.CreateModel: ddl.bind_create_model,
+    syntax.DropModel: ddl.bind_drop_model,
+    syntax.CreateMethodIndex: ddl.bind_create_index,
+    syntax.DropIndex: ddl.bind_drop_index,
+    syntax.CopyStatement: ddl.bind_copy,
+    **describe.DESCRIPTIONS,
+    syntax.ExplainStatement: _explain,
+    syntax.SetStatement: _set,
+    syntax.ResetStatement: lambda node, environment: Reset(node.name),
+    syntax.Begin: lambda node, environment: Begin(),
+    syntax.Commit: lambda node, environment: Commit(),
+    syntax.Rollback: lambda node, environment: Rollback(),
+    syntax.Checkpoint: lambda node, environment: Checkpoint(),
+    syntax.CreateSample: _unsupported,
+    syntax.DropSample: _unsupported,
+    syntax.AttachStatement: _unsupported,
+    syntax.DetachStatement: _unsupported,
+}

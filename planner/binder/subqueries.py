@@ -1,0 +1,130 @@
+"""Subqueries: first expressions that hold a plan, then DependentJoins on the plan around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError
+from tensorsql.parser.dialect import position
+from tensorsql.planner.binder.placeholders import SubqueryExpression, contains
+from tensorsql.planner.expressions import (
+    TRUE,
+    Call,
+    Expression,
+    conjunction,
+    conjuncts,
+    transform,
+)
+from tensorsql.planner.logical import DependentJoin, Filter, Plan, new_field
+from tensorsql.planner.resolve import resolve
+from tensorsql.storage.types import BOOLEAN
+
+if TYPE_CHECKING:
+    from tensorsql.planner.binder.expressions import ExpressionBinder
+
+NEGATED = {"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+def _plan(binder: ExpressionBinder, node: exp.Expr, columns: int | None = None) -> Plan:
+    from tensorsql.planner.binder.queries import bind_query  # queries contain expressions
+
+    plan = bind_query(node, binder.environment, binder.scope)
+    if columns is not None and len(plan.fields) != columns:
+        expected = "one column" if columns == 1 else f"{columns} columns"
+        raise BindError(
+            f"the subquery has {len(plan.fields)} columns, {expected} expected", position(node)
+        )
+    return plan
+
+
+def scalar(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    """`(SELECT …)` as a value: NULL without a row, an error with two."""
+    plan = _plan(binder, node, 1)
+    field = plan.fields[0]
+    return SubqueryExpression(field.type, "single", plan, TRUE, field)
+
+
+def exists(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    """`EXISTS (SELECT …)`: never NULL."""
+    return _mark(_plan(binder, node), TRUE)
+
+
+def in_subquery(binder: ExpressionBinder, left: exp.Expr, query: exp.Expr) -> Expression:
+    """`x IN (SELECT …)`, `(x, y) IN (SELECT …)`: three-valued."""
+    items = left.expressions if isinstance(left, exp.Tuple) else [left]
+    values = binder.bind_all(items)
+    plan = _plan(binder, query, len(values))
+    equal = [
+        resolve("=", [value, field.ref()]) for value, field in zip(values, plan.fields, strict=True)
+    ]
+    return _mark(plan, conjunction(equal))
+
+
+def quantified(
+    binder: ExpressionBinder, name: str, left: exp.Expr, right: exp.Any | exp.All
+) -> Expression:
+    """`x < ANY (SELECT …)`; `x < ALL (…)` is NOT `x >= ANY (…)`."""
+    if not isinstance(right.this, (exp.Query, exp.Subquery)):
+        raise BindError("ANY and ALL take a subquery")
+    if name not in NEGATED:
+        raise BindError("ANY and ALL go with =, <>, <, <=, > and >= only")
+    value, plan = binder.bind(left), _plan(binder, right.this, 1)
+    universal = isinstance(right, exp.All)
+    test = resolve(NEGATED[name] if universal else name, [value, plan.fields[0].ref()])
+    mark = _mark(plan, test)
+    return resolve("not", [mark]) if universal else mark
+
+
+def _mark(plan: Plan, condition: Expression) -> SubqueryExpression:
+    return SubqueryExpression(BOOLEAN, "mark", plan, condition, new_field("mark", BOOLEAN))
+
+
+def plant(plan: Plan, expressions: Sequence[Expression]) -> tuple[Plan, list[Expression]]:
+    """Join the subqueries in the expressions to the plan and read their columns instead."""
+    current = plan
+
+    def join(node: Expression) -> Expression:
+        nonlocal current
+        if not isinstance(node, SubqueryExpression):
+            return node
+        if all(field.id != node.field.id for field in current.fields):
+            mark = node.field if node.kind == "mark" else None
+            current = DependentJoin(node.kind, current, node.plan, node.condition, mark)
+        return node.field.ref()
+
+    planted = [transform(expression, join) for expression in expressions]
+    return current, planted
+
+
+def filtered(plan: Plan, predicate: Expression) -> Plan:
+    """The rows that meet a predicate: EXISTS and IN conjuncts become semi and anti joins."""
+    parts = conjuncts(predicate)
+    plain = [part for part in parts if not contains(part, SubqueryExpression)]
+    if plain:
+        plan = Filter(plan, conjunction(plain))
+    for part in parts:
+        if contains(part, SubqueryExpression):
+            plan = _filtered_by_subquery(plan, part)
+    return plan
+
+
+def _filtered_by_subquery(plan: Plan, part: Expression) -> Plan:
+    subquery, negated = _marked(part)
+    # NOT IN keeps its mark: where the mark is NULL no row passes, which an anti join gets wrong.
+    if subquery is not None and not (negated and subquery.condition != TRUE):
+        plan, (condition,) = plant(plan, [subquery.condition])
+        return DependentJoin("anti" if negated else "semi", plan, subquery.plan, condition)
+    planted, (predicate,) = plant(plan, [part])
+    return Filter(planted, predicate)
+
+
+def _marked(part: Expression) -> tuple[SubqueryExpression | None, bool]:
+    if isinstance(part, Call) and part.function.name == "not":
+        subquery, negated = _marked(part.args[0])
+        return subquery, not negated
+    if isinstance(part, SubqueryExpression) and part.kind == "mark":
+        return part, False
+    return None, False

@@ -1,0 +1,228 @@
+"""Table functions: a name → bind function registry, and how their arguments are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.parser.dialect import position
+from tensorsql.planner.binder import from_clause, neurons
+from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.expressions import ExpressionBinder
+from tensorsql.planner.binder.models import (
+    find_model,
+    inputs_by_name,
+    predict_call,
+    prediction_type,
+)
+from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
+from tensorsql.planner.binder.subqueries import plant
+from tensorsql.planner.expressions import Expression, Literal
+from tensorsql.planner.logical import Plan, Project, Unnest, new_field
+from tensorsql.storage import types
+from tensorsql.storage.types import BIGINT, Kind
+
+
+@dataclass(frozen=True)
+class TableArguments:
+    """The arguments of a table function, unbound: positional ones and `name => value`."""
+
+    function: str
+    node: exp.Expr
+    positional: tuple[exp.Expr, ...]
+    named: dict[str, exp.Expr]
+    environment: Environment
+    outer: Scope | None
+
+    @property
+    def binder(self) -> ExpressionBinder:
+        """Binds arguments, which may read columns of the tables before the call."""
+        return ExpressionBinder(self.environment, Scope(outer=self.outer))
+
+    def check(self, positional: int, named: Sequence[str]) -> None:
+        """BindError for too many positional or unknown named arguments."""
+        if len(self.positional) > positional:
+            raise BindError(
+                f"{self.function} takes {positional} arguments without a name, "
+                f"{len(self.positional)} were given",
+                position(self.node),
+            )
+        for name, value in self.named.items():
+            if name not in named:
+                raise BindError(
+                    f'{self.function} has no argument "{name}"{nearest(name, named)}',
+                    position(value),
+                )
+
+    def required(self, name: str) -> exp.Expr:
+        """The named argument; BindError if it is missing."""
+        if name not in self.named:
+            raise BindError(f"{self.function} needs {name} => …", position(self.node))
+        return self.named[name]
+
+    def constant(self, name: str, default: Any = None) -> Any:
+        """The Python value of a constant argument; a bare word is text."""
+        node = self.named.get(name)
+        return default if node is None else self.value(node, name)
+
+    def value(self, node: exp.Expr, name: str) -> Any:
+        """The Python value of a constant; BindError for anything else."""
+        if isinstance(node, exp.Column) and len(node.parts) == 1:
+            return node.name
+        bound = self.binder.bind(node)
+        if not isinstance(bound, Literal):
+            raise BindError(f"{name} of {self.function} must be a constant", position(node))
+        return bound.value
+
+    def data(self, name: str = "data") -> Tables:
+        """The rows of `data => table`, `data => view` or `data => (SELECT …)`."""
+        return bind_data(self.required(name), self.environment, self.outer)
+
+
+def bind_data(node: exp.Expr, environment: Environment, outer: Scope | None) -> Tables:
+    """A table, view or subquery given as an argument."""
+    if isinstance(node, exp.Column) and len(node.parts) == 1:
+        node = exp.Table(this=node.this)
+    elif isinstance(node, exp.Alias):
+        inner = node.this
+        table = exp.Table(this=inner.this) if isinstance(inner, exp.Column) else inner.copy()
+        table.set("alias", exp.TableAlias(this=node.args["alias"]))
+        node = table
+    elif isinstance(node, exp.Select):
+        node = exp.Subquery(this=node)
+    return from_clause.bind_item(node, environment, outer)
+
+
+def table_arguments(
+    call: exp.Expr, environment: Environment, outer: Scope | None
+) -> TableArguments:
+    """Positional and named arguments of a call in FROM."""
+    positional: list[exp.Expr] = []
+    named: dict[str, exp.Expr] = {}
+    for argument in call.expressions:
+        if isinstance(argument, (exp.Kwarg, exp.PropertyEQ)):
+            name = argument.this.name.lower()
+            if name in named:
+                raise BindError(f'argument "{name}" is given twice', position(argument))
+            named[name] = argument.expression
+        else:
+            positional.append(argument)
+    name = call.name.lower()
+    return TableArguments(name, call, tuple(positional), named, environment, outer)
+
+
+def bind_call(
+    node: exp.Expr, call: exp.Expr, environment: Environment, outer: Scope | None
+) -> Tables:
+    """`f(…)` in FROM, under its alias; BindError with the nearest names for an unknown function."""
+    name = call.name.lower()
+    bind = TABLE_FUNCTIONS.get(name)
+    if bind is None:
+        hint = nearest(name, TABLE_FUNCTIONS)
+        raise BindError(f'table function "{name}" not found{hint}', position(call))
+    plan = bind(table_arguments(call, environment, outer))
+    alias, names = from_clause.alias_of(node)
+    if alias and not names and len(plan.fields) == 1 and name in NAMED_AFTER_ALIAS:
+        names = (alias,)
+    return tables_of(plan, alias or name, names)
+
+
+def read_files(arguments: TableArguments) -> Plan:
+    """`read_csv('glob', header => true)`: a scan of the files; the reader checks its options."""
+    if len(arguments.positional) != 1:
+        raise BindError(f"{arguments.function} takes one path, then name => value options")
+    path = arguments.value(arguments.positional[0], "the path")
+    if not isinstance(path, (str, tuple)):
+        raise BindError(f"{arguments.function} takes a path in quotes or a list of them")
+    options = {name: arguments.constant(name) for name in arguments.named}
+    relation = arguments.environment.catalog.file_relation(arguments.function, path, options)
+    return from_clause.scan(relation)
+
+
+def series(arguments: TableArguments) -> Plan:
+    """`range(stop)`, `range(start, stop[, step])`; generate_series includes its end."""
+    arguments.check(3, ())
+    function = arguments.function
+    ends = [arguments.value(node, "an end") for node in arguments.positional]
+    if not ends or not all(isinstance(end, int) for end in ends):
+        raise BindError(f"{function} takes 1 to 3 integers", position(arguments.node))
+    start, stop = (0, ends[0]) if len(ends) == 1 else (ends[0], ends[1])
+    step = ends[2] if len(ends) == 3 else 1
+    if step == 0:
+        raise BindError(f"the step of {function} must not be 0", position(arguments.node))
+    last = stop + (1 if step > 0 else -1) if function == "generate_series" else stop
+    numbers = range(start, last, step)
+    if len(numbers) > LONGEST_SERIES:
+        raise UnsupportedError(f"{function} makes at most {LONGEST_SERIES:,} rows")
+    return unnested(Literal(types.list_of(BIGINT), tuple(numbers)), function)
+
+
+def unnested(value: Expression, name: str, ordinality: str | None = None) -> Plan:
+    """One row per element of a list."""
+    if value.type.kind not in (Kind.LIST, Kind.NULL):
+        raise BindError(f"unnest takes a list, not {value.type}")
+    base, (planted,) = plant(NOTHING, [value])
+    element = new_field(name, value.type.child or types.NULL)
+    order = None if ordinality is None else new_field(ordinality, BIGINT)
+    return Unnest(base, element, planted, order)
+
+
+def unnest(arguments: TableArguments) -> Plan:
+    """`unnest(list)` in FROM."""
+    arguments.check(1, ())
+    if not arguments.positional:
+        raise BindError("unnest takes a list")
+    return unnested(arguments.binder.row_value(arguments.positional[0], "UNNEST"), "unnest")
+
+
+def bind_unnest(node: exp.Unnest, environment: Environment, outer: Scope | None) -> Tables:
+    """`UNNEST(list) [WITH ORDINALITY] AS t(x)`."""
+    if len(node.expressions) != 1:
+        raise UnsupportedError("UNNEST takes one list", position(node))
+    binder = ExpressionBinder(environment, Scope(outer=outer))
+    value = binder.row_value(node.expressions[0], "UNNEST")
+    plan = unnested(value, "unnest", "ordinality" if node.args.get("offset") else None)
+    alias, names = from_clause.alias_of(node)
+    return tables_of(plan, alias or "unnest", names or ((alias,) if alias else ()))
+
+
+def predict(arguments: TableArguments) -> Plan:
+    """`PREDICT(MODEL = m, DATA = t)`: the rows of t, and `prediction`."""
+    arguments.check(0, ("model", "data"))
+    model = find_model(arguments.environment, arguments.required("model"))
+    tables = arguments.data()
+    columns: dict[str, Expression] = {name: field.ref() for name, field in tables.columns}
+    inputs = inputs_by_name(model, columns)
+    call = predict_call("predict", model, inputs, prediction_type(model))
+    taken = {name.lower() for name in columns}
+    name = "prediction" if "prediction" not in taken else "prediction_1"
+    kept = tuple((field, field.ref()) for _, field in tables.columns)
+    return Project(tables.plan, (*kept, (new_field(name, call.type), call)))
+
+
+# The numbers are a literal of the plan.
+LONGEST_SERIES = 10_000_000
+BindTableFunction = Callable[[TableArguments], Plan]
+# DuckDB names the one column of these after the alias: `FROM range(3) r` has a column r.
+NAMED_AFTER_ALIAS = ("range", "generate_series", "unnest")
+TABLE_FUNCTIONS: dict[str, BindTableFunction] = {
+    "read_csv": read_files,
+    "read_csv_auto": read_files,
+    "read_parquet": read_files,
+    "parquet_scan": read_files,
+    "read_json": read_files,
+    "read_npy": read_files,
+    "read_images": read_files,
+    "read_masks": read_files,
+    "range": series,
+    "generate_series": series,
+    "unnest": unnest,
+    "predict": predict,
+    "topk_similar": neurons.topk_similar,
+    "topk_highest": neurons.topk_highest,
+    "activations": neurons.activations,
+}

@@ -1,0 +1,93 @@
+"""Type names of the syntax tree as types."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.storage import types
+from tensorsql.storage.types import Type
+
+DType = exp.DataType.Type
+SIMPLE = {
+    DType.BOOLEAN: types.BOOLEAN,
+    DType.TINYINT: types.TINYINT,
+    DType.SMALLINT: types.SMALLINT,
+    DType.INT: types.INTEGER,
+    DType.BIGINT: types.BIGINT,
+    DType.INT128: types.HUGEINT,
+    DType.FLOAT: types.REAL,
+    DType.DOUBLE: types.DOUBLE,
+    DType.DATE: types.DATE,
+    DType.TIME: types.TIME,
+    DType.TIMESTAMP: types.TIMESTAMP,
+    DType.TIMESTAMPNTZ: types.TIMESTAMP,
+    DType.DATETIME: types.TIMESTAMP,
+    DType.INTERVAL: types.INTERVAL,
+    DType.TEXT: types.VARCHAR,
+    DType.VARCHAR: types.VARCHAR,
+    DType.CHAR: types.VARCHAR,
+    DType.NCHAR: types.VARCHAR,
+    DType.NVARCHAR: types.VARCHAR,
+    DType.BPCHAR: types.VARCHAR,
+    DType.NAME: types.VARCHAR,
+    DType.VARBINARY: types.BLOB,
+    DType.BINARY: types.BLOB,
+    DType.BLOB: types.BLOB,
+    DType.UUID: types.UUID,
+    DType.NULL: types.NULL,
+}
+MASK_DTYPES = {0: "", 1: "float32", 255: "uint8", 65535: "uint16"}
+
+
+def bind_type(node: exp.DataType) -> Type:
+    """The type a type name means; UnsupportedError for DuckDB's that tensorsql lacks."""
+    simple = SIMPLE.get(node.this)
+    if simple is not None:
+        return simple
+    match node.this:
+        case DType.DECIMAL:
+            return _decimal(node)
+        case DType.ARRAY | DType.LIST:
+            return types.list_of(bind_type(node.expressions[0]))
+        case DType.STRUCT:
+            return types.struct(
+                *((field.name, bind_type(field.args["kind"])) for field in node.expressions)
+            )
+        case DType.ENUM:
+            return types.enum(tuple(member.name for member in node.expressions))
+        case DType.USERDEFINED:
+            return _own(node)
+    raise UnsupportedError(f"type {node.sql('duckdb')} is not supported")
+
+
+def _numbers(node: exp.DataType) -> list[int]:
+    return [int(parameter.name or parameter.this.name) for parameter in node.expressions]
+
+
+def _decimal(node: exp.DataType) -> Type:
+    given = _numbers(node)
+    precision, scale = (*given, *(18, 3)[len(given) :]) if len(given) != 1 else (given[0], 0)
+    if not (1 <= precision <= 38 and 0 <= scale <= precision):
+        raise BindError(
+            f"DECIMAL({precision},{scale}) must have 1 to 38 digits, at most all after the point"
+        )
+    return types.decimal(precision, scale)
+
+
+def _own(node: exp.DataType) -> Type:
+    kind = node.args.get("kind")
+    name = (kind if isinstance(kind, str) else kind.name if kind is not None else "").upper()
+    given = _numbers(node)
+    match name:
+        case "BOX":
+            return types.BOX
+        case "MASK" if len(given) <= 1:
+            scale = given[0] if given else 0
+            return types.mask(scale, MASK_DTYPES.get(scale, "uint16"))
+        case "MASK":
+            raise BindError("MASK takes one number: the stored value that means 1, as MASK(255)")
+        case "TENSOR":
+            return types.tensor(tuple(given))
+    known = [*(item.value for item in types.Kind), "INT", "TEXT", "STRING"]
+    raise BindError(f"unknown type {name or node.sql('duckdb')}{nearest(name, known)}")

@@ -1,0 +1,110 @@
+"""Window functions: OVER clauses bound, then collected into a Window node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.parser.dialect import position
+from tensorsql.planner.binder import functions
+from tensorsql.planner.binder.calls import call_parts
+from tensorsql.planner.binder.placeholders import contains
+from tensorsql.planner.binder.subqueries import plant
+from tensorsql.planner.expressions import (
+    Expression,
+    Literal,
+    WindowCall,
+    WindowFrame,
+    transform,
+    walk,
+)
+from tensorsql.planner.logical import Field, Plan, Window, new_field
+
+if TYPE_CHECKING:
+    from tensorsql.planner.binder.expressions import ExpressionBinder
+
+End = tuple[str, Expression | None]
+
+
+def bind_window(binder: ExpressionBinder, node: exp.Window) -> Expression:
+    """`f(…) OVER (PARTITION BY … ORDER BY … frame)`, or OVER a named window."""
+    parts = call_parts(node.this)
+    kind = functions.function_kind(parts.name)
+    if kind not in ("aggregate", "window"):
+        hint = "" if kind else "; there is no such function"
+        raise BindError(f"{parts.name} is neither an aggregate nor a window function{hint}")
+    call = functions.aggregate(binder, parts)
+    clause = _window_clause(binder, node)
+    partition = tuple(binder.bind_all(clause["partition_by"]))
+    order = tuple(binder.sort_key(item) for item in clause["order"])
+    spec = clause["spec"]
+    frame = None if spec is None else _frame(binder, spec)
+    bound = WindowCall(call.type, call, partition, order, frame, parts.ignore_nulls)
+    if any(contains(child, WindowCall) for child in bound.children):
+        raise BindError("a window function cannot contain another window function")
+    return bound
+
+
+def _window_clause(binder: ExpressionBinder, node: exp.Window) -> dict[str, Any]:
+    """Partition, order and frame; what a named window has and the clause itself lacks is added."""
+    order = node.args.get("order")
+    own = {
+        "partition_by": node.args.get("partition_by") or [],
+        "order": order.expressions if order is not None else [],
+        "spec": node.args.get("spec"),
+    }
+    name = node.args.get("alias")
+    if name is None:
+        return own
+    known = binder.scope.windows
+    if name.name.lower() not in known:
+        raise BindError(
+            f'window "{name.name}" not found{nearest(name.name, known)}', position(node)
+        )
+    base = _window_clause(binder, known[name.name.lower()])
+    return {key: own[key] or base[key] for key in own}
+
+
+def _frame(binder: ExpressionBinder, spec: exp.WindowSpec) -> WindowFrame:
+    start = _end(binder, spec.args.get("start"), spec.args.get("start_side"), "preceding")
+    end = _end(binder, spec.args.get("end"), spec.args.get("end_side"), "following")
+    exclude = spec.args.get("exclude")
+    text = exclude if isinstance(exclude, str) else exclude.sql() if exclude is not None else ""
+    return WindowFrame(str(spec.args["kind"]).lower(), start, end, text.lower())
+
+
+def _end(
+    binder: ExpressionBinder, value: exp.Expr | str | None, side: str | None, usual: str
+) -> End:
+    if value is None or value == "CURRENT ROW":
+        return ("current row", None)
+    word = (side or usual).lower()
+    if value == "UNBOUNDED":
+        return (f"unbounded {word}", None)
+    assert isinstance(value, exp.Expr)
+    offset = binder.bind(value)
+    if not isinstance(offset, Literal):
+        raise UnsupportedError("the offset of a window frame must be a constant")
+    return (word, offset)
+
+
+def add_windows(plan: Plan, expressions: list[Expression]) -> tuple[Plan, list[Expression]]:
+    """Compute the window calls in the expressions (equal ones once) and read their columns."""
+    found = dict.fromkeys(
+        node for item in expressions for node in walk(item) if isinstance(node, WindowCall)
+    )
+    if not found:
+        return plan, expressions
+    plan, calls = plant(plan, list(found))
+    fields: dict[Expression, Field] = {
+        call: new_field(call.call.function.name, call.type) for call in found
+    }
+
+    def read(node: Expression) -> Expression:
+        return fields[node].ref() if node in fields else node
+
+    pairs = zip(fields.values(), calls, strict=True)
+    planned = tuple((field, call) for field, call in pairs if isinstance(call, WindowCall))
+    return Window(plan, planned), [transform(item, read) for item in expressions]

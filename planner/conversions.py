@@ -1,0 +1,252 @@
+"""Conversions of single Python values between SQL types, free of torch, in DuckDB's text formats.
+
+The planner folds casts of literals with it; the cast kernels use it for the distinct values their
+vectorised paths leave over.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+import uuid
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+
+from tensorsql.errors import ConversionError
+from tensorsql.planner.casts import INTEGER_RANGES
+from tensorsql.planner.interval_text import format_interval, parse_interval
+from tensorsql.storage.types import Kind, Type
+
+EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
+TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1"})
+FALSE_WORDS = frozenset({"false", "f", "no", "n", "0"})
+_DATE = r"\s*(\d{1,6})([-/\\ ])(\d{1,2})\2(\d{1,2})"
+_CLOCK = r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{0,9}))?)?"
+_ZONE = r"\s*(?:Z|UTC|[+-]\d{1,2}(?::?\d{2})?)?"
+_TIMESTAMP = re.compile(rf"{_DATE}(?:[T ]\s*{_CLOCK}{_ZONE})?\s*", re.ASCII)
+_TIME = re.compile(rf"\s*{_CLOCK}\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:_\d+)*)?\.?(?:\d+(?:_\d+)*)?(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_PREFIXED = re.compile(r"\s*0(?:[xX][0-9a-fA-F_]+|[bB][01_]+)\s*")
+
+
+def failed(text: str, target: Type) -> ConversionError:
+    """The error of a text that does not hold a value of the type."""
+    return ConversionError(f"could not convert string '{text}' to {target}")
+
+
+def out_of_range(value: Any, source: Type, target: Type) -> ConversionError:
+    """The error of a value that its new type cannot hold."""
+    return ConversionError(f"value {value} of type {source} is out of range for type {target}")
+
+
+def convert(value: Any, source: Type, target: Type) -> Any:
+    """A Literal's `value` of `source` as a value of `target`; raises ConversionError."""
+    if value is None or source == target:
+        return value
+    if target.kind is Kind.VARCHAR:
+        return to_text(value, source)
+    if source.is_text:
+        return from_text(value, target)
+    if target.kind is Kind.BOOLEAN:
+        return bool(value)
+    if target.is_integer:
+        return _to_integer(value, source, target)
+    if target.kind is Kind.DECIMAL:
+        return _to_decimal(value, source, target)
+    if target.is_float:
+        return to_float(float(value), target)
+    return _to_other(value, source, target)
+
+
+def _to_integer(value: Any, source: Type, target: Type) -> int:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise out_of_range(value, source, target)
+    if isinstance(value, Decimal):
+        number = int(value.to_integral_value(ROUND_HALF_UP, EXACT))
+    else:
+        number = round(value)  # floats round half to even
+    low, high = INTEGER_RANGES[target.kind]
+    if not low <= number <= high:
+        raise out_of_range(value, source, target)
+    return number
+
+
+def _to_decimal(value: Any, source: Type, target: Type) -> Decimal:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise out_of_range(value, source, target)
+        scaled = value * 10.0**target.scale
+        whole = math.floor(abs(scaled) + 0.5) if abs(scaled) < 2**52 else int(abs(scaled))
+        number = EXACT.scaleb(Decimal(int(math.copysign(1, value)) * whole), -target.scale)
+    else:
+        number = Decimal(int(value)) if isinstance(value, bool) else Decimal(value)
+    rounded = fit_decimal(number, target)
+    if rounded is None:
+        raise out_of_range(value, source, target)
+    return rounded
+
+
+def fit_decimal(number: Decimal, target: Type) -> Decimal | None:
+    """The number rounded (half away from zero) to the type's scale, None if that is too long."""
+    rounded = number.quantize(Decimal(1).scaleb(-target.scale), ROUND_HALF_UP, EXACT)
+    limit = Decimal(1).scaleb(target.precision - target.scale)
+    return rounded if abs(rounded) < limit else None
+
+
+def to_float(value: float, target: Type) -> float:
+    """The nearest value of REAL or DOUBLE."""
+    if target.kind is Kind.DOUBLE:
+        return value
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
+
+
+def _to_other(value: Any, source: Type, target: Type) -> Any:
+    match source.kind, target.kind:
+        case Kind.DATE, Kind.TIMESTAMP:
+            return datetime.datetime(value.year, value.month, value.day)
+        case Kind.TIMESTAMP, Kind.DATE:
+            return value.date()
+        case Kind.TIMESTAMP, Kind.TIME:
+            return value.time()
+        case Kind.TIME, Kind.INTERVAL:
+            return (0, 0, clock_microseconds(value))
+        case Kind.LIST, Kind.LIST if source.child is not None and target.child is not None:
+            return tuple(convert(item, source.child, target.child) for item in value)
+        case Kind.STRUCT, Kind.STRUCT:
+            pairs = zip(value, source.fields, target.fields, strict=True)
+            return tuple(convert(item, old, new) for item, (_, old), (_, new) in pairs)
+    raise ConversionError(f"cannot cast {source} to {target}")
+
+
+def clock_microseconds(value: datetime.time) -> int:
+    """Microseconds since midnight."""
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    return seconds * 1_000_000 + value.microsecond
+
+
+def to_text(value: Any, source: Type) -> str:
+    """The value as CAST to VARCHAR writes it."""
+    match source.kind:
+        case Kind.BOOLEAN:
+            return "true" if value else "false"
+        case Kind.DECIMAL:
+            return format_decimal(value, source)
+        case Kind.REAL:
+            return str(np.float32(value))
+        case Kind.DOUBLE:
+            return repr(float(value))
+        case Kind.TIMESTAMP:
+            return f"{value.date().isoformat()} {_clock_text(value.time())}"
+        case Kind.TIME:
+            return _clock_text(value)
+        case Kind.INTERVAL:
+            return format_interval(*value)
+        case Kind.BLOB:
+            return "".join(
+                chr(byte) if 32 <= byte < 127 and byte not in b"\\'\"" else f"\\x{byte:02X}"
+                for byte in value
+            )
+        case Kind.LIST if source.child is not None:
+            return "[" + ", ".join(_item_text(item, source.child) for item in value) + "]"
+        case Kind.STRUCT:
+            pairs = zip(source.fields, value, strict=True)
+            return "{" + ", ".join(f"'{n}': {_item_text(v, t)}" for (n, t), v in pairs) + "}"
+        case Kind.BOX:
+            return "BOX(" + ", ".join(repr(float(edge)) for edge in value) + ")"
+    return str(value)
+
+
+def _item_text(value: Any, kind: Type) -> str:
+    return "NULL" if value is None else to_text(value, kind)
+
+
+def _clock_text(value: datetime.time) -> str:
+    text = f"{value.hour:02d}:{value.minute:02d}:{value.second:02d}"
+    return text + f".{value.microsecond:06d}".rstrip("0") if value.microsecond else text
+
+
+def format_decimal(value: Decimal, source: Type) -> str:
+    """All digits of the scale; no zero before the point where the type has no digit there."""
+    text = f"{value:.{source.scale}f}"
+    if source.precision == source.scale:
+        text = text.replace("0.", ".", 1)
+    return text
+
+
+def from_text(text: str, target: Type) -> Any:
+    """The value a text holds; raises ConversionError."""
+    try:
+        value = _parse(text, target)
+    except (ValueError, InvalidOperation, OverflowError):
+        value = None
+    if value is None:
+        raise failed(text, target)
+    return value
+
+
+def _parse(text: str, target: Type) -> Any:
+    match target.kind:
+        case Kind.BOOLEAN:
+            word = text.strip().lower()
+            return word in TRUE_WORDS if word in TRUE_WORDS | FALSE_WORDS else None
+        case kind if kind in INTEGER_RANGES:
+            low, high = INTEGER_RANGES[kind]
+            number = int(_number(text).to_integral_value(ROUND_HALF_UP, EXACT))
+            return number if low <= number <= high else None
+        case Kind.DECIMAL:
+            return fit_decimal(_number(text), target)
+        case Kind.REAL | Kind.DOUBLE:
+            return to_float(float(text), target) if text.isascii() else None
+        case Kind.DATE | Kind.TIMESTAMP:
+            return _parse_timestamp(text, target)
+        case Kind.TIME:
+            found = _TIME.fullmatch(text)
+            return None if found is None else _clock(found.groups())
+        case Kind.INTERVAL:
+            return parse_interval(text)
+        case Kind.BLOB:
+            return _parse_blob(text)
+        case Kind.UUID:
+            return str(uuid.UUID(text.strip()))
+        case Kind.ENUM:
+            return text if text in target.members else None
+    return None
+
+
+def _number(text: str) -> Decimal:
+    if _PREFIXED.fullmatch(text):
+        return Decimal(int(text.strip(), 0))
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return EXACT.create_decimal(text.strip().replace("_", ""))
+
+
+def _clock(parts: tuple[str | None, ...]) -> datetime.time:
+    hour, minute, second, fraction = parts
+    digits = (fraction or "").ljust(7, "0")
+    micros = int(digits[:6])
+    return datetime.time(int(hour or 0), int(minute or 0), int(second or 0), micros)
+
+
+def _parse_timestamp(text: str, target: Type) -> Any:
+    found = _TIMESTAMP.fullmatch(text)
+    if found is None:
+        return None
+    year, _, month, day, *clock = found.groups()
+    date = datetime.date(int(year), int(month), int(day))
+    if target.kind is Kind.DATE:
+        return date
+    return datetime.datetime.combine(date, _clock(tuple(clock)))
+
+
+def _parse_blob(text: str) -> bytes | None:
+    parts = re.split(r"\\x([0-9a-fA-F]{2})", text)
+    if any("\\" in plain or not plain.isascii() for plain in parts[::2]):
+        return None
+    return b"".join(
+        bytes.fromhex(part) if place % 2 else part.encode() for place, part in enumerate(parts)
+    )

@@ -1,0 +1,231 @@
+"""Expressions of the IR: four frozen node types, columns by unique id, one generic `Call`.
+
+Every operator, function, CASE, CAST, `CP`, neuron distance and PREDICT is a `Call`: a new SQL
+function touches neither parser nor planner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tensorsql.planner.functions import Signature
+from tensorsql.storage.types import BOOLEAN, Type
+
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Base of all expressions; `type` is the SQL type of its value."""
+
+    type: Type
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        """Direct operands, in order."""
+        return ()
+
+    def with_children(self, children: tuple[Expression, ...]) -> Expression:
+        """The same node over other operands."""
+        return self
+
+
+@dataclass(frozen=True)
+class ColumnRef(Expression):
+    """A column of the input, by its unique id; `name` is for people only."""
+
+    id: int
+    name: str = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Literal(Expression):
+    """A constant. `value` is None for NULL, else the Python value of the type.
+
+    int for integers, decimal.Decimal for DECIMAL, float, bool, str, bytes, datetime.date,
+    datetime.time, datetime.datetime, (months, days, microseconds) for INTERVAL, tuple for LIST,
+    STRUCT and BOX; any object (a model, a sampled plan) for types the binder alone uses.
+    """
+
+    value: Any
+
+    def __str__(self) -> str:
+        from tensorsql.planner.explain import literal_text
+
+        return literal_text(self)
+
+
+@dataclass(frozen=True)
+class Call(Expression):
+    """`function(args)`: the overload was resolved and every argument cast to what it takes."""
+
+    function: Signature
+    args: tuple[Expression, ...]
+    options: tuple[tuple[str, Any], ...] = ()  # named, constant: e.g. ("model", entry)
+    position: Position | None = field(default=None, compare=False)
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return self.args
+
+    def with_children(self, children: tuple[Expression, ...]) -> Call:
+        return Call(self.type, self.function, children, self.options, self.position)
+
+    def option(self, name: str) -> Any:
+        """The named constant option, or None."""
+        return dict(self.options).get(name)
+
+    def __str__(self) -> str:
+        from tensorsql.planner.explain import call_text
+
+        return call_text(self)
+
+
+@dataclass(frozen=True)
+class AggregateCall(Expression):
+    """An aggregate over the rows of a group; `filter` chooses the rows that count."""
+
+    function: Signature
+    args: tuple[Expression, ...]
+    distinct: bool = False
+    filter: Expression | None = None
+    order_by: tuple[SortKey, ...] = ()
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        keys = tuple(key.expression for key in self.order_by)
+        return self.args + ((self.filter,) if self.filter is not None else ()) + keys
+
+    def with_children(self, children: tuple[Expression, ...]) -> AggregateCall:
+        count = len(self.args)
+        rest = children[count:]
+        condition = None
+        if self.filter is not None:
+            condition, rest = rest[0], rest[1:]
+        keys = tuple(
+            SortKey(child, key.descending, key.nulls_first)
+            for child, key in zip(rest, self.order_by, strict=True)
+        )
+        return AggregateCall(
+            self.type, self.function, children[:count], self.distinct, condition, keys
+        )
+
+    def __str__(self) -> str:
+        from tensorsql.planner.explain import aggregate_text
+
+        return aggregate_text(self)
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """One ORDER BY item; NULLs last unless `nulls_first`, as DuckDB has it in both directions."""
+
+    expression: Expression
+    descending: bool = False
+    nulls_first: bool = False
+
+    def __str__(self) -> str:
+        text = f"{self.expression}{' DESC' if self.descending else ''}"
+        return text + (" NULLS FIRST" if self.nulls_first else "")
+
+
+@dataclass(frozen=True)
+class WindowFrame:
+    """ROWS, RANGE or GROUPS between two ends; an end is (kind, offset expression or None)."""
+
+    unit: str
+    start: tuple[str, Expression | None]
+    end: tuple[str, Expression | None]
+    exclude: str = ""
+
+
+@dataclass(frozen=True)
+class WindowCall(Expression):
+    """A function over the rows of a partition in an order."""
+
+    call: AggregateCall
+    partition: tuple[Expression, ...] = ()
+    order: tuple[SortKey, ...] = ()
+    frame: WindowFrame | None = None
+    ignore_nulls: bool = False
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.call, *self.partition, *(key.expression for key in self.order))
+
+    def with_children(self, children: tuple[Expression, ...]) -> WindowCall:
+        middle = 1 + len(self.partition)
+        keys = tuple(
+            SortKey(child, key.descending, key.nulls_first)
+            for child, key in zip(children[middle:], self.order, strict=True)
+        )
+        call = children[0]
+        assert isinstance(call, AggregateCall)
+        return WindowCall(self.type, call, children[1:middle], keys, self.frame, self.ignore_nulls)
+
+
+TRUE = Literal(BOOLEAN, True)
+FALSE = Literal(BOOLEAN, False)
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """The expression and everything below it, parents first."""
+    yield expression
+    for child in expression.children:
+        yield from walk(child)
+
+
+def transform(expression: Expression, rewrite: Callable[[Expression], Expression]) -> Expression:
+    """Rewrite bottom-up; returns the same object where nothing changed."""
+    children = expression.children
+    new = tuple(transform(child, rewrite) for child in children)
+    if any(a is not b for a, b in zip(new, children, strict=True)):
+        expression = expression.with_children(new)
+    return rewrite(expression)
+
+
+def columns_of(expression: Expression) -> frozenset[int]:
+    """Ids of the columns the expression reads."""
+    return frozenset(node.id for node in walk(expression) if isinstance(node, ColumnRef))
+
+
+def substitute(expression: Expression, mapping: dict[int, Expression]) -> Expression:
+    """Replace column references by the expressions that define them."""
+
+    def rewrite(node: Expression) -> Expression:
+        return mapping.get(node.id, node) if isinstance(node, ColumnRef) else node
+
+    return transform(expression, rewrite)
+
+
+def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
+    """The operands of a (nested) AND, left to right; TRUE and None have none."""
+    if expression is None or expression == TRUE:
+        return ()
+    if isinstance(expression, Call) and expression.function.name == "and":
+        return tuple(part for arg in expression.args for part in conjuncts(arg))
+    return (expression,)
+
+
+def conjunction(parts: tuple[Expression, ...] | list[Expression]) -> Expression:
+    """AND of the parts; TRUE if there are none."""
+    from tensorsql.planner.functions import AND
+
+    if not parts:
+        return TRUE
+    return parts[0] if len(parts) == 1 else Call(BOOLEAN, AND, tuple(parts))
+
+
+def is_volatile(expression: Expression) -> bool:
+    """Whether two evaluations may differ (random() and its like)."""
+    return any(isinstance(node, Call) and node.function.volatile for node in walk(expression))
+
+
+def is_fallible(expression: Expression) -> bool:
+    """Whether evaluating it for some row may raise an error."""
+    return any(isinstance(node, Call) and node.function.fallible for node in walk(expression))

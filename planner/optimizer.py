@@ -1,0 +1,80 @@
+"""The optimizer: an ordered tuple of pure rules, each in a file of its own name under `rules/`.
+
+A rule takes a plan and gives a plan; the very same object back means that it does not apply. To add
+a rule: one file, one line here, with a comment where the order matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tensorsql.planner.logical import Plan
+from tensorsql.planner.rules.extract_common_conjuncts import extract_common_conjuncts
+from tensorsql.planner.rules.fold_constants import fold_constants
+from tensorsql.planner.rules.fuse_top_n import fuse_top_n
+from tensorsql.planner.rules.infer_filters import infer_filters
+from tensorsql.planner.rules.merge_projects import merge_projects
+from tensorsql.planner.rules.order_conjuncts import order_conjuncts
+from tensorsql.planner.rules.order_joins import order_joins
+from tensorsql.planner.rules.prune_columns import prune_columns
+from tensorsql.planner.rules.push_down_filters import push_down_filters
+from tensorsql.planner.rules.reduce_group_keys import reduce_group_keys
+from tensorsql.planner.rules.simplify_comparisons import simplify_comparisons
+from tensorsql.planner.rules.simplify_joins import simplify_joins
+from tensorsql.planner.rules.unnest_dependent_joins import unnest_dependent_joins
+from tensorsql.planner.rules.use_index_filter import use_index_filter
+from tensorsql.planner.rules.use_index_topn import use_index_topn
+
+Rule = Callable[[Plan], Plan]
+
+RULES: tuple[Rule, ...] = (
+    fold_constants,
+    # Needs the constants folded; statistics and indexes then see the bare column.
+    simplify_comparisons,
+    # Before any other structural rule: the rest know no DependentJoin.
+    unnest_dependent_joins,
+    # Before filters move: factoring an OR of ANDs gives conjuncts that can move.
+    extract_common_conjuncts,
+    push_down_filters,
+    # A filter now right above an outer join decides whether it can be an inner one; then more
+    # filters move, below.
+    simplify_joins,
+    # After filters reached their joins: x = y AND x < 3 gives y < 3, which moves in turn.
+    infer_filters,
+    push_down_filters,
+    # Join order reads the filters' selectivity, so every filter must be in place.
+    order_joins,
+    # Joins were rebuilt with their conditions on top: those that read one side go down again.
+    push_down_filters,
+    # After unnesting added domain columns to GROUP BY.
+    reduce_group_keys,
+    merge_projects,
+    fuse_top_n,
+    # Once no filter moves any more; indexes take the costly conjuncts apart from the others.
+    order_conjuncts,
+    # After top-n and filters have their final shape and before unread columns go.
+    use_index_filter,
+    use_index_topn,
+    # Last: every other rule may drop the last use of a column.
+    prune_columns,
+)
+
+# Without these a plan cannot be compiled; `disabled_rules` does not switch them off.
+REQUIRED: frozenset[str] = frozenset({"unnest_dependent_joins"})
+
+
+def optimize(
+    plan: Plan,
+    disabled: Iterable[str] = (),
+    observe: Callable[[str, Plan], None] | None = None,
+) -> Plan:
+    """Apply every rule once, in order; `observe(rule, plan)` sees the plan after each that changed it."""
+    skipped = frozenset(disabled) - REQUIRED
+    for rule in RULES:
+        if rule.__name__ in skipped:
+            continue
+        new = rule(plan)
+        if new is not plan and observe is not None:
+            observe(rule.__name__, new)
+        plan = new
+    return plan

@@ -1,0 +1,84 @@
+"""Where a column comes from: the scan and stored column it is an unchanged copy of."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from tensorsql.planner.expressions import ColumnRef
+from tensorsql.planner.logical import (
+    Aggregate,
+    DependentJoin,
+    Distinct,
+    Field,
+    Filter,
+    IndexFilter,
+    IndexTopN,
+    Join,
+    Limit,
+    Plan,
+    Project,
+    Scan,
+    Sort,
+    TopN,
+    Unnest,
+    Window,
+)
+
+# Nodes that pass their inputs' columns on as they are.
+PASSING = (Filter, Sort, Limit, TopN, Window, Unnest, Distinct, Join, DependentJoin)
+PASSING_INDEX = (IndexFilter, IndexTopN)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """`column` of the relation that `scan` reads."""
+
+    scan: Scan
+    column: str
+
+
+def origin(plan: Plan, id: int) -> Origin | None:
+    """The stored column a column of the plan copies row by row, or None if it is computed."""
+    match plan:
+        case Scan():
+            names = {field.id: name for field, name in plan.columns}
+            return Origin(plan, names[id]) if id in names else None
+        case Project():
+            source = next((e for field, e in plan.assignments if field.id == id), None)
+            return origin(plan.input, source.id) if isinstance(source, ColumnRef) else None
+        case Aggregate():
+            source = next((e for field, e in plan.keys if field.id == id), None)
+            return origin(plan.input, source.id) if isinstance(source, ColumnRef) else None
+    if isinstance(plan, PASSING + PASSING_INDEX):
+        owner = next((p for p in plan.inputs if any(f.id == id for f in p.fields)), None)
+        return None if owner is None else origin(owner, id)
+    return None
+
+
+def carry(plan: Plan, scan: Scan, field: Field) -> Plan | None:
+    """The plan with `field`, which `scan` has or is to have as its row id, among its columns.
+
+    None where the way from the scan up loses rows' identity (aggregates, set operations, DISTINCT).
+    """
+    if plan is scan:
+        known = any(item.id == field.id for item in scan.fields)
+        return scan if known else dataclasses.replace(scan, row_id=field)
+    if isinstance(plan, Distinct) and plan.on is None:
+        return None
+    if not isinstance(plan, (Project, *PASSING)):
+        return None
+    for place, child in enumerate(plan.inputs):
+        carried = carry(child, scan, field)
+        if carried is not None:
+            inputs = (*plan.inputs[:place], carried, *plan.inputs[place + 1 :])
+            return _with_field(plan.with_inputs(inputs), field)
+    return None
+
+
+def _with_field(plan: Plan, field: Field) -> Plan | None:
+    if any(item.id == field.id for item in plan.fields):
+        return plan
+    if isinstance(plan, Project):
+        return dataclasses.replace(plan, assignments=(*plan.assignments, (field, field.ref())))
+    return None

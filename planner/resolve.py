@@ -1,0 +1,344 @@
+"""Overload resolution: a name and bound arguments become a typed `Call`.
+
+The cheapest overload over the implicit-cast lattice wins, as in DuckDB; a text literal takes any
+type, an integer literal any number type it fits, NULL every type. Two equally cheap overloads are
+an error that asks for a cast.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tensorsql.errors import BindError, Error, TypeMismatchError, UnsupportedError, nearest
+from tensorsql.planner.casts import (
+    INTEGER_RANGES,
+    as_decimal,
+    implicit_cost,
+    preference,
+)
+from tensorsql.planner.expressions import (
+    AggregateCall,
+    Call,
+    Expression,
+    Literal,
+    Position,
+    SortKey,
+)
+from tensorsql.planner.functions import FunctionKind, Parameter, Signature
+from tensorsql.planner.signatures import ALIASES, SIGNATURES
+from tensorsql.planner.signatures.dates import PART_NAMES
+from tensorsql.planner.unify import cast as cast
+from tensorsql.planner.unify import (
+    is_integer_literal,
+    unify,
+    unify_append,
+    unify_branches,
+    unify_scales,
+)
+from tensorsql.storage.types import (
+    BOOLEAN,
+    DATE,
+    NULL,
+    VARCHAR,
+    Kind,
+    Type,
+    decimal,
+    struct,
+)
+
+Expansion = Callable[[Sequence[Expression], Position | None], Expression]
+
+
+def resolve(name: str, args: Sequence[Expression], position: Position | None = None) -> Expression:
+    """The call of a scalar function; NULLIF, IF, TYPEOF and their like become other expressions."""
+    folded = name.lower()
+    if folded in EXPANSIONS:
+        count, expand = EXPANSIONS[folded]
+        if len(args) != count:
+            raise BindError(f"{folded} takes {count} arguments, not {len(args)}", position)
+        return expand(args, position)
+    signature = choose(folded, args, ("scalar",), position)
+    try:
+        return _build(signature, args, position)
+    except Error as error:
+        error.position = error.position or position
+        raise
+
+
+def resolve_aggregate(
+    name: str,
+    args: Sequence[Expression],
+    distinct: bool = False,
+    filter: Expression | None = None,
+    order_by: Sequence[SortKey] = (),
+    position: Position | None = None,
+) -> AggregateCall:
+    """The call of an aggregate or window function; `filter` is cast to BOOLEAN."""
+    signature = choose(name.lower(), args, ("aggregate", "window"), position)
+    converted = _convert(signature, args, position)
+    result = signature.result_type(tuple(arg.type for arg in converted))
+    condition = None if filter is None else cast(filter, BOOLEAN)
+    return AggregateCall(result, signature, converted, distinct, condition, tuple(order_by))
+
+
+def struct_call(names: Sequence[str], values: Sequence[Expression]) -> Expression:
+    """STRUCT of named fields."""
+    result = struct(*((name, value.type) for name, value in zip(names, values, strict=True)))
+    return Call(result, SIGNATURES["struct_pack"][0], tuple(values))
+
+
+def choose(
+    name: str,
+    args: Sequence[Expression],
+    kinds: Sequence[FunctionKind],
+    position: Position | None = None,
+) -> Signature:
+    """The overload that takes the arguments at the least cost; raises BindError otherwise."""
+    overloads = [each for each in SIGNATURES.get(name, ()) if each.kind in kinds]
+    if not overloads:
+        known = [each for each in (*SIGNATURES, *EXPANSIONS) if each.isidentifier()]
+        raise BindError(f'there is no function "{name}"{nearest(name, known)}', position)
+    costs = [(cost, each) for each in overloads if (cost := _cost(each, args)) is not None]
+    types = ", ".join(str(arg.type) for arg in args)
+    if not costs:
+        raise BindError(
+            f"{name}({types}) does not exist; there is {_candidates(name, overloads)}", position
+        )
+    least = min(cost for cost, _ in costs)
+    best = [each for cost, each in costs if cost == least]
+    if len(best) > 1:
+        raise BindError(
+            f"{name}({types}) is ambiguous between {_candidates(name, best)}; cast an argument",
+            position,
+        )
+    return best[0]
+
+
+def _candidates(name: str, overloads: Sequence[Signature]) -> str:
+    texts = [
+        f"{name}({', '.join(_parameter_text(each) for each in signature.parameters)}"
+        + (", …)" if signature.variadic else ")")
+        for signature in overloads[:6]
+    ]
+    return ", ".join(texts) + (", …" if len(overloads) > 6 else "")
+
+
+def _parameter_text(parameter: Parameter) -> str:
+    if isinstance(parameter, tuple):
+        return " or ".join(kind.value for kind in parameter)
+    return str(parameter)
+
+
+def _cost(signature: Signature, args: Sequence[Expression]) -> int | None:
+    parameters = _parameters(signature, len(args))
+    if parameters is None:
+        return None
+    total = 0
+    for parameter, arg in zip(parameters, args, strict=True):
+        cost = _argument_cost(arg, parameter)
+        if cost is None:
+            return None
+        total += cost
+    return total
+
+
+def _parameters(signature: Signature, count: int) -> tuple[Parameter, ...] | None:
+    """The parameters for this many arguments, the last repeated if variadic; None if impossible."""
+    known = signature.parameters
+    if not signature.variadic:
+        return known if len(known) == count else None
+    if count < len(known) - 1:
+        return None
+    return known[:count] + known[-1:] * (count - len(known))
+
+
+def _argument_cost(arg: Expression, parameter: Parameter) -> int | None:
+    if parameter == "any":
+        return 0
+    kinds = parameter if isinstance(parameter, tuple) else (parameter.kind,)
+    if isinstance(arg, Literal) and arg.value is not None:
+        cost = _literal_cost(arg, kinds)
+        if cost is not None:
+            return cost
+    if isinstance(parameter, Type):
+        if parameter.kind is arg.type.kind is Kind.LIST:
+            return 0 if parameter.child in (None, arg.type.child) else None
+        if parameter == BOOLEAN and arg.type.is_numeric:
+            return preference(Kind.BOOLEAN)
+        return implicit_cost(arg.type, parameter)
+    if arg.type.kind in parameter:
+        return 0
+    costs = (implicit_cost(arg.type, Type(kind)) for kind in parameter)
+    return min((cost for cost in costs if cost is not None), default=None)
+
+
+def _literal_cost(arg: Literal, kinds: Sequence[Kind]) -> int | None:
+    """Text literals take every type, integer literals every number type that holds the value."""
+    if arg.type == VARCHAR:
+        nested = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR)
+        return 1 if Kind.VARCHAR in kinds else 20 if kinds[0] not in nested else None
+    if not is_integer_literal(arg):
+        return None
+    if arg.type.kind in kinds:
+        return 0
+    for kind in kinds:
+        low, high = INTEGER_RANGES.get(kind, (0, 0))
+        number = kind in (Kind.DECIMAL, Kind.REAL, Kind.DOUBLE)
+        if number or low <= arg.value <= high != 0:
+            return preference(kind) - 90
+    return None
+
+
+def _build(signature: Signature, args: Sequence[Expression], position: Position | None) -> Call:
+    converted = _convert(signature, args, position)
+    result = signature.result_type(tuple(arg.type for arg in converted))
+    if signature.name in ("round", "trunc") and len(converted) == 2:
+        return _round_to(signature, converted, result, position)
+    return Call(result, signature, converted, position=position)
+
+
+def _convert(
+    signature: Signature, args: Sequence[Expression], position: Position | None
+) -> tuple[Expression, ...]:
+    """The arguments cast to what the overload takes."""
+    parameters = _parameters(signature, len(args))
+    assert parameters is not None
+    converted = tuple(
+        _to_parameter(arg, parameter) for arg, parameter in zip(args, parameters, strict=True)
+    )
+    match signature.unify:
+        case "all":
+            return unify(converted, signature.name, position)
+        case "compare":
+            return unify(converted, signature.name, position, compare=True)
+        case "branches":
+            return unify_branches(converted, position)
+        case "scales":
+            return unify_scales(converted)
+    if signature.name == "||":
+        return unify_append(converted, position)
+    if signature.name in ("list_contains", "contains") and converted[0].type.kind is Kind.LIST:
+        child = converted[0].type.child or NULL
+        return converted[0], unify((Call(child, signature, ()), converted[1]), "in", position)[1]
+    if signature.name in ("concat", "concat_ws"):
+        return tuple(cast(arg, VARCHAR) for arg in converted)
+    return converted
+
+
+def _to_parameter(arg: Expression, parameter: Parameter) -> Expression:
+    if parameter == "any":
+        return arg
+    if isinstance(parameter, Type):
+        if parameter.kind is arg.type.kind is Kind.LIST:
+            return arg
+        return cast(arg, parameter)
+    if arg.type.kind in parameter:
+        return arg
+    if parameter == (Kind.DECIMAL,):
+        number = arg.type.is_integer or arg.type.kind is Kind.BOOLEAN
+        return cast(arg, as_decimal(arg.type) if number else decimal(18, 3))
+    return cast(arg, Type(parameter[0]))
+
+
+def _round_to(
+    signature: Signature, args: tuple[Expression, ...], result: Type, position: Position | None
+) -> Call:
+    """ROUND(x, digits) of a decimal keeps only that many digits of its scale (a literal's)."""
+    if result.kind is Kind.DECIMAL:
+        digits = args[1]
+        if not isinstance(digits, Literal):
+            raise UnsupportedError(
+                f"{signature.name} of a DECIMAL takes a constant number of digits; cast to DOUBLE",
+                position,
+            )
+        if digits.value is None:
+            return Call(NULL, signature, args, position=position)
+        scale = min(max(digits.value, 0), result.scale)
+        result = decimal(result.precision, scale)
+    return Call(result, signature, args, position=position)
+
+
+def _nullif(args: Sequence[Expression], position: Position | None) -> Expression:
+    equal = resolve("=", args, position)
+    return resolve("case", (equal, Literal(NULL, None), args[0]), position)
+
+
+def _typeof(args: Sequence[Expression], position: Position | None) -> Expression:
+    name = '"NULL"' if args[0].type.kind is Kind.NULL else str(args[0].type)
+    return Literal(VARCHAR, name)
+
+
+def _current_date(args: Sequence[Expression], position: Position | None) -> Expression:
+    return Literal(DATE, datetime.date.today())
+
+
+def _part(arg: Expression, position: Position | None) -> str:
+    if not isinstance(arg, Literal) or not isinstance(arg.value, str):
+        raise UnsupportedError("the part of a date must be a constant text", position)
+    part = PART_NAMES.get(arg.value.lower())
+    if part is None:
+        raise BindError(
+            f'there is no date part "{arg.value}"{nearest(arg.value, PART_NAMES)}', position
+        )
+    return part
+
+
+def _date_part(args: Sequence[Expression], position: Position | None) -> Expression:
+    return resolve(_part(args[0], position), args[1:], position)
+
+
+def _parted(name: str) -> Expansion:
+    def expand(args: Sequence[Expression], position: Position | None) -> Expression:
+        part = _part(args[0], position)
+        rest = args[1:]
+        if len(rest) == 2 and Kind.TIMESTAMP in (rest[0].type.kind, rest[1].type.kind):
+            rest = unify(rest, name, position)
+        call = _build(choose(name, rest, ("scalar",), position), rest, position)
+        return Call(call.type, call.function, call.args, (("part", part),), position)
+
+    return expand
+
+
+def _struct_extract(args: Sequence[Expression], position: Position | None) -> Expression:
+    value, key = args
+    if value.type.kind is not Kind.STRUCT or not isinstance(key, Literal):
+        raise TypeMismatchError(
+            f"struct_extract takes a STRUCT and a field name, not {value.type}", position
+        )
+    place = _field_place(value.type, key.value, position)
+    signature = SIGNATURES["struct_extract"][0]
+    return Call(value.type.fields[place][1], signature, (value,), (("field", place),), position)
+
+
+def _field_place(type: Type, key: Any, position: Position | None) -> int:
+    if isinstance(key, int) and 1 <= key <= len(type.fields):
+        return key - 1
+    names = [name for name, _ in type.fields]
+    found = [place for place, name in enumerate(names) if name.lower() == str(key).lower()]
+    if not found:
+        raise BindError(f'there is no field "{key}"{nearest(str(key), names)}', position)
+    return found[0]
+
+
+EXPANSIONS: dict[str, tuple[int, Expansion]] = {
+    "nullif": (2, _nullif),
+    "ifnull": (2, lambda args, position: resolve("coalesce", args, position)),
+    "if": (3, lambda args, position: resolve("case", args, position)),
+    "typeof": (1, _typeof),
+    "current_date": (0, _current_date),
+    "today": (0, _current_date),
+    "date_part": (2, _date_part),
+    "datepart": (2, _date_part),
+    "struct_extract": (2, _struct_extract),
+    "is_not_null": (
+        1,
+        lambda args, position: resolve("not", (resolve("is_null", args, position),), position),
+    ),
+}
+EXPANSIONS |= {
+    alias: (2 if name == "date_trunc" else 3, _parted(name))
+    for name in ("date_trunc", "date_diff", "date_sub")
+    for alias in (name, *(each for each, target in ALIASES.items() if target == name))
+}

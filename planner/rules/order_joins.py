@@ -1,0 +1,245 @@
+"""Join order."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from tensorsql.planner.cardinality import Estimator
+from tensorsql.planner.expressions import (
+    TRUE,
+    Expression,
+    columns_of,
+    conjunction,
+    conjuncts,
+    is_fallible,
+    is_volatile,
+)
+from tensorsql.planner.logical import Filter, Join, Plan, Project, With
+
+# Beyond this many inputs the exact search gives way to a greedy one.
+EXACT_LIMIT = 10
+# A semi or anti join that keeps less than this of its input goes down to it before other joins.
+SELECTIVE = 0.5
+
+
+def order_joins(plan: Plan) -> Plan:
+    """Inner joins in the order with the least sum of intermediate rows; the smaller side right.
+
+    Dynamic programming over connected subsets (Moerkotte & Neumann 2006), greedy beyond ten inputs;
+    cross products only where nothing connects. A selective semi or anti join moves down to the one
+    input it reads.
+    """
+    return _visit(plan, Estimator())
+
+
+def _visit(plan: Plan, estimator: Estimator) -> Plan:
+    if isinstance(plan, With):
+        # Definitions first, so that the body's references know their size.
+        definitions = tuple((i, name, _visit(p, estimator)) for i, name, p in plan.definitions)
+        for shared, _, definition in definitions:
+            estimator.shared[shared] = estimator.rows(definition)
+        body = _visit(plan.body, estimator)
+        same = body is plan.body and all(
+            a[2] is b[2] for a, b in zip(definitions, plan.definitions, strict=True)
+        )
+        return plan if same else With(definitions, body)
+    if isinstance(plan, Join) and plan.kind in ("inner", "semi", "anti"):
+        graph = Graph.of(plan)
+        leaves = [_visit(leaf, estimator) for leaf in graph.leaves]
+        return _restore(plan, _build(graph, leaves, estimator))
+    new = tuple(_visit(child, estimator) for child in plan.inputs)
+    same = all(a is b for a, b in zip(new, plan.inputs, strict=True))
+    return plan if same else plan.with_inputs(new)
+
+
+def _restore(old: Plan, new: Plan) -> Plan:
+    """The old node if nothing changed; else the new one with its columns in the old order."""
+    if new == old:
+        return old
+    if new.fields == old.fields:
+        return new
+    return Project(new, tuple((field, field.ref()) for field in old.fields))
+
+
+@dataclass
+class Graph:
+    """A tree of inner joins taken apart: inputs, predicates and the semi/anti joins over it."""
+
+    leaves: list[Plan]
+    predicates: list[Expression]
+    reductions: list[Join]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Graph:
+        """Flatten inner joins, filters between them, and semi/anti joins above any of them."""
+        graph = cls([], [], [])
+        graph._add(plan)
+        return graph
+
+    def _add(self, plan: Plan) -> None:
+        match plan:
+            case Join(kind="inner"):
+                self._add(plan.left)
+                self._add(plan.right)
+                self.predicates.extend(conjuncts(plan.condition))
+            case Join(kind="semi" | "anti"):
+                self._add(plan.left)
+                self.reductions.append(plan)
+            case Filter() if isinstance(plan.input, Join) and _movable(plan.predicate):
+                self._add(plan.input)
+                self.predicates.extend(conjuncts(plan.predicate))
+            case _:
+                self.leaves.append(plan)
+
+
+def _movable(predicate: Expression) -> bool:
+    return not is_fallible(predicate) and not is_volatile(predicate)
+
+
+def _build(graph: Graph, leaves: list[Plan], estimator: Estimator) -> Plan:
+    late: list[Join] = []
+    for join in graph.reductions:
+        join = dataclasses.replace(join, right=_visit(join.right, estimator))
+        owner = _owner(join, leaves)
+        reduced = None if owner is None else dataclasses.replace(join, left=leaves[owner])
+        if reduced is not None and owner is not None and _selective(reduced, estimator):
+            leaves[owner] = reduced
+        else:
+            late.append(join)
+    plan = _order(leaves, graph.predicates, estimator)
+    for join in late:
+        plan = dataclasses.replace(join, left=plan)
+    return plan
+
+
+def _owner(join: Join, leaves: list[Plan]) -> int | None:
+    """The one leaf whose columns the join's condition reads on the left, if it is one."""
+    right = {field.id for field in join.right.fields}
+    read = {id for id in columns_of(join.condition) if id not in right}
+    for number, leaf in enumerate(leaves):
+        if read and read <= {field.id for field in leaf.fields}:
+            return number
+    return None
+
+
+def _selective(join: Join, estimator: Estimator) -> bool:
+    return estimator.rows(join) < SELECTIVE * estimator.rows(join.left)
+
+
+def _order(leaves: list[Plan], predicates: list[Expression], estimator: Estimator) -> Plan:
+    if len(leaves) == 1:
+        return Filter(leaves[0], conjunction(predicates)) if predicates else leaves[0]
+    search = Search(leaves, predicates, estimator)
+    plan = search.exact() if len(leaves) <= EXACT_LIMIT else search.greedy()
+    joining = [part for _, part in search.predicates]
+    rest = [part for part in predicates if part not in joining]
+    return Filter(plan, conjunction(rest)) if rest else plan
+
+
+@dataclass
+class Candidate:
+    """The best plan found for a set of leaves."""
+
+    plan: Plan
+    rows: float
+    cost: float
+
+
+class Search:
+    """The search for one graph; leaves are bits of a set."""
+
+    def __init__(self, leaves: list[Plan], predicates: list[Expression], estimator: Estimator):
+        self.estimator = estimator
+        self.full = (1 << len(leaves)) - 1
+        self.base = {
+            1 << number: Candidate(leaf, estimator.rows(leaf), 0.0)
+            for number, leaf in enumerate(leaves)
+        }
+        owner = {field.id: 1 << n for n, leaf in enumerate(leaves) for field in leaf.fields}
+        self.predicates: list[tuple[int, Expression]] = []
+        for part in predicates:
+            mask = 0
+            for id in columns_of(part):
+                mask |= owner.get(id, 0)
+            # A fallible predicate stays above: a join it moved into might not have guarded it.
+            if mask.bit_count() > 1 and _movable(part):
+                self.predicates.append((mask, part))
+
+    def between(self, left: int, right: int) -> list[Expression]:
+        """Predicates that first become decidable when the two sets meet."""
+        both = left | right
+        return [
+            part
+            for mask, part in self.predicates
+            if mask & both == mask and mask & left != mask and mask & right != mask
+        ]
+
+    def join(self, left: int, right: int, best: dict[int, Candidate]) -> Candidate | None:
+        """The two sets' best plans joined, smaller on the right; None if nothing connects them."""
+        parts = self.between(left, right)
+        if not parts:
+            return None
+        return self._joined(best[left], best[right], parts)
+
+    def _joined(self, a: Candidate, b: Candidate, parts: list[Expression]) -> Candidate:
+        if b.rows > a.rows:
+            a, b = b, a
+        plan = Join("inner", a.plan, b.plan, conjunction(parts))
+        rows = max(self.estimator.join_rows(plan, a.rows, b.rows), 0.5)
+        # Building a table costs more per row than probing it.
+        return Candidate(plan, rows, a.cost + b.cost + rows + 0.5 * a.rows + b.rows)
+
+    def exact(self) -> Plan:
+        """Dynamic programming over all connected subsets."""
+        best = dict(self.base)
+        for subset in range(1, self.full + 1):
+            left = (subset - 1) & subset
+            while left:
+                right = subset ^ left
+                if left > right and left in best and right in best:
+                    found = self.join(left, right, best)
+                    if found and (subset not in best or found.cost < best[subset].cost):
+                        best[subset] = found
+                left = (left - 1) & subset
+        if self.full in best:
+            return best[self.full].plan
+        return self._cross(best)
+
+    def _cross(self, best: dict[int, Candidate]) -> Plan:
+        """Disconnected parts: the largest connected sets, crossed from small to large."""
+        rest, parts = self.full, []
+        for subset in sorted(best, key=lambda one: -one.bit_count()):
+            if subset & rest == subset:
+                parts.append(best[subset])
+                rest ^= subset
+        parts.sort(key=lambda one: one.rows)
+        plan = parts[0].plan
+        for part in parts[1:]:
+            plan = Join("inner", part.plan, plan, TRUE)
+        done = [part for _, part in self.predicates if part not in _used(plan)]
+        return Filter(plan, conjunction(done)) if done else plan
+
+    def greedy(self) -> Plan:
+        """Join the pair with the fewest result rows until nothing connects."""
+        best = dict(self.base)
+        while len(best) > 1:
+            sets = list(best)
+            found = [
+                (candidate.rows, left, right, candidate)
+                for i, left in enumerate(sets)
+                for right in sets[:i]
+                if (candidate := self.join(left, right, best)) is not None
+            ]
+            if not found:
+                return self._cross(best)
+            _, left, right, candidate = min(found, key=lambda one: one[:3])
+            del best[left], best[right]
+            best[left | right] = candidate
+        return next(iter(best.values())).plan
+
+
+def _used(plan: Plan) -> list[Expression]:
+    if not isinstance(plan, Join):
+        return []
+    return [*conjuncts(plan.condition), *_used(plan.left), *_used(plan.right)]

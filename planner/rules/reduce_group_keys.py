@@ -1,0 +1,47 @@
+"""Grouping keys that other keys determine."""
+
+from __future__ import annotations
+
+from tensorsql.planner.expressions import AggregateCall, ColumnRef
+from tensorsql.planner.facts import determined
+from tensorsql.planner.logical import Aggregate, Field, Plan, Project, transform_up
+from tensorsql.planner.resolve import resolve_aggregate
+
+
+def reduce_group_keys(plan: Plan) -> Plan:
+    """`GROUP BY o_orderkey, o_orderdate` → `GROUP BY o_orderkey` with any value of the other,
+
+    where o_orderkey is unique in the table both come from (also across joins on unique keys).
+    """
+    return transform_up(plan, _reduce)
+
+
+def _reduce(plan: Plan) -> Plan:
+    if not isinstance(plan, Aggregate) or plan.grouping_sets is not None or len(plan.keys) < 2:
+        return plan
+    needless = _needless(plan)
+    if not needless:
+        return plan
+    kept = tuple(pair for pair in plan.keys if pair[0].id not in needless)
+    moved: list[tuple[Field, AggregateCall]] = [
+        (field, resolve_aggregate("any_value", [value]))
+        for field, value in plan.keys
+        if field.id in needless
+    ]
+    reduced = Aggregate(plan.input, kept, (*moved, *plan.aggregates))
+    return Project(reduced, tuple((field, field.ref()) for field in plan.fields))
+
+
+def _needless(plan: Aggregate) -> set[int]:
+    """Output ids of keys that the remaining keys determine, found from the last to the first."""
+    columns = {f.id: v.id for f, v in plan.keys if isinstance(v, ColumnRef)}
+    needless: set[int] = set()
+    # Text keys cost most to group by: try to drop them first.
+    order = sorted(plan.keys, key=lambda pair: (not pair[0].type.is_text, -plan.keys.index(pair)))
+    for field, value in order:
+        rest = frozenset(
+            source for id, source in columns.items() if id not in needless | {field.id}
+        )
+        if isinstance(value, ColumnRef) and rest and value.id in determined(plan.input, rest):
+            needless.add(field.id)
+    return needless

@@ -1,0 +1,69 @@
+"""Comparisons of a widened column with a constant."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from decimal import Decimal
+from typing import Any
+
+from tensorsql.planner.expressions import (
+    Call,
+    ColumnRef,
+    Expression,
+    Literal,
+    transform,
+)
+from tensorsql.planner.logical import Plan, transform_expressions
+from tensorsql.planner.resolve import resolve
+from tensorsql.storage.types import INTEGER_BITS, Kind, Type
+
+FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
+
+
+def simplify_comparisons(plan: Plan) -> Plan:
+    """`CAST(day AS TIMESTAMP) < TIMESTAMP '1995-01-01 00:00:00'` → `day < DATE '1995-01-01'`.
+
+    The same for integers and decimals widened to another exact type: the constant takes the column's
+    type where it has that value there, so that the column is compared as it is stored.
+    """
+    return transform_expressions(plan, lambda top: transform(top, _simplify))
+
+
+def _simplify(expression: Expression) -> Expression:
+    if not isinstance(expression, Call) or expression.function.name not in FLIPPED:
+        return expression
+    name, (left, right) = expression.function.name, expression.args
+    if isinstance(left, Literal):
+        name, left, right = FLIPPED[name], right, left
+    if not (isinstance(left, Call) and left.function.name == "cast" and isinstance(right, Literal)):
+        return expression
+    column = left.args[0]
+    if not isinstance(column, ColumnRef) or right.value is None:
+        return expression
+    value = _narrowed(right.value, left.type, column.type)
+    return expression if value is None else resolve(name, [column, Literal(column.type, value)])
+
+
+def _narrowed(value: Any, wide: Type, narrow: Type) -> Any:
+    """The constant in the column's own type, or None where it has no equal there."""
+    if narrow.kind is Kind.DATE and wide.kind is Kind.TIMESTAMP:
+        midnight = isinstance(value, datetime.datetime) and value.time() == datetime.time()
+        return value.date() if midnight else None
+    if not isinstance(value, int | Decimal) or isinstance(value, bool):
+        return None
+    if wide.kind is Kind.DECIMAL or wide.is_integer:
+        return _narrowed_number(Decimal(value), narrow)
+    return None
+
+
+def _narrowed_number(value: Decimal, narrow: Type) -> Any:
+    if narrow.kind is Kind.DECIMAL:
+        scaled = value.scaleb(narrow.scale)
+        fits = scaled == scaled.to_integral_value() and abs(scaled) < 10**narrow.precision
+        return value.quantize(Decimal(1).scaleb(-narrow.scale)) if fits else None
+    bits = INTEGER_BITS.get(narrow.kind)
+    if bits is None or value != math.floor(value):
+        return None
+    limit = 1 << (bits - 1)
+    return int(value) if -limit <= value < limit else None

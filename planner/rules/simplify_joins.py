@@ -1,0 +1,114 @@
+"""Joins that are simpler than they are written."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tensorsql.planner.expressions import (
+    TRUE,
+    ColumnRef,
+    Expression,
+    columns_of,
+    conjunction,
+    conjuncts,
+)
+from tensorsql.planner.facts import matches_once
+from tensorsql.planner.logical import Filter, Join, Plan, Project, transform_up
+from tensorsql.planner.predicates import rejects_null
+
+
+def simplify_joins(plan: Plan) -> Plan:
+    """Outer joins whose NULLs a filter drops become inner; a mark that is only filtered on, semi.
+
+    A single join whose right side has a unique key in the condition cannot raise: it is a left join.
+    `a LEFT JOIN b … WHERE b.x > 0` → `a JOIN b … WHERE b.x > 0`;
+    `Filter(mark, a MARK JOIN b)` → `a SEMI JOIN b`. (NOT mark stays: NULL is not FALSE.)
+    """
+    return transform_up(plan, _simplify)
+
+
+def _simplify(plan: Plan) -> Plan:
+    if isinstance(plan, Join) and plan.kind == "single" and matches_once(plan):
+        return dataclasses.replace(plan, kind="left")
+    if not isinstance(plan, Filter):
+        return plan
+    new = _descend(plan.input, list(conjuncts(plan.predicate)))
+    if new is None:
+        return plan
+    changed, parts = new
+    if not parts:
+        return changed
+    return Filter(changed, conjunction(parts))
+
+
+def _descend(node: Plan, parts: list[Expression]) -> tuple[Plan, list[Expression]] | None:
+    """The node simplified under these filters and the filters still needed; None = no change."""
+    if isinstance(node, Join):
+        own = _join(node, parts)
+        base, rest = own if own is not None else (node, parts)
+        below = _below(base, rest) if isinstance(base, Join) else None
+        return below or own
+    if isinstance(node, Filter):
+        inner = _descend(node.input, [*parts, *conjuncts(node.predicate)])
+        if inner is None or len(inner[1]) != len(parts) + len(conjuncts(node.predicate)):
+            return None
+        return Filter(inner[0], node.predicate), parts
+    return None
+
+
+def _below(node: Join, parts: list[Expression]) -> tuple[Plan, list[Expression]] | None:
+    """Filters above an inner (or the kept side of another) join act on its inputs' joins too."""
+    reach = {
+        "inner": (0, 1),
+        "left": (0,),
+        "semi": (0,),
+        "anti": (0,),
+        "single": (0,),
+        "mark": (0,),
+    }
+    inputs = list(node.inputs)
+    changed = False
+    for side in reach.get(node.kind, ()):
+        seen = [*parts, *(conjuncts(node.condition) if node.kind in ("inner", "semi") else ())]
+        result = _descend(inputs[side], seen)
+        if result is not None:
+            dropped = [part for part in seen if part not in result[1]]
+            if any(part not in parts for part in dropped):
+                continue
+            inputs[side] = result[0]
+            parts = [part for part in parts if part not in dropped]
+            changed = True
+    return (node.with_inputs(tuple(inputs)), parts) if changed else None
+
+
+def _join(node: Join, parts: list[Expression]) -> tuple[Plan, list[Expression]] | None:
+    left = frozenset(field.id for field in node.left.fields)
+    right = frozenset(field.id for field in node.right.fields)
+    drops_left = any(rejects_null(part, left) for part in parts)
+    drops_right = any(rejects_null(part, right) for part in parts)
+    kind = node.kind
+    match kind:
+        case "left" if drops_right:
+            kind = "inner"
+        case "right" if drops_left:
+            kind = "inner"
+        case "full" if drops_left or drops_right:
+            kind = "inner" if drops_left and drops_right else ("left" if drops_left else "right")
+        case "mark":
+            return _mark(node, parts)
+        case "single" if matches_once(node):
+            # It cannot raise, so it is a left join; under these filters perhaps an inner one.
+            kind = "inner" if drops_right else "left"
+    return None if kind == node.kind else (dataclasses.replace(node, kind=kind), parts)
+
+
+def _mark(node: Join, parts: list[Expression]) -> tuple[Plan, list[Expression]] | None:
+    """A conjunct that is the mark itself: keep matching rows only, if nothing else reads it."""
+    assert node.mark is not None
+    hit = [part for part in parts if isinstance(part, ColumnRef) and part.id == node.mark.id]
+    others = [part for part in parts if part not in hit]
+    if not hit or any(node.mark.id in columns_of(part) for part in others):
+        return None
+    semi = Join("semi", node.left, node.right, node.condition)
+    kept = Project(semi, (*((f, f.ref()) for f in semi.fields), (node.mark, TRUE)))
+    return kept, others
