@@ -1,0 +1,256 @@
+"""Aggregate: GROUP BY in two steps, per morsel and over all.
+
+Each batch becomes a small table of groups, numbered by first appearance, with a state per
+aggregate (see `grouping`). Merging numbers the tables' keys together, in morsel order, and
+combines the states: groups come out in the order in which the input first shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import concat, concat_batches, null_column
+from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.filter import true_rows
+from tensorsql.operators.functions.registry import kernel_of
+from tensorsql.operators.grouping import Aggregate as AggregateKernel
+from tensorsql.operators.grouping import Grouped, Reducing
+from tensorsql.operators.key_codes import Groups, group_rows
+from tensorsql.operators.ordering import directions, order_codes, sort_rows
+from tensorsql.operators.program import Merging, Run, Scope
+from tensorsql.operators.result import Columns, Rows
+from tensorsql.planner.expressions import AggregateCall, Expression
+from tensorsql.planner.logical import Aggregate
+from tensorsql.storage.column import Batch, Column, Flat, take, valid_rows
+from tensorsql.storage.types import BIGINT
+
+if TYPE_CHECKING:
+    from tensorsql.operators.compiler import Compiler, Stream
+
+
+def compile_aggregate(plan: Aggregate, node: int, compiler: Compiler) -> Stream:
+    """A stream over the groups."""
+    from tensorsql.operators.compiler import columns_of
+
+    (stream,) = compiler.inputs(plan, node)
+    keys = tuple(expression for _, expression in plan.keys)
+    calls = tuple(call for _, call in plan.aggregates)
+    sets = plan.grouping_sets
+    if sets is None:
+        sets = (tuple(range(len(keys))),)
+    recipe = AggregateRecipe(node, columns_of(plan.fields), keys, calls, sets)
+    return compiler.reopen(compiler.close(stream, recipe), node)
+
+
+@dataclass(frozen=True)
+class AggregateRecipe:
+    """Output columns (keys, then aggregates), what computes them, and the grouping sets."""
+
+    node: int
+    columns: Columns
+    keys: tuple[Expression, ...]
+    calls: tuple[AggregateCall, ...]
+    sets: tuple[tuple[int, ...], ...]
+
+    def start(self, run: Run) -> AggregateSink:
+        """Compile keys, arguments, filters and orders together, each once."""
+        expressions = list(self.keys)
+        inputs = []
+        for call in self.calls:
+            inputs.append(CallInput(call, len(expressions)))
+            expressions.extend(call.children)
+        evaluator = compile_expressions(expressions, run.context)
+        return AggregateSink(self, inputs, evaluator, expressions)
+
+
+class CallInput:
+    """One aggregate call: its kernel, and where the evaluated columns it reads are."""
+
+    def __init__(self, call: AggregateCall, start: int) -> None:
+        self.call = call
+        self.kernel: AggregateKernel = _kernel(call)
+        after = start + len(call.args)
+        self.arguments = range(start, after)
+        self.filter = None if call.filter is None else after
+        after += call.filter is not None
+        self.order = range(after, after + len(call.order_by))
+        self.collects = (
+            call.distinct or bool(call.order_by) or not isinstance(self.kernel, Reducing)
+        )
+
+    def piece(self, columns: Sequence[Column], groups: Grouped) -> Piece:
+        """What one batch leaves of the call."""
+        counted = self._counted(columns)
+        kept = [columns[place] for place in (*self.arguments, *self.order)]
+        if counted is not None:
+            rows = kernels.nonzero(counted)
+            kept = [take(column, rows) for column in kept]
+            groups = Grouped(groups.numbers.index_select(0, rows), groups.count)
+        if self.collects:
+            return self._distinct(Piece(groups.numbers, kept))
+        assert isinstance(self.kernel, Reducing)
+        return Piece(None, list(self.kernel.partial(groups, kept, self.call)))
+
+    def _counted(self, columns: Sequence[Column]) -> Tensor | None:
+        """bool per row: passes the filter and has no NULL argument that would skip it."""
+        counted = None if self.filter is None else true_rows(columns[self.filter])
+        if self.call.function.nulls == "propagate":
+            valid = valid_rows([columns[place] for place in self.arguments])
+            if valid is not None and not bool(valid.all()):
+                counted = valid if counted is None else counted & valid
+        return counted
+
+    def _distinct(self, piece: Piece) -> Piece:
+        """For DISTINCT, the first row of each group's values."""
+        if not self.call.distinct or not self.arguments:
+            return piece
+        assert piece.numbers is not None
+        keys: list[Column] = [Flat(BIGINT, piece.numbers), *piece.columns[: len(self.arguments)]]
+        first = group_rows(keys, len(keys[0])).first
+        columns = [take(column, first) for column in piece.columns]
+        return Piece(piece.numbers.index_select(0, first), columns)
+
+    def result(self, pieces: Sequence[Piece], merged: Merged) -> Column:
+        """The call's output column from the pieces of all tables."""
+        if not self.collects and len(pieces) == 1:
+            assert isinstance(self.kernel, Reducing)
+            return self.kernel.final(tuple(pieces[0].columns), self.call)
+        numbers = torch.cat(
+            [
+                own if piece.numbers is None else own.index_select(0, piece.numbers)
+                for piece, own in zip(pieces, merged.numbers, strict=True)
+            ]
+        )
+        columns = [concat(part) for part in zip(*(piece.columns for piece in pieces), strict=True)]
+        if self.collects:
+            return self._whole(self._distinct(Piece(numbers, columns)), merged.count)
+        return self._combined(numbers, columns, merged.count)
+
+    def _combined(self, numbers: Tensor, columns: list[Column], count: int) -> Column:
+        assert isinstance(self.kernel, Reducing)
+        there = columns[0].validity
+        if there is not None:
+            rows = kernels.nonzero(there)
+            numbers = numbers.index_select(0, rows)
+            columns = [take(column, rows) for column in columns]
+        state = self.kernel.combine(Grouped(numbers, count), tuple(columns), self.call)
+        return self.kernel.final(state, self.call)
+
+    def _whole(self, piece: Piece, count: int) -> Column:
+        numbers, columns = piece.numbers, piece.columns
+        assert numbers is not None
+        split = len(self.arguments)
+        if self.order:
+            codes = order_codes(columns[split:], directions(self.call.order_by))
+            order = sort_rows(codes, int(numbers.shape[0]))
+            numbers = numbers.index_select(0, order)
+            columns = [take(column, order) for column in columns[:split]]
+        return self.kernel.whole(Grouped(numbers, count), columns[:split], self.call)
+
+
+def _kernel(call: AggregateCall) -> AggregateKernel:
+    found: Any = kernel_of(call.function.kernel)
+    assert isinstance(found, AggregateKernel)
+    return found
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A call's state in one table: a row per group, or rows with their group's number."""
+
+    numbers: Tensor | None
+    columns: list[Column]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The groups of one batch: their keys and a piece per call."""
+
+    keys: list[Column]
+    count: int
+    pieces: list[Piece]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The groups of all tables: for each table, the number of each of its groups."""
+
+    numbers: Sequence[Tensor]
+    count: int
+
+
+@dataclass(frozen=True)
+class AggregateSink(Merging):
+    """Makes a table per batch and grouping set, and merges them."""
+
+    recipe: AggregateRecipe
+    inputs: Sequence[CallInput]
+    evaluator: Evaluator
+    expressions: Sequence[Expression]
+    scope: Scope = "ordered"
+
+    def new_state(self) -> list[list[Table]]:
+        """Tables of one morsel, per grouping set."""
+        return [[] for _ in self.recipe.sets]
+
+    def accumulate(self, state: list[list[Table]], batch: Batch) -> None:
+        """Add the batch's tables."""
+        columns = self.evaluator(batch)
+        for tables, chosen in zip(state, self.recipe.sets, strict=True):
+            tables.append(self._table(columns, batch.rows, chosen))
+
+    def _table(self, columns: Sequence[Column], rows: int, chosen: Sequence[int]) -> Table:
+        keys = [columns[place] for place in chosen]
+        groups = _groups(keys, rows)
+        grouped = Grouped(groups.numbers, groups.count)
+        pieces = [call.piece(columns, grouped) for call in self.inputs]
+        return Table([take(key, groups.first) for key in keys], groups.count, pieces)
+
+    def merge(self, states: Sequence[list[list[Table]]]) -> Rows:
+        """All groups: set by set, in order of first appearance."""
+        batches = []
+        for place, chosen in enumerate(self.recipe.sets):
+            tables = [table for state in states for table in state[place]]
+            if not tables:
+                nothing = [null_column(expression.type, 0) for expression in self.expressions]
+                tables = [self._table(nothing, 0, chosen)]
+            batches.append(self._merge_set(tables, chosen))
+        if len(batches) == 1:
+            return Rows(batches, self.recipe.columns)
+        return Rows([concat_batches(batches, self.recipe.columns)], self.recipe.columns)
+
+    def _merge_set(self, tables: Sequence[Table], chosen: Sequence[int]) -> Batch:
+        keys, merged = _merge_keys(tables)
+        width = len(self.recipe.keys)
+        columns: dict[int, Column] = {}
+        for place, (id, kind) in enumerate(self.recipe.columns[:width]):
+            inside = place in chosen
+            columns[id] = keys[chosen.index(place)] if inside else null_column(kind, merged.count)
+        outputs = self.recipe.columns[width:]
+        for place, ((id, _), call) in enumerate(zip(outputs, self.inputs, strict=True)):
+            columns[id] = call.result([table.pieces[place] for table in tables], merged)
+        return Batch(columns, merged.count)
+
+
+def _groups(keys: Sequence[Column], rows: int) -> Groups:
+    """As `group_rows`; without keys there is one group even without rows."""
+    if keys:
+        return group_rows(keys, rows)
+    return Groups(torch.zeros(rows, dtype=torch.int64), 1, torch.zeros(0, dtype=torch.int64))
+
+
+def _merge_keys(tables: Sequence[Table]) -> tuple[list[Column], Merged]:
+    if len(tables) == 1:
+        count = tables[0].count
+        return tables[0].keys, Merged([torch.arange(count)], count)
+    keys = [concat(part) for part in zip(*(table.keys for table in tables), strict=True)]
+    sizes = [table.count for table in tables]
+    groups = _groups(keys, sum(sizes))
+    numbers = torch.split(groups.numbers, sizes)
+    return [take(key, groups.first) for key in keys], Merged(numbers, groups.count)

@@ -1,0 +1,58 @@
+"""Filter: rows for which a predicate is TRUE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import expand
+from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.program import Run, Stateless
+from tensorsql.planner.expressions import Expression
+from tensorsql.planner.logical import Filter
+from tensorsql.storage.column import Batch, Column, Flat
+
+if TYPE_CHECKING:
+    from tensorsql.operators.compiler import Compiler, Stream
+
+
+def compile_filter(plan: Filter, node: int, compiler: Compiler) -> Stream:
+    """The input's stream with the filter."""
+    (stream,) = compiler.inputs(plan, node)
+    return stream.then(FilterRecipe(node, plan.predicate))
+
+
+@dataclass(frozen=True)
+class FilterRecipe:
+    """The predicate."""
+
+    node: int
+    predicate: Expression
+
+    def start(self, run: Run) -> FilterOperator:
+        """Compile the predicate."""
+        return FilterOperator(compile_expressions([self.predicate], run.context))
+
+
+@dataclass(frozen=True)
+class FilterOperator(Stateless):
+    """Narrows the batch's selection."""
+
+    predicate: Evaluator
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """The batch with a smaller selection, or itself where every row passes."""
+        (column,) = self.predicate(batch)
+        kept = kernels.nonzero(true_rows(column))
+        yield batch if int(kept.shape[0]) == batch.rows else batch.select(kept)
+
+
+def true_rows(column: Column) -> Tensor:
+    """bool per row of a BOOLEAN column: TRUE, not FALSE and not NULL."""
+    column = expand(column)
+    assert isinstance(column, Flat)
+    return column.values if column.validity is None else column.values & column.validity

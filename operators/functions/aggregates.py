@@ -1,0 +1,221 @@
+"""Aggregate kernels: counts, sums, averages, extremes, first and last values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tensorsql.errors import OutOfRangeError
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import expand
+from tensorsql.operators.grouping import Aggregate, Collecting, Grouped, Reducing, State
+from tensorsql.operators.key_codes import KeyCodes
+from tensorsql.operators.ordering import Direction, order_codes, sort_rows
+from tensorsql.planner.expressions import AggregateCall
+from tensorsql.storage.column import Column, Flat, Wide
+from tensorsql.storage.types import BIGINT, DOUBLE, HUGEINT, Kind
+
+_LOW = 0xFFFFFFFF
+
+
+class Count(Reducing):
+    """COUNT(*) and COUNT(x): rows that count; 0 for none."""
+
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        return (Flat(BIGINT, rows.sizes),)
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        return (
+            Flat(BIGINT, kernels.sum_by(rows.numbers, rows.count, flat(state[0]).to(torch.int64))),
+        )
+
+
+class IntegerSum(Reducing):
+    """SUM of integers, booleans and decimals, exact in 128 bits; an overflow is an error."""
+
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        return (_wide_sum(rows, expand(arguments[0])),)
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        return (_wide_sum(rows, state[0]),)
+
+    def final(self, state: State, call: AggregateCall) -> Column:
+        total = state[0]
+        assert isinstance(total, Wide)
+        return Wide(call.type, total.hi, total.lo, total.validity)
+
+
+class IntegerAverage(Reducing):
+    """AVG of integers and decimals: the exact sum, divided once."""
+
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        return (_wide_sum(rows, expand(arguments[0])), Flat(BIGINT, rows.sizes))
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        counts = kernels.sum_by(rows.numbers, rows.count, flat(state[1]))
+        return (_wide_sum(rows, state[0]), Flat(BIGINT, counts))
+
+    def final(self, state: State, call: AggregateCall) -> Column:
+        total, counts = state[0], flat(state[1])
+        assert isinstance(total, Wide)
+        argument = call.args[0].type
+        scale = 10**argument.scale if argument.kind is Kind.DECIMAL else 1
+        low = np.asarray(total.lo.numpy().view(np.uint64), np.longdouble)
+        exact = np.asarray(total.hi.numpy(), np.longdouble) * np.longdouble(2**64) + low
+        divisor = np.asarray(counts.clamp(min=1).numpy(), np.longdouble) * np.longdouble(scale)
+        values = torch.from_numpy((exact / divisor).astype(np.float64))
+        return Flat(DOUBLE, values, total.validity)
+
+
+def _wide_sum(rows: Grouped, column: Column) -> Wide:
+    if isinstance(column, Wide):
+        return _limb_sum(rows, column.hi, column.lo)
+    values = flat(column).to(torch.int64)
+    count = int(values.shape[0])
+    if count and not _fits(flat(column), count):
+        return _limb_sum(rows, values >> 63, values)
+    sums = kernels.sum_by(rows.numbers, rows.count, values)
+    return Wide(HUGEINT, sums >> 63, sums, rows.present)
+
+
+def _fits(values: Tensor, count: int) -> bool:
+    """Whether no sum of `count` of the values can leave int64."""
+    if values.dtype != torch.int64:
+        return count < 2**31
+    low, high = kernels.bounds(values)
+    return max(-low, high) * count < 2**63
+
+
+def _limb_sum(rows: Grouped, hi: Tensor, lo: Tensor) -> Wide:
+    """Sums of 32-bit limbs in int64, which hold 2**31 rows, with the carries passed on after."""
+    estimate = kernels.sum_by(rows.numbers, rows.count, hi.double())
+    if bool((estimate.abs() >= 2.0**63).any()):
+        raise OutOfRangeError("the sum is out of the range of HUGEINT; cast its argument to DOUBLE")
+    limbs = (lo & _LOW, (lo >> 32) & _LOW, hi)
+    low, middle, high = (kernels.sum_by(rows.numbers, rows.count, limb) for limb in limbs)
+    middle = middle + (low >> 32)
+    high = high + (middle >> 32)
+    return Wide(HUGEINT, high, (middle << 32) | (low & _LOW), rows.present)
+
+
+class FloatSum(Collecting):
+    """SUM of floats, added in row order."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        sums = kernels.sum_by(rows.numbers, rows.count, flat(arguments[0]).double())
+        return Flat(DOUBLE, sums, rows.present)
+
+
+class FloatAverage(Collecting):
+    """AVG of floats: the sum in row order, divided."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        return Flat(DOUBLE, means(rows, flat(arguments[0])), rows.present)
+
+
+def means(rows: Grouped, values: Tensor) -> Tensor:
+    """float64 mean per group, 0 for groups without rows."""
+    sums = kernels.sum_by(rows.numbers, rows.count, values.double())
+    return sums / rows.sizes.clamp(min=1)
+
+
+class Extreme(Reducing):
+    """MIN and MAX of any type that orders; NaN is the greatest number."""
+
+    def __init__(self, largest: bool) -> None:
+        self.largest = largest
+
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        column = expand(arguments[0])
+        if isinstance(column, Flat) and column.values.dim() == 1:
+            values = self._numbers(rows, column.values)
+            if rows.present is not None:
+                values = values.masked_fill(~rows.present, 0)
+            return (Flat(column.type, values, rows.present),)
+        return (rows.pick(column, extreme_rows(rows, column, self.largest)),)
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        return self.partial(rows, state, call)
+
+    def _numbers(self, rows: Grouped, values: Tensor) -> Tensor:
+        if values.is_floating_point():
+            bits = kernels.float_bits(values)
+            best = kernels.extreme_by(rows.numbers, rows.count, bits, self.largest)
+            return kernels.bits_to_float(best).to(values.dtype)
+        own = values.to(torch.int8) if values.dtype == torch.bool else values
+        return kernels.extreme_by(rows.numbers, rows.count, own, self.largest).to(values.dtype)
+
+
+def extreme_rows(rows: Grouped, column: Column, largest: bool) -> Tensor:
+    """int64 first row of each group with its extreme value, -1 where it has no rows."""
+    keys = order_codes([column], [Direction()])
+    codes = keys[0].codes
+    if len(keys) > 1:  # too wide for one tensor: rank the rows by all of it
+        codes = _ranks(keys, len(column))
+    best = kernels.extreme_by(rows.numbers, rows.count, codes, largest)
+    hits = kernels.nonzero(codes == best.index_select(0, rows.numbers))
+    first = Grouped(rows.numbers.index_select(0, hits), rows.count).first()
+    if int(hits.shape[0]) == 0:
+        return first
+    return hits.index_select(0, first.clamp(min=0)).to(torch.int64).masked_fill_(first < 0, -1)
+
+
+def _ranks(keys: Sequence[KeyCodes], rows: int) -> Tensor:
+    order = sort_rows(keys, rows)
+    changed = torch.zeros(rows, dtype=torch.bool)
+    for key in keys:
+        codes = key.codes.index_select(0, order)
+        changed[1:] |= codes[1:] != codes[:-1]
+    ranks = torch.empty(rows, dtype=torch.int64)
+    ranks[order] = changed.cumsum(0)
+    return ranks
+
+
+class Edge(Reducing):
+    """FIRST, LAST and ANY_VALUE in row order; the signature says whether NULLs count."""
+
+    def __init__(self, last: bool = False) -> None:
+        self.last = last
+
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        found = kernels.last_by(rows.numbers, rows.count) if self.last else rows.first()
+        return (Flat(BIGINT, rows.sizes, rows.present), rows.pick(arguments[0], found))
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        return self.partial(rows, state[1:], call)
+
+    def final(self, state: State, call: AggregateCall) -> Column:
+        return state[1]
+
+
+class ArgExtreme(Collecting):
+    """ARG_MIN(x, by) and ARG_MAX(x, by): x of the first row with the extreme `by`."""
+
+    def __init__(self, largest: bool) -> None:
+        self.largest = largest
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        return rows.pick(arguments[0], extreme_rows(rows, arguments[1], self.largest))
+
+
+def flat(column: Column) -> Tensor:
+    """The values of a column of plain numbers."""
+    column = expand(column)
+    assert isinstance(column, Flat)
+    return column.values
+
+
+count: Aggregate = Count()
+integer_sum: Aggregate = IntegerSum()
+integer_average: Aggregate = IntegerAverage()
+float_sum: Aggregate = FloatSum()
+float_average: Aggregate = FloatAverage()
+minimum: Aggregate = Extreme(largest=False)
+maximum: Aggregate = Extreme(largest=True)
+first: Aggregate = Edge()
+last: Aggregate = Edge(last=True)
+arg_min: Aggregate = ArgExtreme(largest=False)
+arg_max: Aggregate = ArgExtreme(largest=True)

@@ -1,0 +1,229 @@
+"""Arithmetic on numbers.
+
+Integers and decimals are exact: where neither the plan's ranges nor the values' own prove that a
+result fits, it is computed in 128 bits and checked.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tensorsql.errors import OutOfRangeError
+from tensorsql.operators import wide
+from tensorsql.operators.frame import Frame
+from tensorsql.operators.layouts import operand
+from tensorsql.operators.literals import logical, wide_numbers
+from tensorsql.operators.ranges import Range, type_range
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.column import VALUE_DTYPE, Column, Constant, Flat, Wide
+from tensorsql.storage.types import HUGEINT, Kind, Type
+
+Operation = Callable[[Any, Any], Any]
+Checked = Callable[[wide.Words, wide.Words], tuple[wide.Words, Tensor]]
+WIDE: dict[str, Checked] = {"+": wide.add, "-": wide.subtract, "*": wide.multiply}
+PLAIN: dict[str, Operation] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+NOUNS = {
+    "+": "addition",
+    "-": "subtraction",
+    "*": "multiplication",
+    "//": "division",
+    "negate": "negation",
+    "abs": "abs",
+}
+
+
+def add(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """+."""
+    return _apply("+", arguments, call, frame)
+
+
+def subtract(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """-."""
+    return _apply("-", arguments, call, frame)
+
+
+def multiply(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """*; the scales of decimals add up."""
+    return _apply("*", arguments, call, frame)
+
+
+def divide(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """/ of floats: by zero gives infinity or NaN."""
+    a, b = _tensors(arguments)
+    return Flat(call.type, a / b)
+
+
+def float_quotient(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """// of floats, which divides as / does but raises by zero."""
+    a, b = _tensors(arguments)
+    _refuse_zero(b, frame)
+    return Flat(call.type, a / b)
+
+
+def float_remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """% of floats, with the sign of the dividend; by zero gives NaN."""
+    a, b = _tensors(arguments)
+    return Flat(call.type, torch.fmod(a, b))
+
+
+def integer_divide(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """// of integers, towards zero; raises by zero."""
+    if call.type.is_wide:
+        return _divide_wide(_quotient, arguments, call, frame)
+    a, b = _tensors(arguments)
+    _refuse_zero(b, frame)
+    minus = b == -1
+    # INT_MIN / -1 traps in hardware, so division by -1 is negation.
+    result = torch.div(a, b.masked_fill(minus | (b == 0), 1), rounding_mode="trunc")
+    if bool(minus.any()):
+        bad = minus & (a == torch.iinfo(a.dtype).min)
+        _refuse(bad, arguments, call, frame)
+        result = torch.where(minus, -a, result)
+    return Flat(call.type, result)
+
+
+def remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """% of integers or decimals of one scale, with the sign of the dividend; raises by zero."""
+    if call.type.is_wide:
+        return _divide_wide(_remainder, arguments, call, frame)
+    a, b = _tensors(arguments)
+    _refuse_zero(b, frame)
+    safe = b.masked_fill((b == 0) | (b == -1), 1)
+    return Flat(call.type, torch.fmod(a, safe))
+
+
+def negate(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Unary -."""
+    (column,) = arguments
+    if isinstance(column, Wide):
+        bad = (column.hi == wide.SIGN) & (column.lo == 0)
+        _refuse(bad, arguments, call, frame)
+        return Wide(call.type, *wide.negate((column.hi, column.lo)))
+    values = operand(column)
+    if call.type.is_integer and not frame.proven:
+        _refuse(values == torch.iinfo(values.dtype).min, arguments, call, frame)
+    return Flat(call.type, -values)
+
+
+def _apply(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    if call.type.is_wide:
+        a, b = (wide.words(argument) for argument in arguments)
+        result, bad = WIDE[name](a, b)
+        if call.type.kind is Kind.DECIMAL:
+            limit = 10**call.type.precision - 1
+            bad = bad | wide.outside(result, -limit, limit)
+        _refuse(bad, arguments, call, frame)
+        return Wide(call.type, *result)
+    left, right = operand(arguments[0]), operand(arguments[1])
+    if call.type.is_float:
+        dtype = VALUE_DTYPE[call.type.kind]
+        return Flat(call.type, _tensor(PLAIN[name](left, right), dtype))
+    if frame.proven or _fits(name, left, right, call.type):
+        return Flat(call.type, _integers(name, left, right, VALUE_DTYPE[call.type.kind]))
+    return _checked(name, arguments, call, frame)
+
+
+def _integers(name: str, a: Any, b: Any, dtype: torch.dtype) -> Tensor:
+    """Numpy's integer loops take half of torch's time on the CPU."""
+    tensors = [each for each in (a, b) if isinstance(each, Tensor)]
+    if not tensors or tensors[0].device.type != "cpu":
+        return _tensor(PLAIN[name](a, b), dtype)
+    left, right = (each.numpy() if isinstance(each, Tensor) else each for each in (a, b))
+    return torch.from_numpy(PLAIN[name](left, right))
+
+
+def _checked(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """In 128 bits, then back."""
+    allowed = type_range(call.type)
+    assert allowed is not None
+    result, bad = WIDE[name](wide.words(arguments[0]), wide.words(arguments[1]))
+    _refuse(bad | wide.outside(result, *allowed), arguments, call, frame)
+    return Flat(call.type, result[1].to(VALUE_DTYPE[call.type.kind]))
+
+
+def _fits(name: str, a: Any, b: Any, type: Type) -> bool:
+    """Whether the extremes of the operands show that no result is out of range."""
+    allowed, left, right = type_range(type), _extremes(a), _extremes(b)
+    assert allowed is not None
+    found = [PLAIN[name](x, y) for x in left for y in right]
+    return bool(allowed[0] <= min(found) and max(found) <= allowed[1])
+
+
+def _extremes(values: Any) -> Range:
+    if not isinstance(values, Tensor):
+        return values, values
+    if not values.numel():
+        return 0, 0
+    low, high = torch.aminmax(values)
+    return int(low), int(high)
+
+
+def _tensor(value: Any, dtype: torch.dtype) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.tensor([value], dtype=dtype)
+
+
+def _tensors(arguments: Sequence[Column]) -> tuple[Tensor, Tensor]:
+    """Both operands as tensors that broadcast (a constant is one row)."""
+    a, b = (
+        argument.one.values
+        if isinstance(argument, Constant) and isinstance(argument.one, Flat)
+        else operand(argument)
+        for argument in arguments
+    )
+    return a, b
+
+
+def _refuse_zero(divisor: Tensor, frame: Frame) -> None:
+    zero = divisor == 0
+    if bool(zero.any()) and frame.failing(zero.expand(frame.count)) is not None:
+        raise OutOfRangeError("division by zero; use NULLIF(divisor, 0) to get NULL instead")
+
+
+def _refuse(bad: Tensor, arguments: Sequence[Column], call: Call, frame: Frame) -> None:
+    """Raise for the first active row where `bad`."""
+    if not bool(bad.any()):
+        return
+    row = frame.failing(bad.expand(frame.count))
+    if row is None:
+        return
+    values = " and ".join(str(_value(argument, row)) for argument in arguments)
+    name = call.function.name
+    raise OutOfRangeError(
+        f"overflow in {NOUNS.get(name, name)} of {values}: the result does not fit {call.type};"
+        " cast an operand to a wider type"
+    )
+
+
+def _value(column: Column, row: int) -> Any:
+    """The row's value, for messages."""
+    if isinstance(column, Constant):
+        return _value(column.one, 0)
+    if isinstance(column, Wide):
+        one = Wide(column.type, column.hi[row : row + 1], column.lo[row : row + 1])
+        return logical(wide_numbers(one)[0], column.type)
+    return logical(operand(column)[row].item(), column.type)
+
+
+def _divide_wide(
+    apply: Callable[[int, int], int], arguments: Sequence[Column], call: Call, frame: Frame
+) -> Column:
+    a, b = (wide.words(argument) for argument in arguments)
+    zero = (b[0] == 0) & (b[1] == 0)
+    _refuse_zero(zero.logical_not(), frame)
+    one = wide.number(1)
+    safe = torch.where(zero, one[0], b[0]), torch.where(zero, one[1], b[1])
+    result = wide.by_python(apply, a, safe, HUGEINT)
+    return Wide(call.type, result.hi, result.lo)
+
+
+def _quotient(a: int, b: int) -> int:
+    return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+
+
+def _remainder(a: int, b: int) -> int:
+    return abs(a) % abs(b) * (-1 if a < 0 else 1)

@@ -1,0 +1,138 @@
+"""CAST and TRY_CAST between all types; the target is the call's type.
+
+`convert` gives the column and where it failed; CAST raises for the first active failing row,
+TRY_CAST makes it NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tensorsql.errors import ConversionError
+from tensorsql.operators.frame import Frame
+from tensorsql.operators.functions.numeric_casts import convert_number
+from tensorsql.operators.functions.text_casts import parse_text, write_text
+from tensorsql.operators.layouts import null_constant, with_validity
+from tensorsql.operators.literals import to_python
+from tensorsql.planner.conversions import failed, out_of_range
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.column import (
+    Bytes,
+    Column,
+    Constant,
+    Dictionary,
+    Flat,
+    Interval,
+    List,
+    RowRef,
+    Struct,
+    slice_column,
+)
+from tensorsql.storage.types import Kind, Type
+
+DAY = 86_400_000_000
+Converted = tuple[Column, Tensor | None]
+
+
+def cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """CAST of a conversion that may fail."""
+    (column,) = arguments
+    result, bad = convert(column, call.type)
+    if bad is not None:
+        row = frame.failing(bad)
+        if row is not None:
+            raise _error(column, row, call.type)
+    return result
+
+
+def safe_cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """CAST of a conversion that cannot fail."""
+    return convert(arguments[0], call.type)[0]
+
+
+def try_cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """TRY_CAST: NULL where CAST would raise."""
+    result, bad = convert(arguments[0], call.type)
+    return result if bad is None else with_validity(result, bad.logical_not())
+
+
+def convert(column: Column, target: Type) -> Converted:
+    """The column as `target`, and where it could not be (None = nowhere)."""
+    source = column.type
+    if source == target:
+        return column, None
+    if isinstance(column, Constant):
+        one, bad = convert(column.one, target)
+        return Constant(one, column.length), None if bad is None else bad.expand(column.length)
+    if source.kind is Kind.NULL:
+        return null_constant(target, len(column)), None
+    if source.kind is Kind.BLOB and target.kind is Kind.VARCHAR:
+        return write_text(column), None
+    if source.is_text:
+        return parse_text(column, target)
+    if target.kind is Kind.VARCHAR:
+        return write_text(column), None
+    if source.is_numeric or source.kind is Kind.BOOLEAN:
+        return convert_number(column, target)
+    if source.kind is Kind.TENSOR:
+        return _convert_tensor(column, target)
+    if isinstance(column, List | Struct):
+        return _convert_nested(column, target)
+    return _convert_temporal(column, target), None
+
+
+def _convert_temporal(column: Column, target: Type) -> Column:
+    assert isinstance(column, Flat)
+    values = column.values
+    match column.type.kind, target.kind:
+        case Kind.DATE, Kind.TIMESTAMP:
+            return Flat(target, values.to(torch.int64) * DAY, column.validity)
+        case Kind.TIMESTAMP, Kind.DATE:
+            days = torch.div(values, DAY, rounding_mode="floor")
+            return Flat(target, days.to(torch.int32), column.validity)
+        case Kind.TIMESTAMP, Kind.TIME:
+            return Flat(target, torch.remainder(values, DAY), column.validity)
+        case Kind.TIME, Kind.INTERVAL:
+            none = torch.zeros(len(column), dtype=torch.int32)
+            return Interval(target, none, none, values, column.validity)
+    raise ConversionError(f"cannot cast {column.type} to {target}")
+
+
+def _convert_tensor(column: Column, target: Type) -> Converted:
+    """Number by number; a whole number that has no place among the target's fails its row."""
+    if isinstance(column, RowRef):
+        column = with_validity(column.source.fetch(column.rows), column.validity)
+    assert isinstance(column, Flat)
+    values = column.values.to(getattr(torch, target.element))
+    result = Flat(target, values, column.validity)
+    if values.is_floating_point() or not len(column):
+        return result, None
+    return result, (values.to(column.values.dtype) != column.values).flatten(1).any(1)
+
+
+def _convert_nested(column: List | Struct, target: Type) -> Converted:
+    """Element by element; a row fails if one of its elements does."""
+    if isinstance(column, Struct):
+        pairs = zip(column.children, target.fields, strict=True)
+        converted = [convert(child, kind) for child, (_, kind) in pairs]
+        bad = [found for _, found in converted if found is not None]
+        children = tuple(child for child, _ in converted)
+        failing = torch.stack(bad).any(0) if bad else None
+        return Struct(target, children, column.length, column.validity), failing
+    assert target.child is not None
+    child, wrong = convert(column.child, target.child)
+    result = List(target, column.offsets, child, column.validity)
+    if wrong is None:
+        return result, None
+    before = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cumsum(wrong, 0)])
+    return result, before[column.offsets[1:]] > before[column.offsets[:-1]]
+
+
+def _error(column: Column, row: int, target: Type) -> ConversionError:
+    value = to_python(slice_column(column, row, row + 1))[0]
+    if isinstance(column, Bytes | Dictionary):
+        return failed(value, target)
+    return out_of_range(value, column.type, target)

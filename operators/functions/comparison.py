@@ -1,0 +1,291 @@
+"""Comparisons of columns of one type.
+
+NaN equals NaN and is greater than every number; text compares by its UTF-8 bytes, ENUMs by the
+order of their members, intervals with months of 30 days.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from tensorsql.errors import UnsupportedError
+from tensorsql.operators import wide
+from tensorsql.operators.columns import expand, fetch, text_column
+from tensorsql.operators.frame import Frame
+from tensorsql.operators.layouts import flat_of_arrow, operand, text_array, text_scalar, values_of
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.column import (
+    Column,
+    Constant,
+    Dictionary,
+    Flat,
+    Interval,
+    List,
+    RowRef,
+    Struct,
+    take,
+)
+from tensorsql.storage.types import BOOLEAN, INTEGER, Kind
+
+Compare = Callable[[Any, Any], Any]
+MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+ARROW: dict[str, Compare] = {
+    "eq": pc.equal,
+    "ne": pc.not_equal,
+    "lt": pc.less,
+    "le": pc.less_equal,
+    "gt": pc.greater,
+    "ge": pc.greater_equal,
+}
+DAY = 86_400_000_000
+LISTED = 4  # so many numbers of an IN list are worth a lookup
+
+
+def equal(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """=."""
+    return Flat(BOOLEAN, compare("eq", *arguments))
+
+
+def not_equal(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """<>."""
+    return Flat(BOOLEAN, compare("ne", *arguments))
+
+
+def less(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """<."""
+    return Flat(BOOLEAN, compare("lt", *arguments))
+
+
+def less_or_equal(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """<=."""
+    return Flat(BOOLEAN, compare("le", *arguments))
+
+
+def greater(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """>."""
+    return Flat(BOOLEAN, compare("gt", *arguments))
+
+
+def greater_or_equal(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """>=."""
+    return Flat(BOOLEAN, compare("ge", *arguments))
+
+
+def is_distinct_from(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """<> where NULL is a value like any other."""
+    return Flat(BOOLEAN, _same(*arguments).logical_not())
+
+
+def is_not_distinct_from(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """= where NULL is a value like any other."""
+    return Flat(BOOLEAN, _same(*arguments))
+
+
+def contained(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """x IN (items): TRUE if any is equal, else NULL if x or any item is, else FALSE."""
+    subject, *items = arguments
+    fixed = all(isinstance(item, Constant) for item in items)
+    if isinstance(subject, Dictionary) and len(subject.dictionary) and fixed:
+        entries = text_column(subject.type, subject.dictionary.entries)
+        true = _equal_any(entries, items).index_select(0, subject.codes)
+    else:
+        true = _equal_any(subject, items)
+    known = None if subject.validity is None else subject.validity
+    true = true if known is None else true & known
+    for item in items:
+        if item.validity is not None:
+            present = item.validity if len(item) == len(true) else item.validity[:1]
+            known = present if known is None else known & present
+    if known is None:
+        return Flat(BOOLEAN, true)
+    return Flat(BOOLEAN, true, (true | known).expand(len(true)))
+
+
+def _equal_any(subject: Column, items: Sequence[Column]) -> Tensor:
+    """Where the subject equals one of the valid items."""
+    whole = isinstance(subject, Flat) and not subject.type.is_float and subject.values.dim() == 1
+    if whole and len(items) > LISTED and all(_is_fixed_number(item) for item in items):
+        numbers = [operand(item) for item in items if item.validity is None or _valid(item)]
+        return torch.isin(values_of(subject), torch.tensor(numbers, dtype=torch.int64))
+    result = torch.zeros(len(subject), dtype=torch.bool)
+    for item in items:
+        hit = compare("eq", subject, item)
+        if isinstance(item, Constant):
+            hit = hit if _valid(item) else torch.zeros_like(hit)
+        elif item.validity is not None:
+            hit = hit & item.validity
+        result = result | hit
+    return result
+
+
+def _is_fixed_number(item: Column) -> bool:
+    return isinstance(item, Constant) and isinstance(item.one, Flat)
+
+
+def _valid(item: Column) -> bool:
+    one = item.one if isinstance(item, Constant) else item
+    return one.validity is None or bool(one.validity[0])
+
+
+def _same(a: Column, b: Column) -> Tensor:
+    result = compare("eq", a, b)
+    if a.validity is None and b.validity is None:
+        return result
+    true = torch.ones(len(a), dtype=torch.bool)
+    left = true if a.validity is None else a.validity
+    right = true if b.validity is None else b.validity
+    return (result & left & right) | ~(left | right)
+
+
+def compare(name: str, a: Column, b: Column) -> Tensor:
+    """bool [n] of "eq", "ne", "lt", "le", "gt" or "ge", validity left aside."""
+    if isinstance(a, RowRef) or isinstance(b, RowRef):
+        a, b = fetch(expand(a)), fetch(expand(b))
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return compare(name, a.one, b.one).expand(a.length)
+    kind = a.type.kind
+    if a.type.is_text or kind is Kind.BLOB:
+        return _compare_text(name, a, b)
+    if a.type.is_wide:
+        return _compare_words(name, wide.words(a), wide.words(b))
+    if kind is Kind.INTERVAL:
+        return _compare_words(name, _span(a), _span(b))
+    if kind in (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.TENSOR):
+        return _compare_nested(name, a, b)
+    if a.type.is_float:
+        return _compare_floats(name, operand(a), operand(b))
+    return _compare_numbers(name, operand(a), operand(b))
+
+
+def _compare_numbers(name: str, a: Any, b: Any) -> Tensor:
+    if not isinstance(a, Tensor):
+        name, a, b = MIRRORED[name], b, a
+    if isinstance(b, int) and a.dtype != torch.bool:
+        limits = torch.iinfo(a.dtype)
+        if not limits.min <= b <= limits.max:  # narrow storage: every value is on one side
+            answer = name == "ne" or name in (("lt", "le") if b > 0 else ("gt", "ge"))
+            return torch.full(a.shape, answer)
+    return _elementwise(name, a, b)
+
+
+def _elementwise(name: str, a: Tensor, b: Any) -> Tensor:
+    """One comparison of a tensor with another or a number; numpy's is many times torch's speed."""
+    if a.device.type != "cpu":
+        result: Tensor = getattr(operator, name)(a, b)
+        return result
+    other = b.numpy() if isinstance(b, Tensor) else b
+    return torch.from_numpy(getattr(operator, name)(a.numpy(), other))
+
+
+def _compare_floats(name: str, a: Any, b: Any) -> Tensor:
+    if not isinstance(a, Tensor):
+        name, a, b = MIRRORED[name], b, a
+    if name in ("ne", "le", "gt"):
+        opposite = {"ne": "eq", "le": "gt", "gt": "le"}
+        if name != "gt":
+            return _compare_floats(opposite[name], a, b).logical_not()
+        return _float_less(b, a)
+    if name == "eq":
+        same = _elementwise("eq", a, b)
+        if isinstance(b, float) and b == b:
+            return same
+        return same | (torch.isnan(a) & _is_nan(b))
+    return _float_less(a, b) if name == "lt" else _float_less(a, b).logical_not()
+
+
+def _float_less(a: Any, b: Any) -> Tensor:
+    smaller = _elementwise("lt", a, b) if isinstance(a, Tensor) else _elementwise("gt", b, a)
+    if isinstance(b, float) and b == b:
+        return smaller
+    return smaller | (_is_nan(b) & ~_is_nan(a))
+
+
+def _is_nan(value: Any) -> Tensor:
+    return torch.isnan(value) if isinstance(value, Tensor) else torch.tensor(value != value)
+
+
+def _compare_words(name: str, a: wide.Words, b: wide.Words) -> Tensor:
+    match name:
+        case "eq":
+            return wide.equal(a, b)
+        case "ne":
+            return wide.equal(a, b).logical_not()
+        case "lt":
+            return wide.less(a, b)
+        case "ge":
+            return wide.less(a, b).logical_not()
+        case "gt":
+            return wide.less(b, a)
+    return wide.less(b, a).logical_not()
+
+
+def _span(column: Column) -> wide.Words:
+    """An interval as (days, microseconds of the day), months being 30 days."""
+    column = column.one if isinstance(column, Constant) else column
+    assert isinstance(column, Interval)
+    whole = torch.div(column.microseconds, DAY, rounding_mode="floor")
+    days = column.months.to(torch.int64) * 30 + column.days + whole
+    return days, column.microseconds - whole * DAY
+
+
+def _compare_text(name: str, a: Column, b: Column) -> Tensor:
+    if a.type.kind is Kind.ENUM:
+        return _compare_numbers(name, _places(a), _places(b))
+    if isinstance(a, Dictionary) and isinstance(b, Dictionary) and a.dictionary is b.dictionary:
+        decides = a.dictionary.unique if name in ("eq", "ne") else a.dictionary.sorted
+        if decides:
+            return _compare_numbers(name, a.codes, b.codes)
+    if isinstance(a, Constant):
+        name, a, b = MIRRORED[name], b, a
+    left = text_array(a)
+    right = pa.scalar(text_scalar(b), left.type) if isinstance(b, Constant) else text_array(b)
+    found = ARROW[name](left, right)
+    return flat_of_arrow(found, BOOLEAN).values
+
+
+def _places(column: Column) -> Any:
+    members = pa.array(column.type.members, pa.large_string())
+    if isinstance(column, Constant):
+        return column.type.members.index(text_scalar(column))
+    places = pc.index_in(text_array(column), members).fill_null(0)
+    return flat_of_arrow(places, INTEGER).values
+
+
+def _compare_nested(name: str, a: Column, b: Column) -> Tensor:
+    if name not in ("eq", "ne"):
+        raise UnsupportedError(f"values of type {a.type} have no order; compare their parts")
+    same = _equal_nested(expand(a), expand(b))
+    return same if name == "eq" else same.logical_not()
+
+
+def _equal_nested(a: Column, b: Column) -> Tensor:
+    if isinstance(a, Flat) and isinstance(b, Flat):
+        return (a.values == b.values).reshape(len(a), -1).all(1)
+    if isinstance(a, Struct) and isinstance(b, Struct):
+        result = torch.ones(len(a), dtype=torch.bool)
+        for left, right in zip(a.children, b.children, strict=True):
+            result &= _same(left, right)
+        return result
+    assert isinstance(a, List)
+    assert isinstance(b, List)
+    return _equal_lists(a, b)
+
+
+def _equal_lists(a: List, b: List) -> Tensor:
+    lengths = a.offsets[1:] - a.offsets[:-1]
+    result = lengths == b.offsets[1:] - b.offsets[:-1]
+    rows = torch.repeat_interleave(torch.arange(len(a)), torch.where(result, lengths, 0))
+    starts = torch.cumsum(torch.where(result, lengths, 0), 0) - torch.where(result, lengths, 0)
+    inside = torch.arange(len(rows)) - starts[rows]
+    left = take(a.child, a.offsets[:-1][rows] + inside)
+    right = take(b.child, b.offsets[:-1][rows] + inside)
+    unequal = rows[_same(left, right).logical_not()]
+    result[unequal] = False
+    return result

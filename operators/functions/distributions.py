@@ -1,0 +1,201 @@
+"""Aggregate kernels over whole groups: variance, quantiles, mode, lists, joined text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import concat, expand, to_bytes
+from tensorsql.operators.functions.aggregates import flat, means
+from tensorsql.operators.grouping import Aggregate, Collecting, Grouped
+from tensorsql.operators.key_codes import group_rows
+from tensorsql.planner.expressions import AggregateCall
+from tensorsql.storage.column import Bytes, Column, Dictionary, Flat, List, ragged_take, take
+from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
+
+
+def _deviations(rows: Grouped, values: Tensor) -> Tensor:
+    return values.double() - means(rows, values).index_select(0, rows.numbers)
+
+
+def _present(rows: Grouped, least: int) -> Tensor | None:
+    """Groups with at least `least` rows; None = all."""
+    found = rows.sizes >= least
+    return None if bool(found.all()) else found
+
+
+def _nullable(values: Tensor, present: Tensor | None) -> Column:
+    return Flat(DOUBLE, values if present is None else values.masked_fill(~present, 0), present)
+
+
+class Covariance(Collecting):
+    """Mean product of deviations from the means (two passes); of x with itself: the variance.
+
+    `sample` divides by n - 1 and is NULL for one row; `root` takes the square root.
+    """
+
+    def __init__(self, sample: bool, root: bool = False) -> None:
+        self.sample = sample
+        self.root = root
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        deviations = [_deviations(rows, flat(argument)) for argument in arguments]
+        products = deviations[0] * deviations[-1]
+        sums = kernels.sum_by(rows.numbers, rows.count, products)
+        result = sums / (rows.sizes - int(self.sample)).clamp(min=1)
+        return _nullable(result.sqrt() if self.root else result, _present(rows, 1 + self.sample))
+
+
+class Correlation(Collecting):
+    """CORR(y, x): covariance over both deviations; NaN where one of them does not vary."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        y, x = (_deviations(rows, flat(argument)) for argument in arguments)
+        xy, xx, yy = (
+            kernels.sum_by(rows.numbers, rows.count, part) for part in (x * y, x * x, y * y)
+        )
+        return _nullable(xy / (xx.sqrt() * yy.sqrt()), _present(rows, 1))
+
+
+class Product(Collecting):
+    """PRODUCT of numbers, multiplied in row order."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        table = torch.ones(rows.count, dtype=torch.float64)
+        table.scatter_reduce_(0, rows.numbers, flat(arguments[0]).double(), "prod")
+        return _nullable(table, _present(rows, 1))
+
+
+class Quantile(Collecting):
+    """QUANTILE_CONT and QUANTILE_DISC(x, share), and MEDIAN(x): the share's place in order.
+
+    Continuous ones lie between two neighbours; on DECIMAL they are cut to its digits.
+    """
+
+    def __init__(self, continuous: bool) -> None:
+        self.continuous = continuous
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        column = expand(arguments[0])
+        order = rows.sorted_by(column)
+        share: Tensor | float = 0.5
+        if len(arguments) > 1:
+            share = flat(rows.pick(arguments[1], rows.first())).double()
+        if not self.continuous:
+            place = (torch.ceil(rows.sizes * share) - 1).clamp(min=0).to(torch.int64)
+            return rows.pick(column, self._rows(rows, order, place))
+        exact = (rows.sizes - 1).clamp(min=0) * share
+        below = exact.floor().to(torch.int64)
+        low, high = (
+            flat(rows.pick(column, self._rows(rows, order, place)))
+            for place in (below, exact.ceil().to(torch.int64))
+        )
+        return _between(call, low, high, exact - below, rows.present)
+
+    def _rows(self, rows: Grouped, order: Tensor, place: Tensor) -> Tensor:
+        """The rows at a place within each group, -1 for groups without rows."""
+        if int(order.shape[0]) == 0:
+            return torch.full((rows.count,), -1)
+        at = (rows.starts + place).clamp(max=int(order.shape[0]) - 1)
+        return order.index_select(0, at).masked_fill(rows.sizes == 0, -1)
+
+
+def _between(
+    call: AggregateCall, low: Tensor, high: Tensor, share: Tensor, present: Tensor | None
+) -> Column:
+    if low.is_floating_point():
+        mixed = torch.where(low == high, low, low + (high - low) * share)
+        return Flat(call.type, mixed, present)
+    part = (high - low).double() * share
+    whole = part.floor()
+    mixed = low + whole.to(low.dtype)
+    # Digits are cut off, towards zero.
+    return Flat(call.type, mixed + ((mixed < 0) & (part != whole)).to(low.dtype), present)
+
+
+class Mode(Collecting):
+    """MODE(x): the value that occurs most, the first of several such."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        column = arguments[0]
+        values = group_rows([Flat(BIGINT, rows.numbers), column], len(column))
+        sizes = kernels.count_by(values.numbers, values.count)
+        owner = rows.numbers.index_select(0, values.first)
+        best = kernels.extreme_by(owner, rows.count, sizes, largest=True)
+        hits = kernels.nonzero(sizes == best.index_select(0, owner))
+        found = Grouped(owner.index_select(0, hits), rows.count).first()
+        if int(hits.shape[0]) == 0:
+            return rows.pick(column, found)
+        first = values.first.index_select(0, hits).index_select(0, found.clamp(min=0))
+        return rows.pick(column, first.masked_fill(found < 0, -1))
+
+
+class CountDistinct(Collecting):
+    """APPROX_COUNT_DISTINCT(x), counted exactly."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        column = arguments[0]
+        values = group_rows([Flat(BIGINT, rows.numbers), column], len(column))
+        owner = rows.numbers.index_select(0, values.first)
+        return Flat(BIGINT, kernels.count_by(owner, rows.count))
+
+
+class Collected(Collecting):
+    """LIST(x): all values in row order, NULLs too; NULL for no rows."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        order = kernels.argsort(rows.numbers)
+        child = take(expand(arguments[0]), order)
+        return List(call.type, _offsets(rows.sizes), child, rows.present)
+
+
+class Joined(Collecting):
+    """STRING_AGG(text, separator): the texts in row order, the separator (a comma) between."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        texts = _as_bytes(arguments[0])
+        separators = _as_bytes(arguments[1]) if len(arguments) > 1 else _commas(len(texts))
+        order = kernels.argsort(rows.numbers)
+        count = int(order.shape[0])
+        nothing = Bytes(call.type, torch.zeros(2, dtype=torch.int64), torch.zeros(0).byte())
+        both = concat([nothing, texts, separators])
+        assert isinstance(both, Bytes)
+        before = order + 1 + count
+        before[rows.starts[rows.sizes > 0]] = 0  # nothing stands before a group's first text
+        pieces = torch.stack([before, order + 1], 1).reshape(-1)
+        offsets, inside = ragged_take(both.offsets, pieces)
+        ends = offsets.index_select(0, 2 * _offsets(rows.sizes))
+        return Bytes(call.type, ends, both.data.index_select(0, inside), rows.present)
+
+
+def _commas(rows: int) -> Bytes:
+    return Bytes(VARCHAR, torch.arange(rows + 1), torch.full((rows,), ord(","), dtype=torch.uint8))
+
+
+def _as_bytes(column: Column) -> Bytes:
+    column = expand(column)
+    if isinstance(column, Dictionary):
+        column = to_bytes(column)
+    assert isinstance(column, Bytes)
+    return column
+
+
+def _offsets(sizes: Tensor) -> Tensor:
+    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+
+
+var_pop: Aggregate = Covariance(sample=False)
+var_samp: Aggregate = Covariance(sample=True)
+stddev_pop: Aggregate = Covariance(sample=False, root=True)
+stddev_samp: Aggregate = Covariance(sample=True, root=True)
+correlation: Aggregate = Correlation()
+product: Aggregate = Product()
+quantile_cont: Aggregate = Quantile(continuous=True)
+quantile_disc: Aggregate = Quantile(continuous=False)
+mode: Aggregate = Mode()
+count_distinct: Aggregate = CountDistinct()
+collected: Aggregate = Collected()
+joined: Aggregate = Joined()

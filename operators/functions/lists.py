@@ -1,0 +1,79 @@
+"""Lists and structs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from tensorsql.operators.columns import concat, expand, null_column
+from tensorsql.operators.frame import Frame
+from tensorsql.operators.functions.comparison import compare
+from tensorsql.operators.layouts import null_constant, values_of, with_validity
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.column import Column, Constant, Flat, List, Struct, take
+from tensorsql.storage.types import NULL
+
+
+def list_value(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """A list of the arguments."""
+    count, size = frame.count, len(arguments)
+    offsets = torch.arange(count + 1) * size
+    if not size:
+        return List(call.type, offsets, null_column(call.type.child or NULL, 0))
+    joined = concat([expand(argument) for argument in arguments])
+    rows = (torch.arange(count).unsqueeze(1) + torch.arange(size) * count).reshape(-1)
+    return List(call.type, offsets, take(joined, rows))
+
+
+def _list(column: Column) -> List:
+    spread = expand(column)
+    assert isinstance(spread, List)
+    return spread
+
+
+def length(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """How many elements, NULL ones included."""
+    column = _list(arguments[0])
+    return Flat(call.type, column.offsets[1:] - column.offsets[:-1])
+
+
+def list_extract(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """The element at a position, from 1 or from -1 at the end; NULL where there is none."""
+    column, place = _list(arguments[0]), values_of(arguments[1])
+    starts, stops = column.offsets[:-1], column.offsets[1:]
+    rows = torch.where(place > 0, starts + place - 1, stops + place)
+    known = (rows >= starts) & (rows < stops) & (place != 0)
+    if not len(column.child):
+        return null_constant(call.type, frame.count)
+    return with_validity(take(expand(column.child), rows.masked_fill(~known, 0)), known)
+
+
+def list_contains(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Whether an element equals the value; NULL elements equal nothing."""
+    column = _list(arguments[0])
+    start, stop = int(column.offsets[0]), int(column.offsets[-1])
+    lengths = column.offsets[1:] - column.offsets[:-1]
+    owners = torch.repeat_interleave(torch.arange(len(column)), lengths)
+    child = take(expand(column.child), torch.arange(start, stop))
+    equal = compare("eq", child, take(expand(arguments[1]), owners))
+    if child.validity is not None:
+        equal = equal & child.validity
+    found = torch.zeros(len(column), dtype=torch.bool)
+    found[owners[equal]] = True
+    return Flat(call.type, found)
+
+
+def struct_pack(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """A struct of the arguments; never NULL itself."""
+    return Struct(call.type, tuple(arguments), frame.count)
+
+
+def struct_extract(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """A field of a struct, by the option "field"."""
+    (column,) = arguments
+    if isinstance(column, Constant):
+        return Constant(struct_extract([column.one], call, frame), column.length)
+    assert isinstance(column, Struct)
+    place: int = call.option("field")
+    return column.children[place]

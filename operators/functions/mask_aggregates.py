@@ -1,0 +1,114 @@
+"""Aggregates over masks: pixelwise INTERSECT (minimum), UNION (maximum) and AVG. CPU only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from tensorsql.errors import DataError
+from tensorsql.operators.columns import expand, null_column
+from tensorsql.operators.functions.masks import above_levels
+from tensorsql.operators.grouping import Collecting, Grouped
+from tensorsql.planner.expressions import AggregateCall
+from tensorsql.storage.column import Column, RowRef
+from tensorsql.storage.mask_counts import CHUNK_PIXELS, at, read_block
+from tensorsql.storage.masks import Integers, MaskSource, StoredMasks, regular_block
+
+
+class Pixelwise(Collecting):
+    """One mask per group from the masks of its rows, which must have one size."""
+
+    def __init__(self, combine: np.ufunc, mean: bool = False) -> None:
+        self._combine = combine
+        self._mean = mean
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        """A mask per group, NULL for groups without one."""
+        masks = expand(arguments[0])
+        assert isinstance(masks, RowRef)
+        if len(masks) == 0:
+            return null_column(call.type, rows.count)
+        source: MaskSource = masks.source
+        least = above_levels(arguments[1], source) if len(arguments) > 1 else None
+        order = np.argsort(rows.numbers.numpy(), kind="stable")
+        sizes = rows.sizes.numpy()
+        members = Members(source, masks.rows.numpy(), least, order)
+        blocks, places = [], np.zeros(rows.count, dtype=np.int64)
+        done = 0
+        for groups in members.batches(sizes):
+            pixels = self._groups(members, groups, sizes, call)
+            blocks.append(regular_block(np.ascontiguousarray(pixels)))
+            places[groups] = np.arange(done, done + len(groups))
+            done += len(groups)
+        stored = StoredMasks(blocks, call.type.scale, call.type.element)
+        return RowRef(call.type, stored, torch.from_numpy(places), rows.present)
+
+    def _groups(
+        self, members: Members, groups: Integers, sizes: Integers, call: AggregateCall
+    ) -> np.ndarray:
+        pixels = members.pixels(groups, sizes)
+        if self._mean:
+            exact = np.float64 if pixels.dtype.kind == "f" else np.int64
+            pixels = pixels.astype(exact)
+        starts = np.cumsum(sizes[groups]) - sizes[groups]
+        result: np.ndarray = self._combine.reduceat(pixels, starts, axis=0)
+        if self._mean:
+            result = result / (sizes[groups] * members.source.scale)[:, None, None]
+        return result.astype(np.dtype(call.type.element), copy=False)
+
+
+class Members:
+    """The masks of all groups: `order` sorts them by group."""
+
+    def __init__(
+        self, source: MaskSource, rows: Integers, least: np.ndarray | None, order: Integers
+    ) -> None:
+        self.source = source
+        self._rows = rows[order]
+        self._least = None if least is None else at(least, order)
+        self._heights, self._widths = source.sizes(self._rows)
+
+    def batches(self, sizes: Integers) -> Iterator[Integers]:
+        """Numbers of groups with members, all of one size, about a chunk of pixels at a time."""
+        present = np.flatnonzero(sizes)
+        starts = (np.cumsum(sizes) - sizes)[present]
+        height, width = self._one_size(starts, present)
+        codes = height * (int(width.max()) + 1) + width
+        for code in np.unique(codes):
+            chosen = np.flatnonzero(codes == code)
+            area = max(int(height[chosen[0]] * width[chosen[0]]), 1)
+            filled = np.cumsum(sizes[present[chosen]]) * area // CHUNK_PIXELS
+            for part in np.split(chosen, np.flatnonzero(np.diff(filled)) + 1):
+                yield present[part]
+
+    def _one_size(self, starts: Integers, groups: Integers) -> tuple[Integers, Integers]:
+        result = []
+        for values in (self._heights, self._widths):
+            low, high = (f.reduceat(values, starts) for f in (np.minimum, np.maximum))
+            if (low != high).any():
+                place = int(np.flatnonzero(low != high)[0])
+                raise DataError(
+                    f"masks of different sizes ({low[place]} and {high[place]} pixels a side) in "
+                    f"group {groups[place] + 1} of a mask aggregate; group them by size as well"
+                )
+            result.append(low)
+        return result[0], result[1]
+
+    def pixels(self, groups: Integers, sizes: Integers) -> np.ndarray:
+        """All pixels of these groups' members, in order; 0 and 1 where there is a threshold."""
+        starts = np.cumsum(sizes) - sizes
+        first = np.cumsum(sizes[groups]) - sizes[groups]
+        places = np.arange(int(sizes[groups].sum()))
+        places += np.repeat(starts[groups] - first, sizes[groups])
+        found = read_block(self.source, self._rows[places], 0, int(self._heights[places[0]]))
+        if self._least is None:
+            return found
+        result: np.ndarray = (found >= at(self._least, places)[:, None, None]).view(np.uint8)
+        return result
+
+
+intersect = Pixelwise(np.minimum)
+union = Pixelwise(np.maximum)
+mean = Pixelwise(np.add, mean=True)

@@ -1,0 +1,127 @@
+"""Kernels of PREDICT and PREDICT_PROBA: torch models over a TENSOR or over numbers by position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from tensorsql.errors import BindError
+from tensorsql.operators.columns import expand
+from tensorsql.operators.frame import Frame, narrowed
+from tensorsql.operators.functions.neurons import runs
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.catalog import ModelEntry
+from tensorsql.storage.column import (
+    Column,
+    Dictionary,
+    Flat,
+    List,
+    StringDictionary,
+    valid_rows,
+    widen,
+)
+from tensorsql.storage.models.inference import CHUNK, inference_of
+from tensorsql.storage.types import DOUBLE, Kind
+
+Arguments = Sequence[Column]
+
+
+def predict(arguments: Arguments, call: Call, frame: Frame) -> Column:
+    """The model's answer of each row: a number, a class, its label, or the raw outputs as a list.
+
+    NULL in any argument gives NULL. Of equal outputs the lowest class wins.
+    """
+    columns, validity, places = _inputs(arguments, frame)
+    entry: ModelEntry = call.option("model")
+    outputs = _outputs(columns, places, call, frame)
+    if call.type.kind is Kind.LIST:
+        return _lists(call, outputs, places, frame, validity)
+    if call.type.kind is Kind.DOUBLE:
+        values = torch.zeros(frame.count, dtype=torch.float64)
+        values[places] = outputs.reshape(-1).double()
+        return Flat(DOUBLE, values, validity)
+    codes = torch.zeros(frame.count, dtype=torch.int32)
+    if len(places):
+        # argmax does not say which of equal outputs it takes.
+        peaks = outputs == outputs.amax(1, keepdim=True)
+        codes[places] = (peaks.cumsum(1) == 0).sum(1).to(torch.int32)
+    if call.type.kind is Kind.VARCHAR:
+        return Dictionary(call.type, codes, _labels(entry), validity)
+    return Flat(call.type, codes, validity)
+
+
+def predict_proba(arguments: Arguments, call: Call, frame: Frame) -> Column:
+    """Probabilities in class order as a list, or the one of the option `class`."""
+    columns, validity, places = _inputs(arguments, frame)
+    entry: ModelEntry = call.option("model")
+    outputs = _outputs(columns, places, call, frame).double()
+    if entry.options.get("probabilities", "softmax") == "softmax" and len(places):
+        outputs = _softmax(outputs)
+    if call.type.kind is Kind.LIST:
+        return _lists(call, outputs, places, frame, validity)
+    values = torch.zeros(frame.count, dtype=torch.float64)
+    if len(places):
+        values[places] = outputs[:, call.option("class")]
+    return Flat(DOUBLE, values, validity)
+
+
+def _softmax(outputs: Tensor) -> Tensor:
+    """A single output is the logit of the second of two classes' probability."""
+    if outputs.shape[1] == 1:
+        return torch.sigmoid(outputs)
+    return torch.softmax(outputs, 1)
+
+
+def _inputs(arguments: Arguments, frame: Frame) -> tuple[list[Column], Tensor | None, Tensor]:
+    """The columns, the result's validity, and the positions of the rows to run."""
+    columns = [expand(each) for each in arguments]
+    validity = valid_rows(columns)
+    wanted = narrowed(frame.active, validity)
+    places = torch.arange(frame.count) if wanted is None else torch.nonzero(wanted)[:, 0]
+    return columns, validity, places
+
+
+def _outputs(columns: list[Column], places: Tensor, call: Call, frame: Frame) -> Tensor:
+    """Outputs [n, width] of the rows at these places."""
+    if call.option("model") is None:
+        raise BindError("PREDICT takes a model as its first argument")
+    if columns and columns[0].type.kind is Kind.TENSOR:
+        parts = [outputs for _, outputs in runs(columns[0], places, call, frame)]
+    else:
+        parts = list(_numeric_runs(columns, places, call, frame))
+    return torch.cat(parts) if parts else torch.zeros(0, 1)
+
+
+def _numeric_runs(
+    columns: list[Column], places: Tensor, call: Call, frame: Frame
+) -> Iterator[Tensor]:
+    """Numbers stacked by position as one row of features; not worth keeping for later."""
+    inference = inference_of(frame.context)
+    for part in torch.split(places, CHUNK):
+        if len(part):
+            frame.context.check()
+            stacked = torch.stack([_numbers(each).index_select(0, part) for each in columns], 1)
+            yield inference.run(call.option("model"), None, stacked)
+
+
+def _numbers(column: Column) -> Tensor:
+    wide = widen(column)
+    assert isinstance(wide, Flat)
+    return wide.values
+
+
+def _lists(
+    call: Call, outputs: Tensor, places: Tensor, frame: Frame, validity: Tensor | None
+) -> Column:
+    lengths = torch.zeros(frame.count, dtype=torch.int64)
+    lengths[places] = outputs.shape[1]
+    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    return List(call.type, offsets, Flat(DOUBLE, outputs.reshape(-1).double()), validity)
+
+
+def _labels(entry: ModelEntry) -> StringDictionary:
+    labels = pa.array(list(entry.options["labels"]), pa.large_string())
+    return StringDictionary(labels, sorted=False, unique=True)

@@ -1,0 +1,92 @@
+"""Kernels over neurons: distances to a target, scores and activations of one layer.
+
+Rows are run in chunks of the model's canonical batches; only active rows with an image are run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from tensorsql.errors import BindError
+from tensorsql.operators.columns import expand
+from tensorsql.operators.frame import Frame, live_rows
+from tensorsql.planner.expressions import Call
+from tensorsql.planner.neurons import check_range
+from tensorsql.storage.column import Column, Flat, List, take
+from tensorsql.storage.models.inference import CHUNK, chunk_of, inference_of
+from tensorsql.storage.types import DOUBLE, REAL
+
+Arguments = Sequence[Column]
+
+
+def distance(arguments: Arguments, call: Call, frame: Frame) -> Column:
+    """Distance of each image to the target over a group of neurons, DOUBLE; NULL for no image."""
+    return _measured(arguments, call, frame)
+
+
+def score(arguments: Arguments, call: Call, frame: Frame) -> Column:
+    """Score of a group of neurons for each image, DOUBLE; NULL for no image."""
+    return _measured(arguments, call, frame)
+
+
+def _measured(arguments: Arguments, call: Call, frame: Frame) -> Column:
+    column = expand(arguments[0])
+    places = wanted_rows(column, frame)
+    values = torch.zeros(frame.count, dtype=torch.float64)
+    if len(places):
+        question = inference_of(frame.context).question(_checked(call))
+        for part, outputs in runs(column, places, call, frame):
+            group = question.group if len(question.group) else torch.arange(outputs.shape[1])
+            check_range(tuple(group.tolist()), outputs.shape[1])
+            chosen = outputs.index_select(1, group).T.double()
+            values[part] = question.measure.values(chosen)
+    return Flat(DOUBLE, values, column.validity)
+
+
+def activations(arguments: Arguments, call: Call, frame: Frame) -> Column:
+    """The activations of a group of neurons as a list of REAL; NULL for no image."""
+    column = expand(arguments[0])
+    places = wanted_rows(column, frame)
+    indices = _checked(call).option("neurons").indices
+    parts = []
+    for _, outputs in runs(column, places, call, frame):
+        if indices is not None:
+            check_range(indices, outputs.shape[1])
+            outputs = outputs.index_select(1, torch.tensor(indices))
+        parts.append(outputs.float())
+    values = torch.cat(parts) if parts else torch.zeros(0, 0)
+    lengths = torch.zeros(frame.count, dtype=torch.int64)
+    lengths[places] = values.shape[1]
+    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    return List(call.type, offsets, Flat(REAL, values.reshape(-1)), column.validity)
+
+
+def wanted_rows(column: Column, frame: Frame) -> Tensor:
+    """Positions of the active rows that have a value."""
+    wanted = live_rows(frame, column)
+    return torch.arange(frame.count) if wanted is None else torch.nonzero(wanted)[:, 0]
+
+
+def runs(
+    column: Column, places: Tensor, call: Call, frame: Frame
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """(positions, outputs [n, neurons]) chunk by chunk, of the call's layer or the whole model."""
+    inference = inference_of(frame.context)
+    for part in torch.split(places, CHUNK):
+        if len(part):
+            frame.context.check()
+            chunk = chunk_of(take(column, part), 0, len(part))
+            yield part, inference.outputs(call.option("model"), call.option("layer"), chunk)
+
+
+def _checked(call: Call) -> Call:
+    """The binder alone makes these calls; written by hand they lack their options."""
+    if call.option("model") is None:
+        raise BindError(
+            f"{call.function.name} is part of TOPK_SIMILAR, TOPK_HIGHEST and ACTIVATIONS;"
+            " use one of them in FROM"
+        )
+    return call

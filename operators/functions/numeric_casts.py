@@ -1,0 +1,149 @@
+"""Casts among BOOLEAN, integers, decimals and floats.
+
+Floats round half to even on their way to integers and half away from zero to decimals; decimals
+round half away from zero.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tensorsql.operators import wide
+from tensorsql.operators.ranges import type_range
+from tensorsql.planner.casts import INTEGER_RANGES
+from tensorsql.storage.column import VALUE_DTYPE, Column, Flat, Wide
+from tensorsql.storage.types import BIGINT, Kind, Type
+
+Converted = tuple[Column, Tensor | None]
+
+
+def convert_number(column: Column, target: Type) -> Converted:
+    """The column as another number type or BOOLEAN, and where it does not fit (None = nowhere)."""
+    if target.kind is Kind.BOOLEAN:
+        return Flat(target, _not_zero(column), column.validity), None
+    if target.is_float:
+        return _to_float(column, target), None
+    if column.type.is_float:
+        assert isinstance(column, Flat)
+        return _from_float(column, target)
+    gained = target.scale - column.type.scale
+    if isinstance(column, Wide) or target.is_wide:
+        return _by_words(column, target, gained)
+    assert isinstance(column, Flat)
+    return _by_values(column, target, gained)
+
+
+def _not_zero(column: Column) -> Tensor:
+    if isinstance(column, Wide):
+        return (column.hi != 0) | (column.lo != 0)
+    assert isinstance(column, Flat)
+    return column.values != 0
+
+
+def _to_float(column: Column, target: Type) -> Column:
+    dtype = VALUE_DTYPE[target.kind]
+    if isinstance(column, Wide):
+        values = wide.to_double((column.hi, column.lo))
+    else:
+        assert isinstance(column, Flat)
+        if not column.type.scale:
+            return Flat(target, column.values.to(dtype), column.validity)
+        values = column.values.to(torch.float64)
+    if column.type.scale:
+        values = values / 10.0**column.type.scale
+    return Flat(target, values.to(dtype), column.validity)
+
+
+def _from_float(column: Flat, target: Type) -> Converted:
+    values = column.values.to(torch.float64)
+    if target.kind is Kind.DECIMAL:
+        values = values * 10.0**target.scale
+        whole = torch.floor(values.abs() + 0.5)
+        whole = torch.where(values.abs() < 2.0**52, whole, values.abs())
+        rounded = torch.copysign(whole, values)
+        bad = ~(whole < 10.0**target.precision)
+    else:
+        rounded = torch.round(values)
+        low, high = INTEGER_RANGES[target.kind]
+        bad = ~((rounded >= float(low)) & (rounded < float(high + 1)))
+    failed = bad if bool(bad.any()) else None
+    if failed is not None:
+        rounded = rounded.masked_fill(bad, 0.0)
+    if target.is_wide:
+        return Wide(target, *wide.from_double(rounded), column.validity), failed
+    return Flat(target, rounded.to(VALUE_DTYPE[target.kind]), column.validity), failed
+
+
+def _by_values(column: Flat, target: Type, gained: int) -> Converted:
+    """Rescale 64-bit values; a product that could wrap goes through 128 bits."""
+    if gained > 0:
+        known = type_range(column.type) or (0, 1)
+        if max(-known[0], known[1]) * 10**gained >= 1 << 63 and not _small(column.values, gained):
+            return _by_words(column, target, gained)
+        values = column.values.to(torch.int64) * 10**gained
+    elif gained < 0:
+        values = _round_off(column.values.to(torch.int64), -gained)
+    else:
+        values = column.values
+    dtype = VALUE_DTYPE[target.kind]
+    bad = _out_of_range(values, target)
+    if bad is not None:
+        values = values.masked_fill(bad, 0)
+    return Flat(target, values.to(dtype), column.validity), bad
+
+
+def _small(values: Tensor, digits: int) -> bool:
+    if not values.numel():
+        return True
+    low, high = torch.aminmax(values)
+    limit: int = (1 << 63) // 10**digits
+    return max(-int(low), int(high)) < limit
+
+
+def _round_off(values: Tensor, digits: int) -> Tensor:
+    """values / 10**digits, rounded half away from zero."""
+    if digits > 18:
+        return torch.zeros_like(values)
+    unit = 10**digits
+    quotient = torch.div(values, unit, rounding_mode="trunc")
+    rest = values - quotient * unit
+    away = (rest.abs() >= unit - unit // 2).to(torch.int64)
+    return quotient + torch.where(values < 0, -away, away)
+
+
+def _out_of_range(values: Tensor, target: Type) -> Tensor | None:
+    """Where values do not fit, None if all do."""
+    allowed = type_range(target)
+    if allowed is None or not values.numel():
+        return None
+    if values.dtype == torch.bool:
+        low, high = 0, 1
+    else:
+        least, most = torch.aminmax(values)
+        low, high = int(least), int(most)
+    if allowed[0] <= low and high <= allowed[1]:
+        return None
+    return (values < allowed[0]) | (values > allowed[1])
+
+
+def _by_words(column: Column, target: Type, gained: int) -> Converted:
+    found = wide.words(column)
+    bad: Tensor | None = None
+    if gained > 0:
+        found, bad = wide.scale_up(found, gained)
+    elif gained < 0:
+        found = wide.scale_down(found, -gained)
+    if target.kind is not Kind.HUGEINT:
+        wrong = wide.outside(found, *_limits(target))
+        bad = wrong if bad is None else bad | wrong
+    if bad is not None and not bool(bad.any()):
+        bad = None
+    if target.is_wide:
+        return Wide(target, *found, column.validity), bad
+    lo = found[1] if bad is None else found[1].masked_fill(bad, 0)
+    return Flat(target, lo.to(VALUE_DTYPE[target.kind]), column.validity), bad
+
+
+def _limits(target: Type) -> tuple[int, int]:
+    return type_range(target) or INTEGER_RANGES[BIGINT.kind]

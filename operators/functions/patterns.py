@@ -1,0 +1,124 @@
+"""LIKE, ILIKE and regular expressions (RE2 syntax)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tensorsql.errors import ConversionError
+from tensorsql.operators.functions.strings import kernel
+
+Token = str | None  # a literal character, or "%" and "_" as ANY and ONE
+ANY, ONE = "%", "_"
+
+
+def _tokens(pattern: str, escape: str) -> list[tuple[bool, str]]:
+    """(is a wildcard, character) of a LIKE pattern."""
+    tokens, rest = [], iter(pattern)
+    for character in rest:
+        if escape and character == escape:
+            following = next(rest, None)
+            if following is None:
+                raise ConversionError("a LIKE pattern must not end with the escape character")
+            tokens.append((False, following))
+        else:
+            tokens.append((character in (ANY, ONE), character))
+    return tokens
+
+
+def _matcher(pattern: str, escape: str, fold: bool) -> Callable[[pa.Array], pa.Array]:
+    """The cheapest test a pattern allows: equality, prefix, suffix, substring, or an expression."""
+    tokens = _tokens(pattern, escape)
+    wild = [place for place, (is_wild, _) in enumerate(tokens) if is_wild]
+    text = "".join(character for is_wild, character in tokens if not is_wild)
+    shape = [(place, tokens[place][1]) for place in wild]
+    last = len(tokens) - 1
+    if not wild and not fold:
+        return lambda array: pc.equal(array, pa.scalar(text, array.type))
+    if shape == [(0, ANY), (last, ANY)] and last > 0:
+        return lambda array: pc.match_substring(array, text, ignore_case=fold)
+    if shape == [(last, ANY)]:
+        return lambda array: pc.starts_with(array, text, ignore_case=fold)
+    if shape == [(0, ANY)]:
+        return lambda array: pc.ends_with(array, text, ignore_case=fold)
+    expression = "".join(
+        {ANY: ".*", ONE: "."}[character] if is_wild else re.escape(character)
+        for is_wild, character in tokens
+    )
+    return lambda array: pc.match_substring_regex(array, rf"(?s)\A{expression}\z", ignore_case=fold)
+
+
+def _like(array: pa.Array, pattern: str, escape: str = "") -> pa.Array:
+    """LIKE: % is any text, _ one character; there is no escape character unless given."""
+    return _matcher(pattern, _one_character(escape), False)(array)
+
+
+def _ilike(array: pa.Array, pattern: str, escape: str = "") -> pa.Array:
+    """LIKE without regard to case."""
+    return _matcher(pattern, _one_character(escape), True)(array)
+
+
+def _one_character(escape: str) -> str:
+    if len(escape) > 1:
+        raise ConversionError(f"the escape of LIKE must be one character, not '{escape}'")
+    return escape
+
+
+def _flags(options: str) -> str:
+    """Our option letters as an RE2 prefix: i = no case, s = dot matches newline, m = multi-line."""
+    unknown = set(options) - set("cigmnps")
+    if unknown:
+        raise ConversionError(
+            f"'{min(unknown)}' is no option of a regular expression; use i, s, m, g"
+        )
+    letters = "".join(letter for letter in "ism" if letter in options)
+    return f"(?{letters})" if letters else ""
+
+
+def _compiled(run: Callable[..., pa.Array], *arguments: object, **options: object) -> pa.Array:
+    try:
+        return run(*arguments, **options)
+    except pa.ArrowInvalid as error:
+        raise ConversionError(f"not a regular expression: {str(error).lower()}") from error
+
+
+def _matches(array: pa.Array, pattern: str, options: str = "") -> pa.Array:
+    """Whether the expression occurs in the text."""
+    return _compiled(pc.match_substring_regex, array, _flags(options) + pattern)
+
+
+def _full_match(array: pa.Array, pattern: str, options: str = "") -> pa.Array:
+    """Whether the expression is the whole text."""
+    return _compiled(pc.match_substring_regex, array, rf"{_flags(options)}\A(?:{pattern})\z")
+
+
+def _replace(array: pa.Array, pattern: str, other: str, options: str = "") -> pa.Array:
+    """The first occurrence replaced, or all with the option g; \\1 is the first group."""
+    return _compiled(
+        pc.replace_substring_regex,
+        array,
+        _flags(options) + pattern,
+        other,
+        max_replacements=None if "g" in options else 1,
+    )
+
+
+def _extract(array: pa.Array, pattern: str, group: int = 0) -> pa.Array:
+    """The first occurrence, or a group of it; empty where there is none."""
+    whole = rf"(?s:\A.*?)({pattern})(?s:.*\z)"
+    found = _compiled(pc.match_substring_regex, array, pattern)
+    taken = _compiled(
+        pc.replace_substring_regex, array, whole, rf"\{group + 1}", max_replacements=1
+    )
+    return pc.if_else(found, taken, pa.scalar("", array.type))
+
+
+like = kernel(_like)
+ilike = kernel(_ilike)
+regexp_matches = kernel(_matches)
+regexp_full_match = kernel(_full_match)
+regexp_replace = kernel(_replace)
+regexp_extract = kernel(_extract)

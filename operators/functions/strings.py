@@ -1,0 +1,312 @@
+"""Functions of text, over Arrow's kernels without copying.
+
+Arrow takes parameters (a length, a pattern) as scalars: where they vary by row, the rows of each
+distinct combination are computed together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tensorsql.errors import OutOfRangeError
+from tensorsql.operators.columns import expand
+from tensorsql.operators.frame import Frame
+from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.layouts import (
+    arrow_type_of,
+    bytes_of_arrow,
+    flat_of_arrow,
+    null_constant,
+    numpy_view,
+    operand,
+    text_array,
+    text_scalar,
+    with_validity,
+)
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.column import Column, Constant, Flat
+from tensorsql.storage.types import VARCHAR, Kind, Type
+
+# An Arrow array and the values of the other arguments give an Arrow array of as many rows.
+Apply = Callable[..., pa.Array]
+TEXT = pa.large_string()
+
+
+def kernel(apply: Apply) -> Kernel:
+    """The kernel of a function of one text and scalar parameters."""
+
+    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+        return run_text(apply, arguments, call)
+
+    run.__doc__ = apply.__doc__
+    return run
+
+
+def run_text(apply: Apply, arguments: Sequence[Column], call: Call) -> Column:
+    """Apply to the first argument's rows, once per distinct combination of the others."""
+    array, parameters = text_array(arguments[0]), arguments[1:]
+    if all(isinstance(each, Constant) for each in parameters):
+        scalars = [_scalar(each) for each in parameters if isinstance(each, Constant)]
+        return _column(apply(array, *scalars), call.type)
+    keys, values = _combinations(parameters)
+    pieces, rows = [], []
+    for place, combination in enumerate(values):
+        chosen = np.flatnonzero(keys == place)
+        rows.append(chosen)
+        pieces.append(_one(apply(array.take(pa.array(chosen)), *combination)))
+    if not pieces:
+        return null_constant(call.type, 0)
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    return _column(pa.concat_arrays(pieces).take(pa.array(order)), call.type)
+
+
+def _one(array: pa.Array) -> pa.Array:
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _scalar(column: Constant) -> Any:
+    return text_scalar(column) if column.type.is_text else operand(column)
+
+
+def _combinations(parameters: Sequence[Column]) -> tuple[Any, list[tuple[Any, ...]]]:
+    """A code per row and the parameters' values per code."""
+    encoded = [_arrow(expand(each)).dictionary_encode() for each in parameters]
+    keys = np.zeros(len(encoded[0]), dtype=np.int64)
+    for each in encoded:
+        keys = keys * max(len(each.dictionary), 1) + each.indices.to_numpy()
+    _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
+    lists = [each.take(pa.array(first)).to_pylist() for each in encoded]
+    return codes, list(zip(*lists, strict=True))
+
+
+def _arrow(column: Column) -> pa.Array:
+    return pa.array(numpy_view(column.values)) if isinstance(column, Flat) else text_array(column)
+
+
+def _column(array: pa.Array, kind: Type) -> Column:
+    return bytes_of_arrow(array, kind) if kind.is_text else flat_of_arrow(array, kind)
+
+
+def _slice(array: pa.Array, start: int, stop: int | None) -> pa.Array:
+    """Characters start … stop - 1, negative ones counted from the end."""
+    if stop is not None and (start >= 0) == (stop >= 0) and stop <= start:
+        return pa.array([""] * len(array), TEXT)
+    return pc.utf8_slice_codeunits(array, start, stop)
+
+
+def _substring(array: pa.Array, start: int, length: int | None = None) -> pa.Array:
+    """SUBSTRING(text, start[, length]); a negative start counts from the end, a negative length
+
+    takes the characters before.
+    """
+    first = start - 1 if start > 0 else start
+    if start == 0:  # the place before the first character counts as one
+        first, length = 0, None if length is None else length - 1
+        length = length if length is None or length > 0 else 0
+    if length is None:
+        return _slice(array, first, None)
+    low, high = (first, first + length) if length >= 0 else (first + length, first)
+    if first >= 0:
+        return _slice(array, max(low, 0), max(high, 0))
+    return _slice(array, low, None if high >= 0 else high)
+
+
+def _left(array: pa.Array, count: int) -> pa.Array:
+    """The first characters; a negative count leaves that many off the end."""
+    return _slice(array, 0, count)
+
+
+def _right(array: pa.Array, count: int) -> pa.Array:
+    """The last characters; a negative count leaves that many off the start."""
+    if count == 0:
+        return pa.array([""] * len(array), TEXT)
+    return _slice(array, -count, None)
+
+
+def _position(array: pa.Array, part: str) -> pa.Array:
+    """The character at which the part first occurs, from 1; 0 = nowhere."""
+    if not part:
+        return pa.array(np.ones(len(array), dtype=np.int64))
+    before = pc.list_element(pc.split_pattern(array, part, max_splits=1), 0)
+    place = pc.add(pc.utf8_length(before), 1)
+    return pc.if_else(pc.match_substring(array, part), place, 0).cast(pa.int64())
+
+
+def _replace(array: pa.Array, part: str, other: str) -> pa.Array:
+    """Every occurrence of a part replaced; an empty part is found nowhere."""
+    return pc.replace_substring(array, part, other) if part else array
+
+
+def _repeat(array: pa.Array, count: int) -> pa.Array:
+    """The text so many times; none for counts below one."""
+    return pc.binary_repeat(array, max(count, 0))
+
+
+def _split_part(array: pa.Array, separator: str, place: int) -> pa.Array:
+    """The part at a place, from 1 or from -1 at the end; empty where there is none."""
+    if not separator:  # every character is a part
+        return _substring(array, place, 1) if place else pa.array([""] * len(array), TEXT)
+    parts = pc.split_pattern(array, separator)
+    offsets = parts.offsets.to_numpy()
+    starts, stops = offsets[:-1], offsets[1:]
+    rows = starts + (place - 1) if place > 0 else stops + place
+    known = (rows >= starts) & (rows < stops) & (place != 0)
+    return parts.values.take(pa.array(rows, mask=~known)).fill_null("")
+
+
+def _first_code(empty: int) -> Apply:
+    """The code point of the first character; `empty` for empty text."""
+
+    def apply(array: pa.Array) -> pa.Array:
+        encoded = pc.utf8_slice_codeunits(array, 0, 1).dictionary_encode()
+        codes = [ord(text) if text else empty for text in encoded.dictionary.to_pylist()]
+        return pa.array(codes, pa.int32()).take(encoded.indices)
+
+    return apply
+
+
+def _padding(array: pa.Array, length: int, pad: str) -> tuple[pa.Array, pa.Array]:
+    """The text cut to a length and the padding it lacks."""
+    text = _left(array, max(length, 0))
+    missing = max(length, 0) - pc.utf8_length(text).to_numpy()
+    sizes, places = np.unique(missing, return_inverse=True)
+    whole = pad * (max(length, 0) // max(len(pad), 1) + 1)
+    pads = pa.array([whole[:size] for size in sizes.tolist()], TEXT)
+    return text, pads.take(pa.array(places.reshape(-1)))
+
+
+def _pad_left(array: pa.Array, length: int, pad: str) -> pa.Array:
+    """Padded at the start, or cut, to a length."""
+    text, padding = _padding(array, length, pad)
+    return pc.binary_join_element_wise(padding, text, pa.scalar("", TEXT))
+
+
+def _pad_right(array: pa.Array, length: int, pad: str) -> pa.Array:
+    """Padded at the end, or cut, to a length."""
+    text, padding = _padding(array, length, pad)
+    return pc.binary_join_element_wise(text, padding, pa.scalar("", TEXT))
+
+
+def _checked_pad(apply: Apply) -> Kernel:
+    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+        empty = pc.equal(text_array(arguments[2]), "")
+        if pc.any(empty).as_py():
+            _refuse_empty_padding(arguments, empty, frame)
+        return run_text(apply, arguments, call)
+
+    run.__doc__ = apply.__doc__
+    return run
+
+
+def _refuse_empty_padding(arguments: Sequence[Column], empty: pa.Array, frame: Frame) -> None:
+    length = expand(arguments[1])
+    assert isinstance(length, Flat)
+    short = pc.less(pc.utf8_length(text_array(arguments[0])), pa.array(numpy_view(length.values)))
+    bad = flat_of_arrow(pc.and_(short, empty), Type(Kind.BOOLEAN))
+    if frame.failing(bad.values) is not None:
+        raise OutOfRangeError("the padding is empty; give at least one character to pad with")
+
+
+def _upper(array: pa.Array) -> pa.Array:
+    """In capitals."""
+    return pc.utf8_upper(array)
+
+
+def _trimmer(strip: Apply) -> Apply:
+    def apply(array: pa.Array, characters: str = " ") -> pa.Array:
+        return strip(array, characters) if characters else array
+
+    return apply
+
+
+upper = kernel(_upper)
+lower = kernel(lambda array: pc.utf8_lower(array))
+reverse = kernel(lambda array: pc.utf8_reverse(array))
+length = kernel(lambda array: pc.utf8_length(array))
+strlen = kernel(lambda array: pc.binary_length(array))
+trim = kernel(_trimmer(pc.utf8_trim))
+ltrim = kernel(_trimmer(pc.utf8_ltrim))
+rtrim = kernel(_trimmer(pc.utf8_rtrim))
+substring = kernel(_substring)
+left = kernel(_left)
+right = kernel(_right)
+replace = kernel(_replace)
+position = kernel(_position)
+starts_with = kernel(lambda array, part: pc.starts_with(array, part))
+ends_with = kernel(lambda array, part: pc.ends_with(array, part))
+contains = kernel(lambda array, part: pc.match_substring(array, part))
+repeat = kernel(_repeat)
+split_part = kernel(_split_part)
+ascii = kernel(_first_code(0))
+unicode = kernel(_first_code(-1))
+lpad = _checked_pad(_pad_left)
+rpad = _checked_pad(_pad_right)
+
+
+def chr(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """The character of a code point."""
+    (column,) = arguments
+    codes = operand(column)
+    row = frame.failing((codes < 0) | (codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000)))
+    if row is not None:
+        raise OutOfRangeError(f"{int(codes[row])} is not the code of a character")
+    numbers, places = np.unique(numpy_view(codes), return_inverse=True)
+    texts = [_character(number) for number in numbers.tolist()]
+    return bytes_of_arrow(pa.array(texts, TEXT).take(pa.array(places.reshape(-1))), VARCHAR)
+
+
+def _character(number: int) -> str:
+    known = 0 <= number <= 0x10FFFF and not 0xD800 <= number < 0xE000
+    return bytes([number]).decode() if number < 128 and known else _wide_character(number, known)
+
+
+def _wide_character(number: int, known: bool) -> str:
+    return number.to_bytes(4, "little").decode("utf-32-le") if known else ""
+
+
+def append(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """||: two texts or blobs, one after the other."""
+    if call.type.kind is Kind.NULL:
+        return null_constant(call.type, frame.count)
+    kind = arrow_type_of(call.type)
+    parts = [_part(argument) for argument in arguments]
+    empty = pa.scalar(b"" if call.type.kind is Kind.BLOB else "", kind)
+    return bytes_of_arrow(pc.binary_join_element_wise(*parts, empty), call.type)
+
+
+def _part(column: Column) -> Any:
+    if isinstance(column, Constant):
+        return pa.scalar(text_scalar(column), arrow_type_of(column.type))
+    return text_array(column)
+
+
+def concat(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """CONCAT: NULLs are left out."""
+    parts = [_valid_text(argument)[0] for argument in arguments]
+    return bytes_of_arrow(pc.binary_join_element_wise(*parts, pa.scalar("", TEXT)), VARCHAR)
+
+
+def concat_ws(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """CONCAT_WS: NULLs are left out, a NULL separator gives NULL."""
+    separator, empty = text_array(arguments[0]), pa.scalar("", TEXT)
+    joined, started = _valid_text(arguments[1])
+    for argument in arguments[2:]:
+        text, valid = _valid_text(argument)
+        between = pc.if_else(pc.and_(started, valid), separator, empty)
+        joined = pc.binary_join_element_wise(joined, between, text, empty)
+        started = pc.or_(started, valid)
+    return with_validity(bytes_of_arrow(joined, VARCHAR), arguments[0].validity)
+
+
+def _valid_text(column: Column) -> tuple[pa.Array, pa.Array]:
+    """The text, empty where it is NULL, and where it is not."""
+    array = text_array(column)
+    if column.validity is None:
+        return array, pa.array(np.ones(len(array), dtype=np.bool_))
+    valid = pa.array(numpy_view(column.validity))
+    return pc.if_else(valid, array, pa.scalar("", array.type)), valid

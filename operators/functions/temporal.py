@@ -1,0 +1,175 @@
+"""Operators on dates, times, timestamps and intervals.
+
+Adding an interval adds its months (cutting the day to the month's end), then its days, then its
+microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tensorsql.errors import OutOfRangeError
+from tensorsql.operators.calendar import DAY, add_months, split, trunc_div
+from tensorsql.operators.frame import Frame
+from tensorsql.operators.layouts import values_of
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.column import Column, Constant, Flat, Interval
+from tensorsql.storage.types import INTERVAL, Kind
+
+Span = tuple[Tensor, Tensor, Tensor]
+MONTH_DAYS = 30
+
+
+def parts_of(column: Column) -> Span:
+    """(months, days, microseconds) as int64; one row of a Constant."""
+    column = column.one if isinstance(column, Constant) else column
+    assert isinstance(column, Interval)
+    return column.months.to(torch.int64), column.days.to(torch.int64), column.microseconds
+
+
+def interval(months: Tensor, days: Tensor, microseconds: Tensor, frame: Frame) -> Interval:
+    """An INTERVAL column; raises where months or days leave 32 bits."""
+    months, days, microseconds = (part.expand(frame.count) for part in (months, days, microseconds))
+    bad = (months.abs() >= 1 << 31) | (days.abs() >= 1 << 31)
+    if frame.failing(bad) is not None:
+        raise OutOfRangeError("the interval is out of range")
+    return Interval(INTERVAL, months.to(torch.int32), days.to(torch.int32), microseconds)
+
+
+def microseconds_of(column: Column) -> Tensor:
+    """A DATE or TIMESTAMP as microseconds since 1970."""
+    values = values_of(column).to(torch.int64)
+    return values * DAY if column.type.kind is Kind.DATE else values
+
+
+def add_interval(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """A date, timestamp or time + interval; a time stays within its day."""
+    return _shift(arguments[0], parts_of(arguments[1]), call)
+
+
+def interval_add(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Interval + date, timestamp or time."""
+    return _shift(arguments[1], parts_of(arguments[0]), call)
+
+
+def subtract_interval(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """A date, timestamp or time - interval."""
+    months, days, micros = parts_of(arguments[1])
+    return _shift(arguments[0], (-months, -days, -micros), call)
+
+
+def _shift(column: Column, span: Span, call: Call) -> Column:
+    months, days, micros = span
+    if column.type.kind is Kind.TIME:
+        return Flat(call.type, torch.remainder(values_of(column) + micros, DAY))
+    date, clock = split(microseconds_of(column))
+    if bool((months != 0).any()):
+        date = add_months(date, months)
+    return Flat(call.type, (date + days) * DAY + clock + micros)
+
+
+def add_days(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Date + number of days."""
+    return _days(values_of(arguments[0]), values_of(arguments[1]), call, frame)
+
+
+def days_add(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Number of days + date."""
+    return _days(values_of(arguments[1]), values_of(arguments[0]), call, frame)
+
+
+def subtract_days(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Date - number of days."""
+    return _days(values_of(arguments[0]), -values_of(arguments[1]).to(torch.int64), call, frame)
+
+
+def _days(date: Tensor, days: Tensor, call: Call, frame: Frame) -> Column:
+    moved = date.to(torch.int64) + days
+    if frame.failing(moved.abs() >= 1 << 31) is not None:
+        raise OutOfRangeError("the date is out of range")
+    return Flat(call.type, moved.to(torch.int32))
+
+
+def days_between(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Date - date, in days."""
+    a, b = (values_of(argument).to(torch.int64) for argument in arguments)
+    return Flat(call.type, a - b)
+
+
+def time_between(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Timestamp - timestamp, in days and microseconds."""
+    a, b = (values_of(argument) for argument in arguments)
+    elapsed = a - b
+    days = trunc_div(elapsed, DAY)
+    return interval(torch.zeros_like(days), days, elapsed - days * DAY, frame)
+
+
+def date_and_time(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Date + time of day."""
+    date, clock = arguments
+    return Flat(call.type, microseconds_of(date) + values_of(clock))
+
+
+def time_and_date(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Time of day + date."""
+    return date_and_time(arguments[::-1], call, frame)
+
+
+def add_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Interval + interval, part by part."""
+    left, right = parts_of(arguments[0]), parts_of(arguments[1])
+    return interval(left[0] + right[0], left[1] + right[1], left[2] + right[2], frame)
+
+
+def subtract_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Interval - interval, part by part."""
+    left, right = parts_of(arguments[0]), parts_of(arguments[1])
+    return interval(left[0] - right[0], left[1] - right[1], left[2] - right[2], frame)
+
+
+def negate(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """-interval, part by part."""
+    months, days, micros = parts_of(arguments[0])
+    return interval(-months, -days, -micros, frame)
+
+
+def scale(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Interval * number; what is left of a month spills into days of 30, of a day into time."""
+    return _scaled(parts_of(arguments[0]), values_of(arguments[1]), frame)
+
+
+def scaled(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Number * interval."""
+    return scale(arguments[::-1], call, frame)
+
+
+def shrink(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Interval / number; raises by zero."""
+    divisor = values_of(arguments[1])
+    zero = divisor == 0
+    if frame.failing(zero.expand(frame.count)) is not None:
+        raise OutOfRangeError("division by zero; use NULLIF(divisor, 0) to get NULL instead")
+    return _scaled(parts_of(arguments[0]), 1.0 / divisor.masked_fill(zero, 1.0), frame, divisor)
+
+
+def _scaled(span: Span, factor: Tensor, frame: Frame, divisor: Tensor | None = None) -> Column:
+    def times(amount: Tensor) -> Tensor:
+        # Dividing is more exact than multiplying by the reciprocal.
+        return amount * factor if divisor is None else amount / divisor.masked_fill(divisor == 0, 1)
+
+    months, days, micros = (times(part.to(torch.float64)) for part in span)
+    whole_months = torch.trunc(months)
+    # To the microsecond, so that 0.4 of a month is 12 days and not a little less.
+    rest = torch.round((days + (months - whole_months) * MONTH_DAYS) * DAY)
+    whole_days = torch.trunc(rest / DAY)
+    micros = torch.round(micros) + rest - whole_days * DAY
+    bad = ~(torch.stack([whole_months, whole_days, micros / DAY]).abs() < 1 << 31).all(0)
+    if frame.failing(bad) is not None:
+        raise OutOfRangeError("the interval is out of range")
+    whole = [
+        part.masked_fill(bad, 0).to(torch.int64) for part in (whole_months, whole_days, micros)
+    ]
+    return interval(whole[0], whole[1], whole[2], frame)

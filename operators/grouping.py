@@ -1,0 +1,100 @@
+"""What an aggregate function is to the Aggregate operator.
+
+Its kernel is a `Reducing` or a `Collecting` object. Both see only rows that count: FILTER is
+applied, and rows with a NULL argument are gone where the signature propagates NULLs. Reducing
+ones keep a state of columns, one row per group, made per morsel and combined in morsel order:
+integers, counts, extremes. Collecting ones keep the rows themselves and compute once over all of
+them in row order, so that sums of floats do not depend on the morsel size; their memory is the
+rows'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import null_column, take_or_null
+from tensorsql.operators.key_codes import KeyCodes
+from tensorsql.operators.ordering import Direction, order_codes, sort_rows
+from tensorsql.planner.expressions import AggregateCall
+from tensorsql.storage.column import Column
+
+
+@dataclass
+class Grouped:
+    """int64 group number per row, 0 … count - 1; a group may have no rows."""
+
+    numbers: Tensor
+    count: int
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """int64 rows per group."""
+        return kernels.count_by(self.numbers, self.count)
+
+    @cached_property
+    def present(self) -> Tensor | None:
+        """bool per group: whether it has rows; None = all have."""
+        found = self.sizes > 0
+        return None if bool(found.all()) else found
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """Where each group's rows begin once they are sorted by group."""
+        return self.sizes.cumsum(0) - self.sizes
+
+    def sorted_by(self, column: Column) -> Tensor:
+        """int64 rows by group, then ascending by a column, then in row order."""
+        keys = [KeyCodes(self.numbers, max(self.count, 1)), *order_codes([column], [Direction()])]
+        return sort_rows(keys, len(column))
+
+    def first(self) -> Tensor:
+        """int64 first row of each group, -1 where it has none."""
+        rows = int(self.numbers.shape[0])
+        found = kernels.first_by(self.numbers, self.count)
+        return found.masked_fill_(found == rows, -1)
+
+    def pick(self, column: Column, rows: Tensor) -> Column:
+        """The column at one row per group, NULL where it is -1."""
+        if len(column) == 0:
+            return null_column(column.type, self.count)
+        return take_or_null(column, rows)
+
+
+State = tuple[Column, ...]
+
+
+class Aggregate:
+    """Base of all aggregate kernels."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        """One row per group from all the rows that count, in their order."""
+        raise NotImplementedError
+
+
+class Collecting(Aggregate):
+    """An aggregate that needs all rows at once: only `whole`."""
+
+
+class Reducing(Aggregate):
+    """An aggregate with a small state; NULL in its first column marks groups without rows."""
+
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        """The state of some rows."""
+        raise NotImplementedError
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        """The state of several states: their rows in morsel order, by group."""
+        raise NotImplementedError
+
+    def final(self, state: State, call: AggregateCall) -> Column:
+        """The result."""
+        return state[0]
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        """The result of a state."""
+        return self.final(self.partial(rows, arguments, call), call)

@@ -1,0 +1,116 @@
+"""Join: split the condition into keys and the rest, build on the right, probe from the left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tensorsql.operators.joins.build import BuildRecipe
+from tensorsql.operators.joins.full import FullRecipe
+from tensorsql.operators.joins.mark import MarkProbe
+from tensorsql.operators.joins.probe import (
+    AntiProbe,
+    InnerProbe,
+    OuterProbe,
+    Probe,
+    ProbeRecipe,
+    SemiProbe,
+    SingleProbe,
+)
+from tensorsql.planner.expressions import Call, Expression, columns_of, conjunction, conjuncts
+from tensorsql.planner.logical import Join, Plan
+
+if TYPE_CHECKING:
+    from tensorsql.operators.compiler import Compiler, Stream
+
+PROBES: dict[str, type[Probe]] = {
+    "inner": InnerProbe,
+    "left": OuterProbe,
+    "right": OuterProbe,
+    "full": OuterProbe,
+    "semi": SemiProbe,
+    "anti": AntiProbe,
+    "mark": MarkProbe,
+    "single": SingleProbe,
+}
+
+
+def compile_join(plan: Join, node: int, compiler: Compiler) -> Stream:
+    """The probe side's stream with the join; a right join is a left one from the other side."""
+    from tensorsql.operators.compiler import columns_of as fields_of
+
+    probe_stream, build_stream = compiler.inputs(plan, node)
+    probe, build = plan.left, plan.right
+    if plan.kind == "right":
+        probe, build = build, probe
+        probe_stream, build_stream = build_stream, probe_stream
+    condition = split(plan.condition, probe, build)
+    kept = tuple((field.id, field.type) for field in build.fields)
+    keys = tuple(key.build for key in condition.keys)
+    equal = tuple(key.null_equal for key in condition.keys)
+    number = compiler.close(build_stream, BuildRecipe(node, kept, keys, equal))
+    passed = tuple(field.id for field in probe.fields)
+    recipe = ProbeRecipe(node, number, PROBES[plan.kind], condition, passed, _extra(plan, build))
+    stream = probe_stream.then(recipe)
+    if plan.kind != "full":
+        return stream
+    sink = FullRecipe(node, number, fields_of(plan.fields), fields_of(probe.fields))
+    return compiler.reopen(compiler.close(stream, sink), -1)
+
+
+def _extra(plan: Join, build: Plan) -> tuple[int, ...]:
+    """Ids the join adds to the probe side's: the mark, or the build side's columns."""
+    if plan.mark is not None and plan.kind == "mark":
+        return (plan.mark.id,)
+    return () if plan.kind in ("semi", "anti") else tuple(field.id for field in build.fields)
+
+
+@dataclass(frozen=True)
+class Key:
+    """An equality between an expression of each side."""
+
+    probe: Expression
+    build: Expression
+    null_equal: bool
+    condition: Expression
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A join condition as equality keys and what else must be TRUE (None = nothing)."""
+
+    keys: tuple[Key, ...]
+    residual: Expression | None
+
+
+def split(condition: Expression, probe: Plan, build: Plan) -> Condition:
+    """Take the equalities between the sides out of a condition."""
+    probe_ids, build_ids = ({field.id for field in side.fields} for side in (probe, build))
+    keys, rest = [], []
+    for part in conjuncts(condition):
+        key = _key(part, probe_ids.issuperset, build_ids.issuperset)
+        if key is None:
+            rest.append(part)
+        else:
+            keys.append(key)
+    return Condition(tuple(keys), conjunction(rest) if rest else None)
+
+
+def _key(
+    part: Expression,
+    of_probe: Callable[[frozenset[int]], bool],
+    of_build: Callable[[frozenset[int]], bool],
+) -> Key | None:
+    names = {"=": False, "is_not_distinct_from": True}
+    if not isinstance(part, Call) or part.function.name not in names:
+        return None
+    first, second = part.args
+    if first.type != second.type or not columns_of(first) or not columns_of(second):
+        return None
+    null_equal = names[part.function.name]
+    if of_probe(columns_of(first)) and of_build(columns_of(second)):
+        return Key(first, second, null_equal, part)
+    if of_probe(columns_of(second)) and of_build(columns_of(first)):
+        return Key(second, first, null_equal, part)
+    return None

@@ -1,0 +1,200 @@
+"""Probing: a pipeline operator per join kind, over the same matches and pairs.
+
+Output follows the probe side's order; the matches of one probe row come in build order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tensorsql.errors import DataError
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import expand, take_or_null
+from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.filter import true_rows
+from tensorsql.operators.joins.build import BuildSide
+from tensorsql.operators.joins.matcher import Matcher, Matches, Pairs, matched, pairs
+from tensorsql.operators.program import Context, Operator, Run, Stateless
+from tensorsql.planner.expressions import Expression, columns_of
+from tensorsql.storage.column import Batch, Column, Constant, take
+
+if TYPE_CHECKING:
+    from tensorsql.operators.joins.compile import Condition
+
+
+@dataclass(frozen=True)
+class ProbeRecipe:
+    """A join's probe: the build side's number, the kind's class, condition and output ids."""
+
+    node: int
+    build: int
+    kind: type[Probe]
+    condition: Condition
+    passed: tuple[int, ...]
+    extra: tuple[int, ...]
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The build side."""
+        return (self.build,)
+
+    def start(self, run: Run) -> Operator:
+        """Index the build side and compile the expressions."""
+        build = run.results[self.build]
+        assert isinstance(build, BuildSide)
+        return self.kind(self, build, run.context)
+
+
+class PairFilter:
+    """A condition over pairs, evaluated on just the columns it reads."""
+
+    def __init__(self, condition: Expression, context: Context) -> None:
+        self.ids = columns_of(condition)
+        self.evaluate: Evaluator = compile_expressions([condition], context)
+
+    def column(self, batch: Batch, build: BuildSide, found: Pairs) -> Column:
+        """The condition's value for each pair."""
+        columns = gather(batch, self.ids & batch.columns.keys(), found.probe)
+        columns |= gather(build.table(), self.ids & build.table().columns.keys(), found.build)
+        return self.evaluate(Batch(columns, int(found.probe.shape[0])))[0]
+
+
+class Probe(Stateless):
+    """What all kinds share."""
+
+    def __init__(self, recipe: ProbeRecipe, build: BuildSide, context: Context) -> None:
+        self.recipe = recipe
+        self.build = build
+        self.context = context
+        keys = [key.probe for key in recipe.condition.keys]
+        self.keys = compile_expressions(keys, context) if keys else None
+        residual = recipe.condition.residual
+        self.residual = None if residual is None else PairFilter(residual, context)
+        self.matcher: Matcher = build.matcher()
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """The kind's output for a batch."""
+        raise NotImplementedError
+
+    def match(self, batch: Batch) -> Matches:
+        """The build rows of each selected row by the keys alone."""
+        return self.matcher.match([] if self.keys is None else self.keys(batch), batch.rows)
+
+    def pairs(self, batch: Batch) -> Iterator[Pairs]:
+        """The pairs that meet the whole condition, in blocks of whole probe rows."""
+        for found in pairs(self.match(batch)):
+            self.context.check()
+            if self.residual is None:
+                yield found
+                continue
+            true = true_rows(self.residual.column(batch, self.build, found))
+            kept = kernels.nonzero(true)
+            probe, build = (rows.index_select(0, kept) for rows in (found.probe, found.build))
+            yield replace(found, probe=probe, build=build)
+
+    def output(self, batch: Batch, probe: Tensor, build: Tensor) -> Batch:
+        """Probe rows beside build rows, NULL where the build row is negative."""
+        columns = gather(batch, self.recipe.passed, probe)
+        table = self.build.table()
+        rows = int(probe.shape[0])
+        for id in self.recipe.extra:
+            columns[id] = _build_column(table.columns[id], build)
+        return Batch(columns, rows, None, batch.morsel, batch.device, batch.part)
+
+    def hits(self, batch: Batch) -> Tensor:
+        """bool per selected row: whether any build row meets the whole condition."""
+        if self.residual is None:
+            return matched(self.match(batch))
+        flags = torch.zeros(batch.rows, dtype=torch.bool)
+        for found in self.pairs(batch):
+            flags[found.probe.to(torch.int64)] = True
+        return flags
+
+
+class InnerProbe(Probe):
+    """Every pair."""
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """The pairs of the batch, in blocks."""
+        for found in self.pairs(batch):
+            yield self.output(batch, found.probe, found.build)
+
+
+class OuterProbe(Probe):
+    """Every pair, and probe rows without one beside NULLs; marks the build rows it met."""
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """The pairs of the batch, in blocks, unmatched rows in their place."""
+        for found in self.pairs(batch):
+            self.build.matched[found.build.to(torch.int64)] = True
+            yield self.output(batch, *with_unmatched(found))
+
+
+class SingleProbe(Probe):
+    """At most one build row for each probe row, else an error."""
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """Each row once."""
+        for found in self.pairs(batch):
+            if bool((found.probe[1:] == found.probe[:-1]).any()):
+                raise DataError(
+                    "more than one row returned by a subquery used as an expression - scalar "
+                    "subqueries can only return a single row; add LIMIT 1 or an aggregate"
+                )
+            yield self.output(batch, *with_unmatched(found))
+
+
+class SemiProbe(Probe):
+    """Probe rows with a match."""
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """The batch with a smaller selection."""
+        yield batch.select(kernels.nonzero(self.hits(batch)))
+
+
+class AntiProbe(Probe):
+    """Probe rows without a match."""
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """The batch with a smaller selection."""
+        yield batch.select(kernels.nonzero(~self.hits(batch)))
+
+
+def with_unmatched(found: Pairs) -> tuple[Tensor, Tensor]:
+    """Probe and build rows of the pairs, and (probe row, -1) in order for rows without any."""
+    rows = found.stop - found.start
+    flags = torch.ones(rows, dtype=torch.bool)
+    flags[found.probe.to(torch.int64) - found.start] = False
+    missing = kernels.nonzero(flags) + found.start
+    if int(missing.shape[0]) == 0:
+        return found.probe, found.build
+    probe = torch.cat([found.probe, missing])
+    build = torch.cat([found.build, torch.full_like(missing, -1)])
+    order = kernels.argsort(probe)
+    return probe.index_select(0, order), build.index_select(0, order)
+
+
+def gather(batch: Batch, ids: Iterable[int], rows: Tensor) -> dict[int, Column]:
+    """Columns of a batch at some of its selected rows (ascending or not, repeats allowed)."""
+    chosen = rows
+    if batch.selection is not None:
+        chosen = batch.selection.index_select(0, rows)
+    elif int(rows.shape[0]) == batch.count and _is_identity(rows):
+        return {id: batch.columns[id] for id in ids}
+    return {id: take(batch.columns[id], chosen) for id in ids}
+
+
+def _is_identity(rows: Tensor) -> bool:
+    return bool((rows == torch.arange(int(rows.shape[0]), dtype=rows.dtype)).all())
+
+
+def _build_column(column: Column, rows: Tensor) -> Column:
+    """Build rows of a column; the single row of a scalar subquery stays a constant."""
+    if len(column) == 1 and bool((rows == 0).all()):
+        return Constant(expand(column), int(rows.shape[0]))
+    return take_or_null(column, rows)

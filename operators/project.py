@@ -1,0 +1,68 @@
+"""Project: computed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.program import Operator, Run, Stateless
+from tensorsql.planner.expressions import ColumnRef, Expression
+from tensorsql.planner.logical import Project
+from tensorsql.storage.column import Batch
+
+if TYPE_CHECKING:
+    from tensorsql.operators.compiler import Compiler, Stream
+
+
+def compile_project(plan: Project, node: int, compiler: Compiler) -> Stream:
+    """The input's stream with the computed columns in place of its own."""
+    (stream,) = compiler.inputs(plan, node)
+    assignments = tuple((field.id, expression) for field, expression in plan.assignments)
+    return stream.then(ProjectRecipe(node, assignments))
+
+
+@dataclass(frozen=True)
+class ProjectRecipe:
+    """Output column ids and what computes them."""
+
+    node: int
+    assignments: tuple[tuple[int, Expression], ...]
+
+    def start(self, run: Run) -> Operator:
+        """Renaming alone keeps selections; anything else computes dense columns."""
+        references = [
+            (id, expression.id)
+            for id, expression in self.assignments
+            if isinstance(expression, ColumnRef)
+        ]
+        if len(references) == len(self.assignments):
+            return RenameOperator(tuple(references))
+        expressions = [expression for _, expression in self.assignments]
+        ids = tuple(id for id, _ in self.assignments)
+        return ProjectOperator(ids, compile_expressions(expressions, run.context))
+
+
+@dataclass(frozen=True)
+class RenameOperator(Stateless):
+    """Passes columns on under new ids, as (new, old)."""
+
+    columns: tuple[tuple[int, int], ...]
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """The same rows and selection."""
+        yield replace(batch, columns={new: batch.columns[old] for new, old in self.columns})
+
+
+@dataclass(frozen=True)
+class ProjectOperator(Stateless):
+    """Computes columns for the selected rows."""
+
+    ids: tuple[int, ...]
+    expressions: Evaluator
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """A dense batch of the computed columns."""
+        columns = dict(zip(self.ids, self.expressions(batch), strict=True))
+        yield Batch(columns, batch.rows, None, batch.morsel, batch.device, batch.part)

@@ -1,0 +1,87 @@
+"""Proofs that integer arithmetic fits 64 bits, from the ranges of its operands.
+
+torch wraps silently, so what is not proven goes through a checking kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tensorsql.operators.literals import physical
+from tensorsql.planner.expressions import Call, ColumnRef, Expression, Literal
+from tensorsql.storage.types import INTEGER_BITS, Kind, Type
+
+Range = tuple[int, int]
+
+
+def is_proven(call: Call, ranges: Mapping[int, Range]) -> bool:
+    """Whether the stored values of + - * and negate are known to fit the result's type."""
+    if call.function.name not in ("+", "-", "*", "negate", "abs"):
+        return False
+    if call.type.is_wide or not (call.type.is_integer or call.type.kind is Kind.DECIMAL):
+        return False
+    computed, allowed = _computed(call, ranges), type_range(call.type)
+    if computed is None or allowed is None:
+        return False
+    return allowed[0] <= computed[0] and computed[1] <= allowed[1]
+
+
+def type_range(type: Type) -> Range | None:
+    """The stored values a 64-bit integer or decimal type may hold."""
+    if type.kind in INTEGER_BITS:
+        limit = 1 << INTEGER_BITS[type.kind] - 1
+        return -limit, limit - 1
+    if type.kind is Kind.DECIMAL:
+        limit = 10**type.precision - 1
+        return -limit, limit
+    return None
+
+
+def range_of(expression: Expression, ranges: Mapping[int, Range]) -> Range | None:
+    """Bounds of the stored values of an integer or decimal expression, None if unknown."""
+    allowed = type_range(expression.type)
+    if allowed is None:
+        return None
+    found: Range | None = None
+    if isinstance(expression, Literal):
+        value = 0 if expression.value is None else physical(expression.value, expression.type)
+        return value, value
+    if isinstance(expression, ColumnRef):
+        found = ranges.get(expression.id)
+    elif isinstance(expression, Call):
+        found = _computed(expression, ranges)
+    if found is None:
+        return allowed
+    # NULL rows hold zeros.
+    return max(min(found[0], 0), allowed[0]), min(max(found[1], 0), allowed[1])
+
+
+def _computed(call: Call, ranges: Mapping[int, Range]) -> Range | None:
+    known = [range_of(arg, ranges) for arg in call.args]
+    operands = [each for each in known if each is not None]
+    if not operands or len(operands) < len(known):
+        return None
+    low, high = operands[0]
+    match call.function.name:
+        case "+":
+            return low + operands[1][0], high + operands[1][1]
+        case "-":
+            return low - operands[1][1], high - operands[1][0]
+        case "*":
+            products = [a * b for a in (low, high) for b in operands[1]]
+            return min(products), max(products)
+        case "negate":
+            return -high, -low
+        case "abs":
+            return 0, max(abs(low), abs(high))
+        case "cast":
+            return _rescaled(call, (low, high))
+    return None
+
+
+def _rescaled(call: Call, known: Range) -> Range | None:
+    source = call.args[0].type
+    gained = call.type.scale - source.scale
+    if gained < 0 or not (source.is_integer or source.kind is Kind.DECIMAL):
+        return None
+    return known[0] * 10**gained, known[1] * 10**gained

@@ -1,0 +1,65 @@
+"""Scan: rows of a relation at its snapshot, deleted rows left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tensorsql.operators import kernels
+from tensorsql.operators.program import Run
+from tensorsql.operators.result import morsel_count, morsel_range
+from tensorsql.planner.logical import Scan
+from tensorsql.storage.catalog import Relation
+from tensorsql.storage.column import Batch, Flat
+from tensorsql.storage.table import Reader
+from tensorsql.storage.types import BIGINT
+
+if TYPE_CHECKING:
+    from tensorsql.operators.compiler import Compiler, Stream
+
+
+def compile_scan(plan: Scan, node: int, compiler: Compiler) -> Stream:
+    """A stream that starts at the relation."""
+    from tensorsql.operators.compiler import Stream
+
+    columns = tuple((field.id, name) for field, name in plan.columns)
+    row_id = None if plan.row_id is None else plan.row_id.id
+    return Stream(ScanRecipe(node, plan.relation, columns, row_id))
+
+
+@dataclass(frozen=True)
+class ScanRecipe:
+    """Which columns of which relation, as (id, column name); `row_id` is the row id's column id."""
+
+    node: int
+    relation: Relation
+    columns: tuple[tuple[int, str], ...]
+    row_id: int | None
+
+    def start(self, run: Run) -> ScanSource:
+        """Open the relation."""
+        return ScanSource(self.relation.open(), self.relation.rows, self.columns, self.row_id)
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """Morsels are ranges of positions; deleted positions are left out by a selection."""
+
+    reader: Reader
+    rows: int
+    columns: tuple[tuple[int, str], ...]
+    row_id: int | None
+
+    def morsels(self, size: int) -> int:
+        """Morsels of `size` positions."""
+        return morsel_count(self.rows, size)
+
+    def read(self, morsel: int, size: int) -> Batch:
+        """Positions morsel * size …"""
+        start, stop = morsel_range(morsel, size, self.rows)
+        columns = {id: self.reader.read(name, start, stop) for id, name in self.columns}
+        if self.row_id is not None:
+            columns[self.row_id] = Flat(BIGINT, self.reader.row_ids(start, stop))
+        live = self.reader.live(start, stop)
+        selection = None if live is None else kernels.nonzero(live)
+        return Batch(columns, stop - start, selection, morsel)

@@ -1,0 +1,69 @@
+"""Unnest: one row per element of a LIST, beside the row's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import expand
+from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.program import Run, Stateless
+from tensorsql.planner.expressions import Expression
+from tensorsql.planner.logical import Unnest
+from tensorsql.storage.column import Batch, Column, Flat, List, take
+from tensorsql.storage.types import BIGINT
+
+if TYPE_CHECKING:
+    from tensorsql.operators.compiler import Compiler, Stream
+
+
+def compile_unnest(plan: Unnest, node: int, compiler: Compiler) -> Stream:
+    """The input's stream with its rows repeated per element."""
+    (stream,) = compiler.inputs(plan, node)
+    passed = tuple(field.id for field in plan.input.fields)
+    ordinality = None if plan.ordinality is None else plan.ordinality.id
+    return stream.then(UnnestRecipe(node, plan.expression, passed, plan.element.id, ordinality))
+
+
+@dataclass(frozen=True)
+class UnnestRecipe:
+    """The LIST expression, the ids passed through, and those of element and its 1-based place."""
+
+    node: int
+    expression: Expression
+    passed: tuple[int, ...]
+    element: int
+    ordinality: int | None
+
+    def start(self, run: Run) -> UnnestOperator:
+        """Compile the expression."""
+        return UnnestOperator(self, compile_expressions([self.expression], run.context))
+
+
+@dataclass(frozen=True)
+class UnnestOperator(Stateless):
+    """Repeats rows; NULL and empty lists give none."""
+
+    recipe: UnnestRecipe
+    expression: Evaluator
+
+    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+        """One batch with all elements of the batch's lists."""
+        column = expand(self.expression(batch)[0])
+        if not isinstance(column, List):  # a NULL literal
+            return
+        starts = column.offsets[:-1]
+        lengths = column.offsets[1:] - starts
+        if column.validity is not None:
+            lengths = lengths * column.validity
+        rows, elements = kernels.ranges(starts, lengths)
+        columns: dict[int, Column] = {id: take(batch.column(id), rows) for id in self.recipe.passed}
+        columns[self.recipe.element] = take(expand(column.child), elements)
+        if self.recipe.ordinality is not None:
+            places = elements - starts.index_select(0, rows) + 1
+            columns[self.recipe.ordinality] = Flat(BIGINT, places.to(torch.int64))
+        yield Batch(columns, int(rows.shape[0]), None, batch.morsel, batch.device, batch.part)

@@ -1,0 +1,79 @@
+"""Window functions against DuckDB, over ties, NULLs and every kind of frame that runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plans import everywhere, key, literal, ref, table
+
+from tensorsql.planner.expressions import Literal, WindowCall, WindowFrame
+from tensorsql.planner.logical import Window, new_field
+from tensorsql.planner.resolve import resolve_aggregate
+from tensorsql.storage.types import INTEGER, VARCHAR
+
+TYPES = {"p": INTEGER, "o": INTEGER, "v": VARCHAR, "n": INTEGER}
+FRAMES = {
+    "": None,
+    "ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING": ("rows", ("preceding", 1), ("following", 2)),
+    "ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING": (
+        "rows",
+        ("current row", None),
+        ("unbounded following", None),
+    ),
+    "GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW": (
+        "groups",
+        ("preceding", 1),
+        ("current row", None),
+    ),
+}
+FUNCTIONS = [
+    ("rank", ()), ("dense_rank", ()), ("percent_rank", ()), ("cume_dist", ()), ("row_number", ()),
+    ("ntile", (3,)), ("lag", ("v",)), ("lead", ("n", 2)), ("lag", ("n", 1, 7)),
+    ("first_value", ("v",)), ("last_value", ("n",)), ("nth_value", ("v", 2)),
+    ("sum", ("n",)), ("count", ()), ("min", ("v",)), ("avg", ("n",)), ("string_agg", ("v",)),
+]  # fmt: skip
+CONNECTION = duckdb.connect(config={"threads": 1})
+
+
+def end(word: str, offset: int | None) -> tuple[str, Any]:
+    return word, None if offset is None else Literal(INTEGER, offset)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([None, 1, 2]), st.sampled_from([None, 1, 2, 3])), max_size=12
+    ),
+    st.sampled_from(sorted(FRAMES)),
+)
+def test_window_functions_agree_with_duckdb(keys: list[Any], frame: str) -> None:
+    rows = [(p, o, None if o == 2 else f"v{place}", place) for place, (p, o) in enumerate(keys)]
+    scan = table(TYPES, rows)
+    spec = FRAMES[frame]
+    bounds = None if spec is None else WindowFrame(spec[0], end(*spec[1]), end(*spec[2]))
+    # The last key makes the order total where the answer depends on it.
+    order = (key(ref(scan, "o"), True), key(ref(scan, "n")))
+    calls = []
+    for name, arguments in FUNCTIONS:
+        resolved = [ref(scan, a) if isinstance(a, str) else literal(a) for a in arguments]
+        found = resolve_aggregate(name, resolved)
+        window = WindowCall(found.type, found, (ref(scan, "p"),), order, bounds)
+        calls.append((new_field(name, found.type), window))
+    ranked = resolve_aggregate("rank", [])
+    tied = WindowCall(ranked.type, ranked, (ref(scan, "p"),), order[:1])
+    calls.append((new_field("tied", ranked.type), tied))
+    mine = [row[5:] for row in everywhere(Window(scan, tuple(calls)))]
+    assert mine == oracle(rows, frame)
+
+
+def oracle(rows: list[Any], frame: str) -> list[tuple[Any, ...]]:
+    CONNECTION.execute("CREATE OR REPLACE TABLE t (p INTEGER, o INTEGER, v VARCHAR, n INTEGER)")
+    if rows:
+        CONNECTION.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)
+    over = f"OVER (PARTITION BY p ORDER BY o DESC NULLS LAST, n {frame})"
+    calls = [f"{name}({', '.join(map(str, arguments))}) {over}" for name, arguments in FUNCTIONS]
+    tied = "rank() OVER (PARTITION BY p ORDER BY o DESC NULLS LAST)"
+    return CONNECTION.execute(f"SELECT {', '.join(calls)}, {tied} FROM t ORDER BY n").fetchall()
