@@ -1,0 +1,8 @@
+"""`.exit`: leave, by another name."""
+
+from __future__ import annotations
+
+from tensorsql.repl.commands import quit
+from tensorsql.repl.commands.command import Command
+
+COMMAND = Command(".exit", ".exit", "leave", quit.run)

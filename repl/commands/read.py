@@ -1,0 +1,31 @@
+"""`.read`: run a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tensorsql.errors import ProgrammingError
+from tensorsql.repl.commands.command import Command
+
+if TYPE_CHECKING:
+    from tensorsql.repl.runner import Runner
+
+
+def run(runner: Runner, arguments: Sequence[str]) -> None:
+    """Run the statements and commands of a file, up to the first error."""
+    from tensorsql.repl.script import read_text, run_script
+
+    path = Path(arguments[0]).expanduser()
+    if path.resolve() in runner.reading:
+        raise ProgrammingError(f'script "{path}" reads itself')
+    text = read_text(str(path))
+    before, runner.reading = runner.reading, (*runner.reading, path.resolve())
+    try:
+        run_script(text, runner)
+    finally:
+        runner.reading = before
+
+
+COMMAND = Command(".read", ".read FILE", "run a script", run, least=1, most=1)

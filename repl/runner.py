@@ -1,0 +1,65 @@
+"""Runs statements and dot commands and writes what they answer; shell and scripts share it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from tensorsql.dbapi import Connection
+from tensorsql.errors import ProgrammingError, nearest
+from tensorsql.repl.commands import COMMANDS, Command
+from tensorsql.repl.interrupts import cancelled_by_interrupt
+from tensorsql.repl.render import MODES
+
+
+@dataclass
+class Runner:
+    """A connection and how its answers are written.
+
+    `tell_changes` also reports statements without rows; `finished` is set by `.quit`; `reading` are
+    the files `.read` is in the middle of.
+    """
+
+    connection: Connection
+    output: TextIO
+    mode: str = "table"
+    timer: bool = False
+    tell_changes: bool = False
+    finished: bool = False
+    reading: tuple[Path, ...] = ()
+
+    def run(self, sql: str) -> None:
+        """Execute one statement and write its rows."""
+        with cancelled_by_interrupt(self.connection):
+            cursor = self.connection.execute(sql)
+        if cursor.description is not None:
+            MODES[self.mode](cursor.rows, self.output)
+        elif self.tell_changes and cursor.rowcount >= 0:
+            self.output.write(f"{cursor.rowcount:,} row{'' if cursor.rowcount == 1 else 's'}\n")
+        if self.timer:
+            self.output.write(f"Run time: {cursor.seconds:.3f} s\n")
+        self.output.flush()
+
+    def command(self, line: str) -> None:
+        """Carry out a dot command; ProgrammingError for one that is unknown or misused."""
+        try:
+            name, *arguments = shlex.split(line.strip().rstrip(";"))
+        except ValueError:
+            raise ProgrammingError("a quote in this command is never closed") from None
+        found = find_command(name)
+        if not found.least <= len(arguments) <= found.most:
+            raise ProgrammingError(f"usage: {found.usage}")
+        found.run(self, arguments)
+        self.output.flush()
+
+
+def find_command(name: str) -> Command:
+    """The command of this name; ProgrammingError with the nearest ones otherwise."""
+    for command in COMMANDS:
+        if name.lower() == command.name:
+            return command
+    known = [command.name for command in COMMANDS]
+    hint = nearest(name, known) or "; .help lists all commands"
+    raise ProgrammingError(f'there is no command "{name}"{hint}')

@@ -1,0 +1,105 @@
+"""The command line: `tensorsql [DATABASE] [-c SQL] [-f FILE] [--mode MODE]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tensorsql import __version__, connect
+from tensorsql.dbapi import Connection
+from tensorsql.errors import Error, InterruptedError
+from tensorsql.guard import guarded
+from tensorsql.repl.render import MODES
+from tensorsql.repl.report import describe
+from tensorsql.repl.runner import Runner
+from tensorsql.repl.script import read_text, run_script
+
+FAILED = 1
+INTERRUPTED = 130  # as shells count a death by SIGINT
+
+
+@dataclass(frozen=True)
+class Command:
+    """The text of a `-c`."""
+
+    sql: str
+
+    def text(self) -> str:
+        """What to run."""
+        return self.sql
+
+
+@dataclass(frozen=True)
+class File:
+    """The file of a `-f`; `-` is standard input."""
+
+    path: str
+
+    def text(self) -> str:
+        """What to run; IOError if it cannot be read."""
+        return read_text(sys.stdin.fileno() if self.path == "-" else self.path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is 1 after an error, 130 after Ctrl-C."""
+    options = parser().parse_args(arguments)
+    try:
+        with guarded(), connect(options.database, options.read_only) as connection:
+            run(connection, options)
+        sys.stdout.flush()
+    except InterruptedError as error:
+        print(describe(error), file=sys.stderr)
+        return INTERRUPTED
+    except Error as error:
+        sys.stdout.flush()
+        print(describe(error), file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader left: python must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    result = argparse.ArgumentParser(
+        prog="tensorsql",
+        description="SQL over tables, image masks, neuron activations and model predictions.",
+        epilog="Without -c or -f it reads standard input, or opens a shell on a terminal.",
+    )
+    result.add_argument(
+        "database", nargs="?", default=":memory:", help="folder of the database; default: in memory"
+    )
+    result.add_argument(
+        "-c", type=Command, action="append", dest="scripts", metavar="SQL", help="run statements"
+    )
+    result.add_argument(
+        "-f", type=File, action="append", dest="scripts", metavar="FILE", help="run a script"
+    )
+    result.add_argument("--mode", choices=list(MODES), default="table", help="how to write rows")
+    result.add_argument("--read-only", action="store_true", help="refuse to change the database")
+    result.add_argument("--version", action="version", version=f"tensorsql {__version__}")
+    return result
+
+
+def run(connection: Connection, options: argparse.Namespace) -> None:
+    """Run the scripts in the order given, or what standard input says."""
+    if not options.scripts and sys.stdin.isatty() and sys.stdout.isatty():
+        from tensorsql.repl.shell import Shell
+
+        Shell.of(connection, options.mode).loop()
+        return
+    runner = Runner(connection, sys.stdout, options.mode)
+    scripts: list[Command | File] = options.scripts or [File("-")]
+    for script in scripts:
+        run_script(script.text(), runner)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,347 @@
+"""Connections and cursors (PEP 249).
+
+Statements commit by themselves unless `begin()` or BEGIN opened a transaction; `commit()` and
+`rollback()` without one do nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tensorsql import errors
+from tensorsql.guard import guarded
+from tensorsql.rows import Rows
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    from torch import nn
+
+    from tensorsql.result import Result
+    from tensorsql.session import Parameters, Session
+
+Row = tuple[Any, ...]
+FETCH_ROWS = 256  # fetchone converts this many rows at a time
+
+
+def connect(
+    database: str | os.PathLike[str] = ":memory:",
+    read_only: bool = False,
+    config: Mapping[str, Any] | None = None,
+) -> Connection:
+    """Open a database: a path, created if missing, or ":memory:" for one that lives in memory.
+
+    `config` gives settings their values, as SET does. IOError or CorruptError for a path that
+    cannot be opened, CatalogError for an unknown setting.
+    """
+    # `import tensorsql` is quick; parser and planner come with the first connection.
+    from tensorsql.session import Session
+    from tensorsql.storage.database import Database
+
+    with guarded():
+        opened = Database.open(database, read_only=read_only)
+        try:
+            return Connection(Session(opened, config))
+        except BaseException:
+            opened.close()
+            raise
+
+
+class Connection:
+    """One session with a database. Share it between cursors, not between threads.
+
+    As a context manager it commits at the end, or rolls back after an exception, and closes.
+    """
+
+    Warning = errors.Warning
+    Error = errors.Error
+    InterfaceError = errors.InterfaceError
+    DatabaseError = errors.DatabaseError
+    DataError = errors.DataError
+    OperationalError = errors.OperationalError
+    IntegrityError = errors.IntegrityError
+    InternalError = errors.InternalError
+    ProgrammingError = errors.ProgrammingError
+    NotSupportedError = errors.NotSupportedError
+
+    def __init__(self, session: Session) -> None:
+        self._session: Session | None = session
+
+    @property
+    def session(self) -> Session:
+        """The session; InterfaceError once the connection is closed."""
+        if self._session is None:
+            raise errors.InterfaceError("the connection is closed")
+        return self._session
+
+    def cursor(self) -> Cursor:
+        """A new cursor; all cursors of a connection see the same transaction."""
+        _ = self.session
+        return Cursor(self)
+
+    def execute(self, sql: str, parameters: Parameters | None = None) -> Cursor:
+        """Execute on a new cursor and return it."""
+        return self.cursor().execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Parameters]) -> Cursor:
+        """Execute once per parameter row on a new cursor and return it."""
+        return self.cursor().executemany(sql, rows)
+
+    def begin(self) -> Connection:
+        """Open a transaction; TransactionError if one is open."""
+        self.execute("BEGIN")
+        return self
+
+    def commit(self) -> None:
+        """Commit the open transaction, if there is one."""
+        self._end(commit=True)
+
+    def rollback(self) -> None:
+        """Roll back the open transaction, if there is one."""
+        self._end(commit=False)
+
+    def _end(self, commit: bool) -> None:
+        with guarded():
+            if self.session.transaction is not None:
+                self.session.end(commit)
+
+    def interrupt(self) -> None:
+        """Cancel the running statement, from any thread; it raises errors.InterruptedError soon."""
+        self.session.interrupt()
+
+    def close(self) -> None:
+        """Roll back an open transaction and give up the database; closing twice is an error."""
+        session = self.session
+        self._session = None
+        with guarded():
+            session.close()
+
+    def register(self, name: str, value: object) -> Connection:
+        """Let queries read an object as the table `name`, without copying it.
+
+        Arrow tables, pandas and polars frames, numpy arrays, torch tensors and mappings of columns
+        can be read; UnsupportedError otherwise.
+        """
+        from tensorsql.storage.formats.objects import relation
+
+        with guarded():
+            self.session.registered[name.lower()] = relation(name, value)
+        return self
+
+    def unregister(self, name: str) -> Connection:
+        """Forget a registered object; one that is not there is ignored."""
+        self.session.registered.pop(name.lower(), None)
+        return self
+
+    def register_masks(
+        self,
+        name: str,
+        array: np.ndarray,
+        columns: Mapping[str, Any] | None = None,
+        scale: int | None = None,
+    ) -> Connection:
+        """Let queries read an [n, height, width] array as the table `name` of n masks.
+
+        It has the columns of `read_masks` (filename, index, mask) and those in `columns`, each of n
+        values. `scale` is the stored pixel that means 1; by default 255 for uint8, 65535 for uint16
+        and 1 for bool and floats.
+        """
+        from tensorsql.storage.formats.masks import array_relation
+
+        with guarded():
+            relation = array_relation(name, array, dict(columns or {}), scale)
+            self.session.registered[name.lower()] = relation
+        return self
+
+    def register_model(
+        self, name: str, module: nn.Module, replace: bool = False, **options: Any
+    ) -> Connection:
+        """Keep a torch module as the model `name`, with a copy of its weights.
+
+        `options` are those of CREATE MODEL … WITH. CatalogError if there is such a model and
+        `replace` is not set.
+        """
+        from tensorsql.storage.models.load import register_module
+
+        with guarded(), self.session.open_transaction() as transaction:
+            if transaction.model(name) is not None:
+                if not replace:
+                    raise errors.CatalogError(f'model "{name}" exists already; pass replace=True')
+                transaction.drop_model(name)
+            transaction.put_model(register_module(name, module, options))
+        return self
+
+    def __enter__(self) -> Connection:
+        _ = self.session
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._session is None:
+            return
+        try:
+            self._end(commit=kind is None)
+        finally:
+            self.close()
+
+
+class Cursor:
+    """Executes statements and fetches rows; iterating gives the rows that are left."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.arraysize = 1
+        self.seconds = 0.0
+        self._closed = False
+        self._changes = -1
+        self._rows: Rows | None = None
+        self._position = 0
+        self._fetched: Iterator[Row] = iter(())
+
+    def execute(self, sql: str, parameters: Parameters | None = None) -> Cursor:
+        """Run the statements of `sql`; rows are those of the last one.
+
+        `parameters` are a sequence for `?` and `$1`, a mapping for `:name` and `$name`.
+        """
+        self._check_open()
+        self._reset()
+        given: Parameters = () if parameters is None else parameters
+        _check_arguments(sql, given)
+        with guarded():
+            self._keep(self.connection.session.execute(sql, given))
+        return self
+
+    def executemany(self, sql: str, rows: Iterable[Parameters]) -> Cursor:
+        """Run a statement once per parameter row, all of them or none.
+
+        INSERT … VALUES (?, …) reads the rows as one table and is much faster than one by one.
+        """
+        self._check_open()
+        self._reset()
+        given = list(rows)
+        for row in given:
+            _check_arguments(sql, row)
+        from tensorsql.executemany import execute_each
+
+        with guarded():
+            self._keep(execute_each(self.connection.session, sql, given))
+        return self
+
+    @property
+    def description(self) -> list[tuple[Any, ...]] | None:
+        """(name, type, None, None, None, None, None) per column; None without a query's rows."""
+        if self._rows is None:
+            return None
+        pairs = zip(self._rows.names, self._rows.types, strict=True)
+        return [(name, type, None, None, None, None, None) for name, type in pairs]
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the last statement gave or changed, -1 if it did neither."""
+        return self._changes if self._rows is None else len(self._rows)
+
+    @property
+    def rows(self) -> Rows:
+        """All rows of the last query, by position; InterfaceError if there was none."""
+        self._check_open()
+        if self._rows is None:
+            raise errors.InterfaceError("there are no rows to fetch; execute a query first")
+        return self._rows
+
+    def fetchone(self) -> Row | None:
+        """The next row, None after the last."""
+        rows = self.rows
+        row = next(self._fetched, None)
+        if row is None and self._position < len(rows):
+            self._fetched = iter(self._next(FETCH_ROWS))
+            row = next(self._fetched)
+        return row
+
+    def fetchmany(self, size: int | None = None) -> list[Row]:
+        """The next `size` rows (default: `arraysize`), fewer at the end."""
+        size = self.arraysize if size is None else size
+        buffered = [row for _, row in zip(range(size), self._buffered(), strict=False)]
+        return buffered + self._next(max(size - len(buffered), 0))
+
+    def fetchall(self) -> list[Row]:
+        """All rows that are left."""
+        return [*self._buffered(), *self._next(len(self.rows))]
+
+    def _buffered(self) -> Iterator[Row]:
+        _ = self.rows
+        return self._fetched
+
+    def _next(self, count: int) -> list[Row]:
+        start, stop = self._advance(count)
+        with guarded():
+            return self.rows.python(start, stop)
+
+    def _advance(self, count: int) -> tuple[int, int]:
+        start = self._position
+        self._position = min(start + count, len(self.rows))
+        return start, self._position
+
+    def fetch_arrow_table(self) -> pa.Table:
+        """All rows that are left, as an Arrow table."""
+        self._position -= sum(1 for _ in self._buffered())
+        with guarded():
+            return self.rows.arrow(*self._advance(len(self.rows)))
+
+    def df(self) -> pd.DataFrame:
+        """All rows that are left, as a pandas DataFrame; InterfaceError without pandas."""
+        try:
+            import pandas  # noqa: F401 - Arrow needs it
+        except ImportError:
+            raise errors.InterfaceError(
+                "df() needs pandas; install it with: pip install 'tensorsql[pandas]'"
+            ) from None
+        return self.fetch_arrow_table().to_pandas()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The rows that are left as an Arrow stream (the Arrow PyCapsule interface)."""
+        return self.fetch_arrow_table().__arrow_c_stream__(requested_schema)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.fetchone, None)
+
+    def setinputsizes(self, sizes: Sequence[Any]) -> None:
+        """PEP 249 has it; nothing depends on it."""
+
+    def setoutputsize(self, size: int, column: int | None = None) -> None:
+        """PEP 249 has it; nothing depends on it."""
+
+    def close(self) -> None:
+        """Give the rows up; the cursor is of no use after that."""
+        self._reset()
+        self._closed = True
+
+    def __enter__(self) -> Cursor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise errors.InterfaceError("the cursor is closed")
+        _ = self.connection.session
+
+    def _reset(self) -> None:
+        self._rows, self._changes, self._position = None, -1, 0
+        self._fetched = iter(())
+
+    def _keep(self, result: Result) -> None:
+        self._rows = Rows(result) if result.has_rows else None
+        self._changes = result.changes
+        self.seconds = result.seconds
+
+
+def _check_arguments(sql: object, parameters: object) -> None:
+    if not isinstance(sql, str):
+        raise errors.InterfaceError(f"a statement is a str, not {type(sql).__name__}")
+    if isinstance(parameters, (str, bytes)) or not hasattr(parameters, "__getitem__"):
+        kind = type(parameters).__name__
+        raise errors.InterfaceError(f"parameters are a sequence or a mapping, not {kind}")

@@ -1,0 +1,29 @@
+"""The last line: whatever goes wrong leaves the engine as an error of `tensorsql.errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tensorsql.errors import Error, InternalError, OutOfMemoryError, UnsupportedError
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn any other exception into one of ours, with the original as its cause.
+
+    Not so a reader of our output that left: that is no error of the statement.
+    """
+    try:
+        yield
+    except (Error, BrokenPipeError):
+        raise
+    except MemoryError as error:
+        raise OutOfMemoryError("the machine has no memory left for this statement") from error
+    except RecursionError as error:
+        raise UnsupportedError("the statement nests too deeply") from error
+    except Exception as error:
+        raise InternalError(
+            f"{type(error).__name__}: {error}; "
+            "this is a defect of tensorsql, please report it with the statement"
+        ) from error

@@ -1,0 +1,163 @@
+"""The session: one connection's settings and transaction, and the pipeline every statement takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from tensorsql import settings as registry
+from tensorsql.errors import Error, TransactionError
+from tensorsql.parser import statements
+from tensorsql.parser.dialect import parse
+from tensorsql.planner.binder import bind
+from tensorsql.planner.logical import Plan
+from tensorsql.planner.optimizer import optimize
+from tensorsql.result import Result
+from tensorsql.session_catalog import SessionCatalog
+from tensorsql.storage.catalog import Relation
+
+if TYPE_CHECKING:
+    from tensorsql.operators.program import Context, Source
+    from tensorsql.storage.database import Database, Transaction
+
+# Statements that change the database; reading ones never wait for a writer.
+CHANGES = (
+    exp.Insert,
+    exp.Update,
+    exp.Delete,
+    exp.Create,
+    exp.Drop,
+    exp.Alter,
+    statements.CreateModel,
+    statements.DropModel,
+    statements.CreateMethodIndex,
+    statements.DropIndex,
+    statements.CopyStatement,
+)
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+class Session:
+    """Executes statements against one database, one at a time.
+
+    `registered` are Python objects made visible as relations by `register`; `transaction` is the one
+    BEGIN opened, None in autocommit.
+    """
+
+    def __init__(self, database: Database, settings: Mapping[str, Any] | None = None) -> None:
+        self.database = database
+        self.settings: dict[str, Any] = registry.defaults()
+        for name, value in (settings or {}).items():
+            self.settings = registry.changed(self.settings, name, value)
+        self.registered: dict[str, Relation] = {}
+        self.transaction: Transaction | None = None
+        self.services: Any = None
+        self.cancelled = threading.Event()
+
+    def execute(self, sql: str, parameters: Parameters = ()) -> Result:
+        """Run every statement of `sql` and return the last one's result.
+
+        Each takes the same way: parse → bind → optimize → compile → run. The last three are in
+        `run_plan`, which `carry_out` calls for every statement that has a plan.
+        """
+        from tensorsql.commands import carry_out
+
+        self.cancelled.clear()
+        began = time.perf_counter()
+        result = Result()
+        try:
+            for tree in parse(sql):
+                with self.open_transaction(isinstance(tree, CHANGES)) as transaction:
+                    catalog = SessionCatalog(self, transaction)
+                    statement = bind(tree, catalog, parameters, self.settings)
+                    result = carry_out(statement, self, transaction)
+        except Error as error:
+            error.sql = error.sql or sql
+            raise
+        result.seconds = time.perf_counter() - began
+        return result
+
+    def optimize(self, plan: Plan) -> Plan:
+        """The plan after every rule the settings leave on."""
+        disabled = set(self.settings["disabled_rules"])
+        if not self.settings["use_indexes"]:
+            disabled |= {"use_index_filter", "use_index_topn"}
+        return optimize(plan, disabled)
+
+    def run_plan(self, plan: Plan, context: Context | None = None) -> Source:
+        """optimize → compile → run: the rows of a bound plan."""
+        from tensorsql.operators.compiler import compile_plan
+        from tensorsql.operators.scheduler import run
+
+        context = context or self.context()
+        return run(compile_plan(self.optimize(plan), context), context)
+
+    def context(self) -> Context:
+        """What one run of a program may use."""
+        from tensorsql.operators.program import Context
+        from tensorsql.services import Services
+
+        if self.services is None:
+            self.services = Services(self)
+        return Context(dict(self.settings), self.cancelled, services=self.services)
+
+    def interrupt(self) -> None:
+        """Cancel the running statement, from any thread; it raises InterruptedError soon."""
+        self.cancelled.set()
+
+    @contextmanager
+    def open_transaction(self, write: bool = False) -> Iterator[Transaction]:
+        """The open transaction, or one of the statement's own that commits if it succeeds.
+
+        A statement that fails leaves nothing behind in either. With `write` the statement's own
+        transaction first waits for its turn to write, so that it meets no conflict.
+        """
+        if self.transaction is not None:
+            yield from _undone_on_error(self.transaction)
+            return
+        transaction = self.database.begin(write)
+        try:
+            yield transaction
+        except BaseException:
+            transaction.rollback()
+            raise
+        # BEGIN adopted it: it stays open.
+        if transaction is not self.transaction:
+            transaction.commit()
+
+    def begin(self, transaction: Transaction) -> None:
+        """Keep the statement's transaction open until COMMIT or ROLLBACK."""
+        if self.transaction is not None:
+            raise TransactionError("a transaction is open already; COMMIT or ROLLBACK it first")
+        self.transaction = transaction
+
+    def end(self, commit: bool) -> None:
+        """COMMIT or ROLLBACK the open transaction."""
+        if self.transaction is None:
+            word = "commit" if commit else "roll back"
+            raise TransactionError(f"no transaction is open, there is nothing to {word}")
+        transaction, self.transaction = self.transaction, None
+        if commit:
+            transaction.commit()
+        else:
+            transaction.rollback()
+
+    def close(self) -> None:
+        """Give up an open transaction and the database."""
+        if self.transaction is not None:
+            self.end(commit=False)
+        self.database.close()
+
+
+def _undone_on_error(transaction: Transaction) -> Iterator[Transaction]:
+    before = transaction.savepoint()
+    try:
+        yield transaction
+    except BaseException:
+        transaction.restore(before)
+        raise

@@ -1,0 +1,107 @@
+"""The session's settings: one visible registry, read by SET, RESET and SHOW."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tensorsql.errors import CatalogError, OutOfRangeError, nearest
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting: `parse` turns what the user gave into the value kept, or raises ValueError."""
+
+    name: str
+    default: Any
+    description: str
+    parse: Callable[[Any], Any]
+
+
+def _whole(low: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        number = int(value)
+        if number < low or number != float(value):
+            raise ValueError(f"must be a whole number of at least {low}")
+        return number
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        word = str(value).lower()
+        if word not in words:
+            raise ValueError("must be " + " or ".join(f"'{choice}'" for choice in words))
+        return word
+
+    return parse
+
+
+def _flag(value: Any) -> bool:
+    words = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+    word = str(value).lower()
+    if word not in words:
+        raise ValueError("must be true or false")
+    return words[word]
+
+
+def _rules(value: Any) -> tuple[str, ...]:
+    from tensorsql.planner.optimizer import RULES
+
+    names = tuple(word.strip() for word in str(value).split(",") if word.strip())
+    known = [rule.__name__ for rule in RULES]
+    for name in names:
+        if name not in known:
+            raise ValueError(f'has no rule "{name}"{nearest(name, known)}')
+    return names
+
+
+def _bytes(value: Any) -> int:
+    units = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+    word = str(value).strip().lower()
+    for unit, factor in units.items():
+        if word.endswith(unit):
+            return int(float(word.removesuffix(unit)) * factor)
+    return int(word)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("threads", os.cpu_count() or 1, "workers a query may use", _whole(1)),
+    Setting("morsel_size", 131072, "rows a worker takes at a time; 0 = all in one", _whole(0)),
+    Setting(
+        "neuron_search",
+        "bound_first",
+        "how neuron top-k finds its rows: 'bound_first' or the published 'nta'",
+        _one_of("bound_first", "nta"),
+    ),
+    Setting("use_indexes", True, "whether mask and neuron indexes may be used", _flag),
+    Setting("disabled_rules", (), "optimizer rules left out, separated by commas", _rules),
+    Setting("memory_limit", 0, "bytes a query may reserve, e.g. '2GB'; 0 = no limit", _bytes),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def defaults() -> dict[str, Any]:
+    """Every setting at its default."""
+    return {setting.name: setting.default for setting in SETTINGS}
+
+
+def find(name: str) -> Setting:
+    """The setting of this name; CatalogError with candidates otherwise."""
+    setting = _BY_NAME.get(name.lower())
+    if setting is None:
+        raise CatalogError(f'setting "{name}" not found{nearest(name, _BY_NAME)}')
+    return setting
+
+
+def changed(settings: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The settings with one given a new value; OutOfRangeError says what it may be."""
+    setting = find(name)
+    try:
+        parsed = setting.parse(value)
+    except (ValueError, TypeError) as error:
+        raise OutOfRangeError(f'setting "{setting.name}" cannot be {value!r}: {error}') from None
+    return {**settings, setting.name: parsed}
