@@ -19,8 +19,8 @@ from tensorsql.operators.columns import expand
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.program import Context
 from tensorsql.planner.expressions import Call, ColumnRef, Expression, Literal, walk
+from tensorsql.planner.index_plans import IndexUse
 from tensorsql.planner.intervals import EXACT, INFINITY, Interval, compose, constant, unknown
-from tensorsql.planner.logical import IndexUse
 from tensorsql.planner.rules.index_use import COSTLY
 from tensorsql.storage.column import Batch, Column, Constant, Flat, RowRef, Wide, widen
 from tensorsql.storage.indexes import INDEXES

@@ -28,8 +28,9 @@ from tensorsql.operators.top_n import compile_top_n
 from tensorsql.operators.unnest import compile_unnest
 from tensorsql.operators.values import compile_values
 from tensorsql.operators.window import compile_window
-from tensorsql.planner import logical
-from tensorsql.planner.logical import Fields, Plan, walk_plan
+from tensorsql.planner import index_plans, logical
+from tensorsql.planner.plan import Fields, Plan
+from tensorsql.planner.traversal import walk_plan
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,6 @@ COMPILE: dict[type[Plan], Callable[[Any, int, Compiler], Stream]] = {
     logical.With: compile_with,
     logical.Reference: compile_reference,
     logical.TableCall: _compile_table_call,
-    logical.IndexFilter: _compile_index_filter,
-    logical.IndexTopN: _compile_index_top_n,
+    index_plans.IndexFilter: _compile_index_filter,
+    index_plans.IndexTopN: _compile_index_top_n,
 }

@@ -14,7 +14,7 @@ from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
 from tensorsql.operators.program import Context, Run, Stateless
 from tensorsql.planner.expressions import Expression
-from tensorsql.planner.logical import IndexFilter, IndexUse
+from tensorsql.planner.index_plans import IndexFilter, IndexUse
 from tensorsql.storage.column import Batch
 
 if TYPE_CHECKING:
@@ -39,13 +39,7 @@ class IndexFilterRecipe:
         """Prepare the probes and compile the predicate."""
         bounds = BoundsCompiler(self.indexes, run.context).compile(self.predicate)
         exact = compile_expressions([self.predicate], run.context)
-        run.context.metrics.note(self.node, index=index_names(self.indexes))
         return IndexFilterOperator(bounds, exact, run.context, self.node)
-
-
-def index_names(indexes: tuple[IndexUse, ...]) -> str:
-    """The names of the indexes, for people."""
-    return ", ".join(dict.fromkeys(use[3].name for use in indexes))
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,14 @@ from tensorsql.operators.bounds import (
 from tensorsql.operators.columns import concat, concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
-from tensorsql.operators.index_filter import index_names
 from tensorsql.operators.ordering import Direction, directions, order_codes, sort_rows
 from tensorsql.operators.program import Context, Merging, Run, Scope
 from tensorsql.operators.result import Columns, Rows
 from tensorsql.operators.sort import take_batch
 from tensorsql.operators.threshold import sorted_access, walk
+from tensorsql.planner.index_plans import IndexTopN
 from tensorsql.planner.intervals import INFINITY, Interval
-from tensorsql.planner.logical import IndexTopN, Values
+from tensorsql.planner.logical import Values
 from tensorsql.storage.column import Batch, Column, Flat, take
 from tensorsql.storage.types import BIGINT
 
@@ -65,7 +65,6 @@ class IndexTopNRecipe:
 
     def start(self, run: Run) -> IndexTopNSink:
         """Prepare the probes and compile keys and predicate."""
-        run.context.metrics.note(self.node, index=index_names(self.plan.indexes))
         compiler = BoundsCompiler(self.plan.indexes, run.context)
         keys = [key.expression for key in self.plan.keys]
         bounds = [compiler.compile(key) for key in keys]

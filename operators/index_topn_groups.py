@@ -24,7 +24,6 @@ from tensorsql.operators.bounds import (
 )
 from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.index_filter import index_names
 from tensorsql.operators.index_topn import Decision, bounded_key, first_verified
 from tensorsql.operators.key_codes import Groups, group_rows
 from tensorsql.operators.ordering import directions
@@ -33,8 +32,9 @@ from tensorsql.operators.result import Columns, Rows
 from tensorsql.operators.sort import take_batch
 from tensorsql.planner.expressions import AggregateCall, Call, ColumnRef, Expression, walk
 from tensorsql.planner.group_intervals import Members, aggregate
+from tensorsql.planner.index_plans import IndexTopN
 from tensorsql.planner.intervals import Interval, constant, unknown
-from tensorsql.planner.logical import IndexTopN, fresh_id
+from tensorsql.planner.plan import fresh_id
 from tensorsql.storage import types
 from tensorsql.storage.column import Batch, Column, Flat, take
 from tensorsql.storage.indexes import INDEXES, protocol
@@ -152,7 +152,6 @@ class GroupRecipe:
     def start(self, run: Run) -> GroupSink:
         """Prepare the probes; compile keys, predicate, group keys and aggregates."""
         plan, context = self.plan, run.context
-        context.metrics.note(self.node, index=index_names(plan.indexes))
         compiler = GroupBoundsCompiler(plan, context)
         keys = [key.expression for key in plan.keys]
         decision = Decision(

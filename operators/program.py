@@ -60,6 +60,7 @@ class Context:
     cancelled: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
     services: Any = None  # the session's storage services: open models, activation cache
+    crew: Any = None  # the Crew that runs the current pipeline, if one does
 
     def check(self) -> None:
         """Raise InterruptedError once the query was cancelled; called between morsels."""

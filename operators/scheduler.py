@@ -1,7 +1,6 @@
-"""Run a program: pipelines in order, each one's morsels on a pool of threads.
+"""Run a program: pipelines in order, each one's morsels on a crew of threads.
 
-We are a guest in the user's process: workers run without autograd and with one torch thread each,
-and leave the process's thread count as it was. One morsel, or one thread, runs inline.
+A pipeline over few rows runs inline, on the caller's thread.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 
+from tensorsql.operators.crew import Crew
 from tensorsql.operators.program import (
     Context,
     Operator,
@@ -27,18 +27,22 @@ from tensorsql.operators.program import (
 from tensorsql.storage.column import Batch
 
 DEFAULT_MORSEL_SIZE = 131072
+INLINE_ROWS = 32768  # torch itself spreads operations on more rows over threads
 
 
 def run(program: Program, context: Context) -> Source:
     """The result of the program's output pipeline; raises the first error by morsel order."""
     results: dict[int, Source] = {}
     last_reader = _last_readers(program)
-    for pipeline in program.pipelines:
-        context.check()
-        with torch.no_grad():
-            results[pipeline.number] = _run_pipeline(pipeline, Run(context, results))
-        for number in [key for key, reader in last_reader.items() if reader == pipeline.number]:
-            results.pop(number, None)
+    crew = Crew(_threads(context), context)
+    try:
+        for pipeline in program.pipelines:
+            context.check()
+            results[pipeline.number] = _run_pipeline(pipeline, Run(context, results), crew)
+            for number in [key for key, last in last_reader.items() if last == pipeline.number]:
+                results.pop(number, None)
+    finally:
+        crew.close()
     return results[program.output]
 
 
@@ -64,18 +68,39 @@ class _Stages:
     size: int
 
 
-def _run_pipeline(pipeline: Pipeline, run: Run) -> Source:
-    recipes = (pipeline.source, *pipeline.operators, pipeline.sink)
+def _run_pipeline(pipeline: Pipeline, run: Run, crew: Crew) -> Source:
+    with torch.no_grad():
+        source = pipeline.source.start(run)
     size = int(run.context.settings.get("morsel_size", DEFAULT_MORSEL_SIZE))
+    if not _is_large(source, size, pipeline, run):
+        with torch.no_grad():
+            return _run_stages(source, size, pipeline, run)
+    run.context.crew = crew
+    try:
+        return crew.lead(lambda: _run_stages(source, size, pipeline, run))
+    finally:
+        run.context.crew = None
+
+
+def _is_large(source: Source, size: int, pipeline: Pipeline, run: Run) -> bool:
+    """Whether there are several morsels, or results read are too many rows for the caller."""
+    if source.morsels(size) > 1 or source.morsels(INLINE_ROWS) > 1:
+        return True
+    read = [number for recipe in pipeline.operators for number in getattr(recipe, "reads", ())]
+    return any(run.results[number].morsels(INLINE_ROWS) > 1 for number in read)
+
+
+def _run_stages(source: Source, size: int, pipeline: Pipeline, run: Run) -> Source:
+    recipes = (pipeline.source, *pipeline.operators, pipeline.sink)
     stages = _Stages(
         run.context,
-        pipeline.source.start(run),
+        source,
         [recipe.start(run) for recipe in pipeline.operators],
         pipeline.sink.start(run),
         [recipe.node for recipe in recipes],
         size,
     )
-    states = _Queue(stages, stages.source.morsels(size)).run(_threads(run.context))
+    states = _Queue(stages, source.morsels(size)).run(run.context.crew)
     began, inputs = time.perf_counter(), run.context.inputs_run
     result = stages.sink.merge(states)
     metrics, node = run.context.metrics, pipeline.sink.node
@@ -103,12 +128,12 @@ class _Queue:
     errors: dict[int, BaseException] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, threads: int) -> list[Any]:
+    def run(self, crew: Crew | None) -> list[Any]:
         """Run all morsels; the states in the order `Sink.merge` wants them."""
-        if min(threads, self.count) <= 1:
+        if crew is None or self.count <= 1:
             self.work(0)
         else:
-            _run_pool(self, min(threads, self.count))
+            crew.share(self.work, self.count)
         if self.errors:
             raise self.errors[min(self.errors)]
         if self.stages.sink.scope == "worker":
@@ -207,37 +232,3 @@ class _Morsel:
         for node, rows in zip(self.stages.nodes, self.rows, strict=False):
             if node >= 0:
                 metrics.add_rows(node, rows)
-
-
-def _run_pool(queue: _Queue, threads: int) -> None:
-    """Run `queue.work` on new threads and wait; an interrupt of the waiting caller stops them."""
-    user_threads = torch.get_num_threads()
-    ready = threading.Barrier(threads + 1)
-    workers = [
-        threading.Thread(target=_worker, args=(queue, number, ready), daemon=True)
-        for number in range(threads)
-    ]
-    for worker in workers:
-        worker.start()
-    ready.wait()
-    # set_num_threads in a worker also became the default of threads yet to come: put it back from
-    # a thread of its own, which leaves the caller's and the workers' counts alone.
-    restorer = threading.Thread(target=torch.set_num_threads, args=(user_threads,))
-    restorer.start()
-    restorer.join()
-    try:
-        for worker in workers:
-            worker.join()
-    except BaseException:
-        queue.stopped = True
-        for worker in workers:
-            worker.join()
-        raise
-
-
-def _worker(queue: _Queue, number: int, ready: threading.Barrier) -> None:
-    torch.get_num_threads()  # a thread takes the default over at its first question: ask it now
-    torch.set_num_threads(1)
-    ready.wait()
-    with torch.no_grad():
-        queue.work(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from sqlglot import exp
 from sqlglot.parsers.duckdb import DuckDBParser
@@ -16,6 +16,7 @@ from tensorsql.parser.diagnosis import SyntaxProblem, error_at
 QUERY_WORDS = ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "(")
 NATIVE_WORDS = ("INSERT", "UPDATE", "DELETE", "ALTER")
 SHOW_WORDS = ("TABLES", "VIEWS", "MODELS", "INDEXES", "SAMPLES", "SETTINGS", "ALL")
+DESCRIBING_WORDS = ("DESCRIBE", "DESC", "SHOW", "SUMMARIZE")
 LITERAL_TOKENS = (TokenType.TRUE, TokenType.FALSE, TokenType.NULL)
 
 
@@ -206,6 +207,15 @@ class CommandParser(DuckDBParser):
         return nodes[word](this=self._parse_name("a name"), exists=exists)
 
     # SHOW, DESCRIBE, SUMMARIZE, EXPLAIN
+
+    def _parse_select_query(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        """A query; `FROM (DESCRIBE t)` and its like are tables too."""
+        word = self._word()
+        inside = self._prev.token_type == TokenType.L_PAREN and kwargs.get("table")
+        if inside and word in DESCRIBING_WORDS:
+            self._advance()
+            return COMMANDS[word](self)
+        return super()._parse_select_query(*args, **kwargs)
 
     def _parse_show_statement(self) -> exp.Expression:
         if not self._curr:

@@ -151,19 +151,15 @@ class TensorParser(CommandParser):
         """`f(1, name => value)` in FROM: always `exp.Anonymous`, also where sqlglot has a node."""
         token = self._curr
         self._advance(2)
-        # PREDICT(MODEL = m, DATA = t) is the published syntax; elsewhere `=` compares.
-        assigns = token.text.upper() == "PREDICT"
         arguments: list[exp.Expr] = []
         if not self._match(TokenType.R_PAREN, advance=False):
-            arguments = self._parse_csv(lambda: self._parse_table_argument(assigns))
+            arguments = self._parse_csv(self._parse_table_argument)
         self._match_r_paren()
         return exp.Anonymous(this=token.text, expressions=arguments).update_positions(token)
 
-    def _parse_table_argument(self, assigns: bool) -> exp.Expr | None:
-        named = self._next.token_type == TokenType.FARROW or (
-            assigns and self._next.token_type == TokenType.EQ
-        )
-        if not named:
+    def _parse_table_argument(self) -> exp.Expr | None:
+        """`name => value`; also `name = value`, as in PREDICT(MODEL = m, DATA = t)."""
+        if self._next.token_type not in (TokenType.FARROW, TokenType.EQ):
             return self._parse_lambda(alias=True)
         name = self._parse_word("an argument name")
         self._advance()

@@ -20,16 +20,14 @@ from tensorsql.planner.expressions import (
     columns_of,
     conjuncts,
 )
+from tensorsql.planner.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.logical import (
     Aggregate,
     DependentJoin,
     Distinct,
     Filter,
-    IndexFilter,
-    IndexTopN,
     Join,
     Limit,
-    Plan,
     Project,
     Reference,
     Scan,
@@ -38,6 +36,7 @@ from tensorsql.planner.logical import (
     Values,
     With,
 )
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.predicates import column_equality
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Kind

@@ -84,7 +84,7 @@ def common_type(a: Type, b: Type, compare: bool = False) -> Type | None:
     if a.kind is Kind.NULL:
         return b
     if _is_number(a) and _is_number(b):
-        met = _common_number(a, b)
+        met = _common_number(a, b, compare)
         loose = compare or Kind.BOOLEAN not in (a.kind, b.kind)
         return met if loose or met.is_integer else None
     kinds = {a.kind, b.kind}
@@ -104,14 +104,15 @@ def _is_number(candidate: Type) -> bool:
     return candidate.is_numeric or candidate.kind is Kind.BOOLEAN
 
 
-def _common_number(a: Type, b: Type) -> Type:
+def _common_number(a: Type, b: Type, compare: bool) -> Type:
     kinds = {a.kind, b.kind}
     if Kind.DOUBLE in kinds:
         return DOUBLE
     if Kind.REAL in kinds:
         return REAL
     if Kind.DECIMAL in kinds:
-        return common_decimal(as_decimal(a), as_decimal(b))
+        one_column = len(kinds) == 1 and not compare
+        return _wholes_kept(a, b) if one_column else common_decimal(as_decimal(a), as_decimal(b))
     order = (Kind.BOOLEAN, *INTEGERS)
     return max(a, b, key=lambda each: order.index(each.kind))
 
@@ -121,6 +122,13 @@ def common_decimal(a: Type, b: Type) -> Type:
     scale = max(a.scale, b.scale)
     whole = max(a.precision - a.scale, b.precision - b.scale)
     return decimal(min(MAX_DIGITS, whole + scale), scale)
+
+
+def _wholes_kept(a: Type, b: Type) -> Type:
+    """As `common_decimal`; what 38 digits cannot hold is cut off behind the point."""
+    whole = max(a.precision - a.scale, b.precision - b.scale)
+    scale = min(max(a.scale, b.scale), MAX_DIGITS - whole)
+    return decimal(whole + scale, scale)
 
 
 def _common_nested(a: Type, b: Type, compare: bool) -> Type | None:

@@ -6,10 +6,13 @@ share a name, by `alias.name`, and by `name#2` where that is not enough.
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tensorsql.planner.expressions import (
+    TRUE,
     AggregateCall,
     Call,
     ColumnRef,
@@ -20,17 +23,14 @@ from tensorsql.planner.expressions import (
     WindowFrame,
     conjuncts,
 )
+from tensorsql.planner.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.logical import (
     Aggregate,
     DependentJoin,
     Distinct,
-    Field,
     Filter,
-    IndexFilter,
-    IndexTopN,
     Join,
     Limit,
-    Plan,
     Project,
     Reference,
     Scan,
@@ -42,12 +42,19 @@ from tensorsql.planner.logical import (
     Values,
     Window,
     With,
-    walk_plan,
 )
+from tensorsql.planner.plan import Field, Plan
+from tensorsql.planner.traversal import walk_plan
 from tensorsql.storage.types import Kind
 
-INFIX = {"=", "<>", "<", "<=", ">", ">=", "+", "-", "*", "/", "//", "%", "||", "and", "or", "like"}
-INFIX |= {"ilike", "is_distinct_from", "is_not_distinct_from"}
+# How tightly infix operators bind: an operand that binds no tighter stands in parentheses.
+INFIX = {"or": 2, "and": 2}
+INFIX |= dict.fromkeys(("=", "<>", "<", "<=", ">", ">=", "in", "like", "ilike", "is_null"), 4)
+INFIX |= dict.fromkeys(("is_distinct_from", "is_not_distinct_from"), 4)
+INFIX |= {"||": 5, "+": 6, "-": 6, "*": 7, "/": 7, "//": 7, "%": 7}
+NOT, NEGATE, ATOM = 3, 8, 9
+TESTS = {"is_null", "in", "like", "ilike"}  # whose NOT stands inside
+WIDTH = 110
 Names = Mapping[int, str]
 
 
@@ -79,26 +86,40 @@ def literal_text(literal: Literal) -> str:
 def call_text(call: Call, names: Names | None = None) -> str:
     """A call as SQL would write it."""
     name, args = call.function.name, [text(arg, names) for arg in call.args]
+    if name in TESTS:
+        return _test_text(call, names)
     if name in INFIX:
         word = name.replace("_", " ").upper()
-        return f" {word} ".join(
-            _nested(arg, shown) for arg, shown in zip(call.args, args, strict=True)
-        )
+        return f" {word} ".join(_nested(arg, names, INFIX[name]) for arg in call.args)
     match name:
         case "not":
-            return f"NOT {_nested(call.args[0], args[0])}"
+            return _negated_text(call.args[0], names)
         case "negate":
-            return f"-{_nested(call.args[0], args[0])}"
-        case "is_null":
-            return f"{_nested(call.args[0], args[0])} IS NULL"
+            return f"-{_nested(call.args[0], names, NEGATE)}"
         case "cast" | "try_cast":
             return f"{name.upper()}({args[0]} AS {call.type})"
-        case "in":
-            return f"{_nested(call.args[0], args[0])} IN ({', '.join(args[1:])})"
         case "case":
             return _case_text(args)
+        case "cp":
+            return _cp_text(args)
     options = [f"{key} => {_option_text(value)}" for key, value in call.options]
     return f"{name}({', '.join(args + options)})"
+
+
+def _negated_text(expression: Expression, names: Names | None) -> str:
+    if isinstance(expression, Call) and expression.function.name in TESTS:
+        return _test_text(expression, names, "NOT ")
+    return f"NOT {_nested(expression, names, NOT)}"
+
+
+def _test_text(call: Call, names: Names | None, word: str = "") -> str:
+    first, *rest = (_nested(arg, names, INFIX[call.function.name]) for arg in call.args)
+    match call.function.name:
+        case "is_null":
+            return f"{first} IS {word}NULL"
+        case "in":
+            return f"{first} {word}IN ({', '.join(rest)})"
+    return f"{first} {word}{call.function.name.upper()} {rest[0]}"
 
 
 def _case_text(args: list[str]) -> str:
@@ -107,14 +128,22 @@ def _case_text(args: list[str]) -> str:
     return f"CASE {arms} ELSE {args[-1]} END"
 
 
+def _cp_text(args: list[str]) -> str:
+    mask, *roi, low, high = args
+    return f"CP({mask}, {roi[0] if roi else '-'}, ({low}, {high}))"
+
+
 def _option_text(value: Any) -> str:
     name = getattr(value, "name", None)
     return str(value if name is None else name)
 
 
-def _nested(expression: Expression, shown: str) -> str:
-    infix = isinstance(expression, Call) and expression.function.name in INFIX
-    return f"({shown})" if infix else shown
+def _nested(expression: Expression, names: Names | None, outer: int) -> str:
+    """An operand of an operator that binds as tightly as `outer` says."""
+    shown = text(expression, names)
+    name = expression.function.name if isinstance(expression, Call) else ""
+    binds = {"not": NOT, "negate": NEGATE, **INFIX}.get(name, ATOM)
+    return f"({shown})" if binds <= outer else shown
 
 
 def aggregate_text(call: AggregateCall, names: Names | None = None) -> str:
@@ -181,11 +210,38 @@ def text(expression: Expression, names: Names | None = None) -> str:
 def column_names(plan: Plan) -> dict[int, str]:
     """A distinct printed name for every column of the plan."""
     owners: dict[int, tuple[str, str]] = {}
+    copies: dict[int, int] = {}
     for node in walk_plan(plan):
         alias = node.alias if isinstance(node, Scan) else ""
         for field in node.fields:
             if field.id not in owners or alias:
                 owners[field.id] = (alias, field.name)
+        copies |= _copies(node)
+    names = _distinct_names({id: owner for id, owner in owners.items() if id not in copies})
+    # Sources lie below their copies, so the walk met them later.
+    for copy, source in reversed(copies.items()):
+        names[copy] = names[source]
+    return names
+
+
+def _copies(node: Plan) -> dict[int, int]:
+    """Columns of a node that pass one of its input on under another id but the same name."""
+    pairs: list[tuple[Field, Expression]] = []
+    if isinstance(node, Project):
+        pairs.extend(node.assignments)
+    if isinstance(node, Aggregate):
+        pairs.extend(node.keys)
+        firsts = ((f, call) for f, call in node.aggregates if call.function.name == "any_value")
+        pairs.extend((field, call.args[0]) for field, call in firsts)
+    return {
+        field.id: value.id
+        for field, value in pairs
+        if isinstance(value, ColumnRef) and value.id != field.id and value.name == field.name
+    }
+
+
+def _distinct_names(owners: Mapping[int, tuple[str, str]]) -> dict[int, str]:
+    """The name of each column, with its table's alias or a number where others have it too."""
     by_name: dict[str, list[int]] = {}
     for id, (_, name) in sorted(owners.items()):
         by_name.setdefault(name, []).append(id)
@@ -206,21 +262,32 @@ def node_text(node: Plan, names: Names) -> str:
 
 
 def explain(plan: Plan, note: Callable[[int, Plan], str] | None = None) -> str:
-    """The plan as an indented tree; `note(number, node)` adds to a node's line, numbers preorder."""
+    """The plan as an indented tree; `note(number, node)` adds to a node's text.
+
+    Nodes are numbered in preorder.
+    """
     names = column_names(plan)
     lines: list[str] = []
+    numbers = itertools.count()
 
     def visit(node: Plan, depth: int) -> None:
-        number = len(lines)
-        line = "  " * depth + node_text(node, names)
-        lines.append(line)
-        if note is not None:
-            lines[number] += note(number, node)
+        extra = "" if note is None else note(next(numbers), node)
+        lines.extend(_wrapped(node_text(node, names) + extra, "  " * depth))
         for child in node.inputs:
             visit(child, depth + 1)
 
     visit(plan, 0)
     return "\n".join(lines)
+
+
+def _wrapped(line: str, indent: str) -> list[str]:
+    """A node's text in lines of bearable width; what goes on stands deeper than an input would."""
+    lines = [indent]
+    for part in re.split("(?<=, )|(?<= AND )|(?<= OR )", line):
+        if len(lines[-1]) + len(part.rstrip()) > WIDTH and lines[-1].strip():
+            lines.append(indent + "      ")
+        lines[-1] += part
+    return [found.rstrip() for found in lines]
 
 
 def _listed(fields: tuple[Field, ...], names: Names) -> str:
@@ -239,12 +306,7 @@ def _predicate(expression: Expression, names: Names) -> str:
     parts = conjuncts(expression)
     if len(parts) < 2:
         return text(expression, names)
-    return " AND ".join(
-        f"({text(part, names)})"
-        if isinstance(part, Call) and part.function.name == "or"
-        else text(part, names)
-        for part in parts
-    )
+    return " AND ".join(_nested(part, names, INFIX["and"]) for part in parts)
 
 
 def _scan(node: Scan, names: Names) -> str:
@@ -294,6 +356,20 @@ def _limit(node: Limit | TopN | IndexTopN) -> str:
     return count + (f" offset {node.offset}" if node.offset else "")
 
 
+def _index_topn(node: IndexTopN, names: Names) -> str:
+    groups = ""
+    if node.group_keys:
+        aggregates = _assigned(node.aggregates, names)
+        groups = f" by {_assigned(node.group_keys, names)} [{aggregates}]"
+    where = "" if node.predicate == TRUE else f" where {_predicate(node.predicate, names)}"
+    order = f"{sort_text(node.keys, names)}{_limit(node)}"
+    return f"IndexTopN {order}{groups}{where}{_using(node)}"
+
+
+def _using(node: IndexFilter | IndexTopN) -> str:
+    return " using " + ", ".join(dict.fromkeys(entry.name for *_, entry in node.indexes))
+
+
 def _set_operation(node: SetOperation, names: Names) -> str:
     return f"{node.kind.capitalize()}{' all' if node.all else ''} [{_listed(node.fields, names)}]"
 
@@ -312,9 +388,7 @@ _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
     Scan: _scan,
     Values: _values,
     TableCall: _table_call,
-    Filter: lambda node, names: (
-        f"Filter {_predicate(node.predicate, names)}{_missing_index(node)}"
-    ),
+    Filter: lambda node, names: f"Filter {_predicate(node.predicate, names)}{_missing_index(node)}",
     Project: lambda node, names: f"Project {_assigned(node.assignments, names)}",
     Join: _join,
     DependentJoin: _join,
@@ -332,6 +406,8 @@ _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
     Reference: lambda node, names: (
         f"Reference {node.name} (#{node.shared}) [{_listed(node.fields, names)}]"
     ),
-    IndexFilter: lambda node, names: f"IndexFilter {_predicate(node.predicate, names)}",
-    IndexTopN: lambda node, names: f"IndexTopN {sort_text(node.keys, names)}{_limit(node)}",
+    IndexFilter: lambda node, names: (
+        f"IndexFilter {_predicate(node.predicate, names)}{_using(node)}"
+    ),
+    IndexTopN: _index_topn,
 }

@@ -10,15 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from tensorsql.planner.expressions import ColumnRef, Literal, conjuncts
+from tensorsql.planner.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.logical import (
     Aggregate,
     Distinct,
     Filter,
-    IndexFilter,
-    IndexTopN,
     Join,
     Limit,
-    Plan,
     Project,
     Scan,
     Sort,
@@ -26,6 +24,7 @@ from tensorsql.planner.logical import (
     Values,
     Window,
 )
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.predicates import column_equality, rejects_null
 from tensorsql.storage.statistics import Facts
 

@@ -1,101 +1,28 @@
-"""The logical plan: frozen nodes, columns as unique ids, traversal derived from the fields.
+"""The logical plan's nodes, one class each, in the field's words.
 
-Every node answers `fields`, its output columns in order. A node that computes a column gives it a
-fresh id (`fresh_id`); ids are never reused, so no rule can capture a name. Shared subplans (CTEs)
-are `Reference`s to a `Shared` definition. Rules are pure: they return the very same node where they
-do not apply.
+Every node answers `fields`, its output columns in order. Shared subplans (CTEs) are `Reference`s to
+a `With` definition. Rules are pure: they return the very same node where they do not apply. The nodes
+of bounds indexes are in `index_plans`, walking and rewriting in `traversal`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tensorsql.planner.expressions import (
     TRUE,
     AggregateCall,
-    ColumnRef,
     Expression,
     SortKey,
     WindowCall,
 )
 from tensorsql.planner.functions import Signature
-from tensorsql.storage.catalog import IndexEntry, Relation
-from tensorsql.storage.types import Type
+from tensorsql.planner.plan import Assignments, Field, Fields, Plan, Unary, reassign, rekey
+from tensorsql.storage.catalog import Relation
 
-_ids = itertools.count(1)
-
-
-def fresh_id() -> int:
-    """A column id no other column has."""
-    return next(_ids)
-
-
-@dataclass(frozen=True)
-class Field:
-    """An output column: unique id, display name, type."""
-
-    id: int
-    name: str
-    type: Type
-
-    def ref(self) -> ColumnRef:
-        """An expression that reads this column."""
-        return ColumnRef(self.type, self.id, self.name)
-
-
-def new_field(name: str, type: Type) -> Field:
-    """A field with a fresh id."""
-    return Field(fresh_id(), name, type)
-
-
-Fields = tuple[Field, ...]
-Assignments = tuple[tuple[Field, Expression], ...]
 JoinKind = Literal["inner", "left", "right", "full", "semi", "anti", "mark", "single"]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Base of all nodes."""
-
-    @property
-    def fields(self) -> Fields:
-        """Output columns in order."""
-        raise NotImplementedError
-
-    @property
-    def inputs(self) -> tuple[Plan, ...]:
-        """Input plans in order."""
-        return ()
-
-    def with_inputs(self, inputs: tuple[Plan, ...]) -> Plan:
-        """The same node over other inputs (which offer the same columns)."""
-        return self
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        """Every expression the node evaluates, in order."""
-        return ()
-
-    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        """The same node with its expressions replaced one for one."""
-        return self
-
-
-class Unary(Plan):
-    """Helper: a node with one `input` field."""
-
-    input: Plan
-
-    @property
-    def inputs(self) -> tuple[Plan, ...]:
-        return (self.input,)
-
-    def with_inputs(self, inputs: tuple[Plan, ...]) -> Plan:
-        return dataclasses.replace(self, input=inputs[0])  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
@@ -220,7 +147,7 @@ class Project(Unary):
         return tuple(expression for _, expression in self.assignments)
 
     def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, assignments=_reassign(self.assignments, expressions))
+        return dataclasses.replace(self, assignments=reassign(self.assignments, expressions))
 
 
 @dataclass(frozen=True)
@@ -313,8 +240,8 @@ class Aggregate(Unary):
 
     def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
         count = len(self.keys)
-        aggregates = _reassign(self.aggregates, expressions[count:])
-        keys = _reassign(self.keys, expressions[:count])
+        aggregates = reassign(self.aggregates, expressions[count:])
+        keys = reassign(self.keys, expressions[:count])
         return dataclasses.replace(self, keys=keys, aggregates=aggregates)
 
 
@@ -334,7 +261,7 @@ class Window(Unary):
         return tuple(call for _, call in self.calls)
 
     def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, calls=_reassign(self.calls, expressions))
+        return dataclasses.replace(self, calls=reassign(self.calls, expressions))
 
 
 @dataclass(frozen=True)
@@ -353,7 +280,7 @@ class Sort(Unary):
         return tuple(key.expression for key in self.keys)
 
     def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, keys=_rekey(self.keys, expressions))
+        return dataclasses.replace(self, keys=rekey(self.keys, expressions))
 
 
 @dataclass(frozen=True)
@@ -387,7 +314,7 @@ class TopN(Unary):
         return tuple(key.expression for key in self.keys)
 
     def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, keys=_rekey(self.keys, expressions))
+        return dataclasses.replace(self, keys=rekey(self.keys, expressions))
 
 
 @dataclass(frozen=True)
@@ -488,91 +415,6 @@ class Reference(Plan):
 
 
 # One index a node may use: the indexed column, its stored name, the row id beside it, the entry.
-IndexUse = tuple[ColumnRef, str, ColumnRef, IndexEntry]
-
-
-@dataclass(frozen=True)
-class IndexFilter(Unary):
-    """Filter whose expensive conjuncts are decided by index bounds, row by row.
-
-    Accepts where the interval of `predicate` is {TRUE}, rejects where it cannot be TRUE, verifies
-    the rest exactly. Same rows as Filter, always.
-    """
-
-    input: Plan
-    predicate: Expression
-    indexes: tuple[IndexUse, ...] = ()
-
-    @property
-    def fields(self) -> Fields:
-        return self.input.fields
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        return (self.predicate, *_used(self.indexes))
-
-    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        predicate, *used = expressions
-        indexes = _reuse(self.indexes, used)
-        return dataclasses.replace(self, predicate=predicate, indexes=indexes)
-
-
-@dataclass(frozen=True)
-class IndexTopN(Unary):
-    """The first `count` rows after `offset` by `keys` among those where `predicate` is TRUE, found
-
-    best bound first: a row is skipped only if (bound, place) comes after the k-th (value, place).
-    With `group_keys` the node also stands for the Aggregate below: its rows are groups in the order
-    of their first rows, `keys` and `predicate` read the Aggregate's columns, `indexes` its input's.
-    """
-
-    input: Plan
-    keys: tuple[SortKey, ...]
-    count: int
-    offset: int = 0
-    predicate: Expression = TRUE
-    indexes: tuple[IndexUse, ...] = ()
-    group_keys: Assignments = ()
-    aggregates: tuple[tuple[Field, AggregateCall], ...] = ()
-
-    @property
-    def fields(self) -> Fields:
-        if not self.group_keys:
-            return self.input.fields
-        return tuple(field for field, _ in (*self.group_keys, *self.aggregates))
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        keys = (key.expression for key in self.keys)
-        grouping = (expression for _, expression in (*self.group_keys, *self.aggregates))
-        return (self.predicate, *keys, *grouping, *_used(self.indexes))
-
-    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        rest = iter(expressions)
-
-        def following(items: tuple[Any, ...]) -> tuple[Expression, ...]:
-            return tuple(itertools.islice(rest, len(items)))
-
-        return dataclasses.replace(
-            self,
-            predicate=next(rest),
-            keys=_rekey(self.keys, following(self.keys)),
-            group_keys=_reassign(self.group_keys, following(self.group_keys)),
-            aggregates=_reassign(self.aggregates, following(self.aggregates)),
-            indexes=_reuse(self.indexes, list(rest)),
-        )
-
-
-def _used(indexes: tuple[IndexUse, ...]) -> tuple[Expression, ...]:
-    return tuple(column for use in indexes for column in (use[0], use[2]))
-
-
-def _reuse(indexes: tuple[IndexUse, ...], columns: list[Expression]) -> tuple[IndexUse, ...]:
-    pairs = zip(columns[::2], columns[1::2], strict=True)
-    return tuple(
-        (column, use[1], row_id, use[3])  # type: ignore[misc]
-        for use, (column, row_id) in zip(indexes, pairs, strict=True)
-    )
 
 
 def join_fields(kind: str, left: Plan, right: Plan, mark: Field | None) -> Fields:
@@ -583,95 +425,3 @@ def join_fields(kind: str, left: Plan, right: Plan, mark: Field | None) -> Field
         assert mark is not None
         return (*left.fields, mark)
     return (*left.fields, *right.fields)
-
-
-def _reassign(assignments: Any, expressions: tuple[Expression, ...]) -> Any:
-    return tuple((field, new) for (field, _), new in zip(assignments, expressions, strict=True))
-
-
-def _rekey(keys: tuple[SortKey, ...], expressions: tuple[Expression, ...]) -> tuple[SortKey, ...]:
-    return tuple(
-        SortKey(new, key.descending, key.nulls_first)
-        for key, new in zip(keys, expressions, strict=True)
-    )
-
-
-def transform_up(plan: Plan, rewrite: Callable[[Plan], Plan]) -> Plan:
-    """Rewrite inputs first, then the node; returns the same object where nothing changed."""
-    inputs = plan.inputs
-    new = tuple(transform_up(child, rewrite) for child in inputs)
-    if any(a is not b for a, b in zip(new, inputs, strict=True)):
-        plan = plan.with_inputs(new)
-    return rewrite(plan)
-
-
-def transform_expressions(plan: Plan, rewrite: Callable[[Expression], Expression]) -> Plan:
-    """Apply `rewrite` to each top expression of every node; same object where nothing changed."""
-
-    def node(current: Plan) -> Plan:
-        old = current.expressions
-        new = tuple(rewrite(expression) for expression in old)
-        if all(a is b for a, b in zip(new, old, strict=True)):
-            return current
-        return current.with_expressions(new)
-
-    return transform_up(plan, node)
-
-
-def walk_plan(plan: Plan) -> Iterator[Plan]:
-    """The node and everything below it, parents first."""
-    yield plan
-    for child in plan.inputs:
-        yield from walk_plan(child)
-
-
-def clone(plan: Plan) -> tuple[Plan, dict[int, int]]:
-    """The same plan with fresh ids for every column it defines, and the map old id → new id."""
-    mapping: dict[int, int] = {}
-
-    def renew(field: Field) -> Field:
-        if field.id not in mapping:
-            mapping[field.id] = fresh_id()
-        return Field(mapping[field.id], field.name, field.type)
-
-    for node in walk_plan(plan):
-        for field in node.fields:
-            renew(field)
-    return _renumber(plan, mapping), mapping
-
-
-def renumber(plan: Plan, mapping: dict[int, int]) -> Plan:
-    """Rename column ids throughout, in definitions and uses alike."""
-    return _renumber(plan, mapping)
-
-
-def _renumber(plan: Plan, mapping: dict[int, int]) -> Plan:
-    def value(item: Any) -> Any:
-        if isinstance(item, Field):
-            return dataclasses.replace(item, id=mapping.get(item.id, item.id))
-        if isinstance(item, Plan):
-            return _renumber(item, mapping)
-        if isinstance(item, ColumnRef):
-            return dataclasses.replace(item, id=mapping.get(item.id, item.id))
-        if isinstance(item, Expression | SortKey):
-            return _rebuild(item, value)
-        if isinstance(item, tuple):
-            return tuple(value(part) for part in item)
-        return item
-
-    if isinstance(plan, Reference):
-        columns = tuple((value(field), source) for field, source in plan.columns)
-        return dataclasses.replace(plan, columns=columns)
-    return _rebuild(plan, value)  # type: ignore[no-any-return]
-
-
-def _rebuild(node: Any, value: Callable[[Any], Any]) -> Any:
-    changes = {}
-    for item in dataclasses.fields(node):
-        old = getattr(node, item.name)
-        if isinstance(old, Signature | Relation | Type):
-            continue
-        new = value(old)
-        if new is not old:
-            changes[item.name] = new
-    return dataclasses.replace(node, **changes) if changes else node

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tensorsql.planner.expressions import Call, ColumnRef, Expression, substitute
-from tensorsql.planner.logical import Filter, Plan, Project, TopN
+from tensorsql.planner.logical import Filter, Project, TopN
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.rules.index_use import costly_calls, expose_row_id
 from tensorsql.storage.catalog import IndexEntry, ModelEntry
 from tensorsql.storage.indexes import INDEXES

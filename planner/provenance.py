@@ -6,17 +6,14 @@ import dataclasses
 from dataclasses import dataclass
 
 from tensorsql.planner.expressions import ColumnRef
+from tensorsql.planner.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.logical import (
     Aggregate,
     DependentJoin,
     Distinct,
-    Field,
     Filter,
-    IndexFilter,
-    IndexTopN,
     Join,
     Limit,
-    Plan,
     Project,
     Scan,
     Sort,
@@ -24,6 +21,7 @@ from tensorsql.planner.logical import (
     Unnest,
     Window,
 )
+from tensorsql.planner.plan import Field, Plan
 
 # Nodes that pass their inputs' columns on as they are.
 PASSING = (Filter, Sort, Limit, TopN, Window, Unnest, Distinct, Join, DependentJoin)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tensorsql.planner.logical import Plan
+from tensorsql.planner.plan import Plan
 from tensorsql.storage.catalog import Relation, TableSchema
 
 Options = tuple[tuple[str, Any], ...]

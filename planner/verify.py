@@ -11,20 +11,19 @@ from tensorsql.planner.expressions import (
     columns_of,
     walk,
 )
+from tensorsql.planner.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.logical import (
     Aggregate,
     DependentJoin,
     Filter,
-    IndexFilter,
-    IndexTopN,
     Join,
-    Plan,
     Reference,
     Scan,
     SetOperation,
     Window,
     With,
 )
+from tensorsql.planner.plan import Plan
 from tensorsql.storage.types import Kind, Type
 
 Offered = dict[int, Type]

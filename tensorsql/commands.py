@@ -9,7 +9,7 @@ from tensorsql import settings
 from tensorsql.errors import CatalogError, UnsupportedError
 from tensorsql.planner import statements
 from tensorsql.planner.explain import explain as explain_plan
-from tensorsql.planner.logical import Plan
+from tensorsql.planner.plan import Plan
 from tensorsql.result import Result
 from tensorsql.storage.types import VARCHAR
 
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from tensorsql.storage.database import Transaction
 
 Created = (
-    statements.CreateTable
-    | statements.CreateView
-    | statements.CreateModel
-    | statements.CreateIndex
+    statements.CreateTable | statements.CreateView | statements.CreateModel | statements.CreateIndex
 )
 
 

@@ -15,8 +15,8 @@ from tensorsql.errors import Error, TransactionError
 from tensorsql.parser import statements
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
-from tensorsql.planner.logical import Plan
 from tensorsql.planner.optimizer import optimize
+from tensorsql.planner.plan import Plan
 from tensorsql.result import Result
 from tensorsql.session_catalog import SessionCatalog
 from tensorsql.storage.catalog import Relation

@@ -13,7 +13,7 @@ from tensorsql.errors import IOError as FileError
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.types import bind_type
-from tensorsql.planner.logical import Plan
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.statements import BoundStatement, Query
 from tensorsql.planner.verify import free_columns, verify
 from tensorsql.storage.catalog import (

@@ -14,7 +14,8 @@ from tensorsql.operators.literals import column_of, to_python
 from tensorsql.operators.program import Context
 from tensorsql.operators.scheduler import run
 from tensorsql.planner.expressions import AggregateCall, Expression, Literal, SortKey
-from tensorsql.planner.logical import Field, Plan, Scan, new_field
+from tensorsql.planner.logical import Scan
+from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.resolve import resolve, resolve_aggregate
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.column import Column, slice_column

@@ -16,15 +16,14 @@ from tensorsql.planner.logical import (
     DependentJoin,
     Filter,
     Join,
-    Plan,
     Project,
     Reference,
     Scan,
     Values,
     Window,
     With,
-    walk_plan,
 )
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.statements import (
     CopyTo,
     CreateIndex,
@@ -38,6 +37,7 @@ from tensorsql.planner.statements import (
     Set,
     Update,
 )
+from tensorsql.planner.traversal import walk_plan
 from tensorsql.planner.verify import free_columns, verify
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry, ViewEntry

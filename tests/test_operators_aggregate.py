@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from plans import aggregate, call, everywhere, execute, key, ref, table
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.planner.logical import Aggregate, Scan, new_field
+from tensorsql.planner.logical import Aggregate, Scan
+from tensorsql.planner.plan import new_field
 from tensorsql.storage.types import (
     BIGINT,
     BOOLEAN,

@@ -12,7 +12,8 @@ from plans import call, everywhere, execute, ref, table
 
 from tensorsql.errors import DataError
 from tensorsql.planner.expressions import TRUE, Expression, conjunction
-from tensorsql.planner.logical import Filter, Join, Scan, Values, new_field
+from tensorsql.planner.logical import Filter, Join, Scan, Values
+from tensorsql.planner.plan import new_field
 from tensorsql.storage.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR
 
 LEFT = {"k": INTEGER, "s": VARCHAR, "f": DOUBLE, "l": INTEGER}

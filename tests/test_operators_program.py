@@ -14,18 +14,9 @@ from tensorsql.errors import InterruptedError, UnsupportedError
 from tensorsql.operators.compiler import COMPILE, compile_plan
 from tensorsql.operators.program import Context
 from tensorsql.operators.scheduler import run
-from tensorsql.planner.logical import (
-    Aggregate,
-    DependentJoin,
-    Filter,
-    Join,
-    Limit,
-    Plan,
-    Project,
-    Sort,
-    new_field,
-    walk_plan,
-)
+from tensorsql.planner.logical import Aggregate, DependentJoin, Filter, Join, Limit, Project, Sort
+from tensorsql.planner.plan import Plan, new_field
+from tensorsql.planner.traversal import walk_plan
 from tensorsql.storage.types import BIGINT, INTEGER
 
 ROWS = [(place % 7, place) for place in range(500)]

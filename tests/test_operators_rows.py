@@ -14,7 +14,6 @@ from tensorsql.planner.logical import (
     Distinct,
     Filter,
     Limit,
-    Plan,
     Project,
     Reference,
     SetOperation,
@@ -23,8 +22,8 @@ from tensorsql.planner.logical import (
     Unnest,
     Values,
     With,
-    new_field,
 )
+from tensorsql.planner.plan import Plan, new_field
 from tensorsql.storage.types import BIGINT, DOUBLE, INTEGER, INTERVAL, VARCHAR, list_of
 
 TYPES = {"i": INTEGER, "x": DOUBLE, "s": VARCHAR}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from plans import everywhere, key, literal, ref, table
 
 from tensorsql.planner.expressions import Literal, WindowCall, WindowFrame
-from tensorsql.planner.logical import Window, new_field
+from tensorsql.planner.logical import Window
+from tensorsql.planner.plan import new_field
 from tensorsql.planner.resolve import resolve_aggregate
 from tensorsql.storage.types import INTEGER, VARCHAR
 

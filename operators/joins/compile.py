@@ -19,7 +19,8 @@ from tensorsql.operators.joins.probe import (
     SingleProbe,
 )
 from tensorsql.planner.expressions import Call, Expression, columns_of, conjunction, conjuncts
-from tensorsql.planner.logical import Join, Plan
+from tensorsql.planner.logical import Join
+from tensorsql.planner.plan import Plan
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

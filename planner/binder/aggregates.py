@@ -20,16 +20,9 @@ from tensorsql.planner.expressions import (
     WindowCall,
     transform,
 )
-from tensorsql.planner.logical import (
-    Aggregate,
-    Field,
-    Plan,
-    Project,
-    clone,
-    fresh_id,
-    new_field,
-    transform_expressions,
-)
+from tensorsql.planner.logical import Aggregate, Project
+from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
+from tensorsql.planner.traversal import clone, transform_expressions
 
 GroupingSets = tuple[tuple[int, ...], ...] | None
 

@@ -10,14 +10,8 @@ from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import Scope, named_columns
-from tensorsql.planner.logical import (
-    Field,
-    Plan,
-    Reference,
-    With,
-    fresh_id,
-    new_field,
-)
+from tensorsql.planner.logical import Reference, With
+from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
 from tensorsql.planner.verify import free_columns
 
 

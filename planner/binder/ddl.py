@@ -17,7 +17,7 @@ from tensorsql.planner.binder.queries import bind_query, casted, renamed
 from tensorsql.planner.binder.scope import Scope, named_columns
 from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.expressions import Literal
-from tensorsql.planner.logical import Plan
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.statements import (
     BoundStatement,
     CopyTo,

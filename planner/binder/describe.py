@@ -15,7 +15,8 @@ from tensorsql.planner.binder.from_clause import named_plan, table_name
 from tensorsql.planner.binder.models import find_model
 from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.expressions import Literal
-from tensorsql.planner.logical import Plan, Values, new_field
+from tensorsql.planner.logical import Values
+from tensorsql.planner.plan import Plan, new_field
 from tensorsql.planner.statements import Query
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ColumnSchema, TableSchema

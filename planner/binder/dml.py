@@ -17,7 +17,8 @@ from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant
 from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import Distinct, Field, Plan, Project, Values, new_field
+from tensorsql.planner.logical import Distinct, Project, Values
+from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.resolve import cast
 from tensorsql.planner.statements import Delete, Insert, Update
 from tensorsql.storage import types

@@ -12,7 +12,8 @@ from tensorsql.parser.dialect import parse, position
 from tensorsql.planner.binder import joins, table_functions
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import EMPTY, Scope, Source, Tables, named_columns, tables_of
-from tensorsql.planner.logical import Plan, Scan, new_field
+from tensorsql.planner.logical import Scan
+from tensorsql.planner.plan import Plan, new_field
 from tensorsql.storage.catalog import Relation, ViewEntry
 from tensorsql.storage.types import BIGINT
 

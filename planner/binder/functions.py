@@ -14,7 +14,7 @@ from tensorsql.planner.binder import masks, models
 from tensorsql.planner.binder.calls import CallParts, call_parts
 from tensorsql.planner.binder.placeholders import OuterAggregate, UnnestExpression
 from tensorsql.planner.expressions import AggregateCall, Expression
-from tensorsql.planner.logical import new_field
+from tensorsql.planner.plan import new_field
 from tensorsql.planner.resolve import resolve, resolve_aggregate
 from tensorsql.planner.signatures import SIGNATURES
 from tensorsql.storage import types

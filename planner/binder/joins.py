@@ -19,15 +19,8 @@ from tensorsql.planner.expressions import (
     Expression,
     conjunction,
 )
-from tensorsql.planner.logical import (
-    DependentJoin,
-    Field,
-    Join,
-    JoinKind,
-    Plan,
-    Project,
-    new_field,
-)
+from tensorsql.planner.logical import DependentJoin, Join, JoinKind, Project
+from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.resolve import resolve
 from tensorsql.planner.verify import free_columns
 

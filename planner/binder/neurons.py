@@ -25,16 +25,7 @@ from tensorsql.planner.expressions import (
     Literal,
     SortKey,
 )
-from tensorsql.planner.logical import (
-    Field,
-    Filter,
-    Plan,
-    Project,
-    TableCall,
-    TopN,
-    Unnest,
-    new_field,
-)
+from tensorsql.planner.logical import Filter, Project, TableCall, TopN, Unnest
 from tensorsql.planner.neurons import (
     WHOLE_LAYER,
     NeuronGroup,
@@ -44,6 +35,7 @@ from tensorsql.planner.neurons import (
     layer_shape,
     neuron_list,
 )
+from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.provenance import carry, origin
 from tensorsql.planner.resolve import cast, resolve
 from tensorsql.planner.signatures import SIGNATURES
@@ -151,7 +143,7 @@ class _Layer:
         if not isinstance(node, (exp.Func, exp.Array)) or isinstance(node, exp.Array):
             value = arguments.value(node, "neurons")
             chosen = value if isinstance(value, tuple) else (value,)
-            return neuron_list(_whole_numbers(chosen, "neurons"), self.shape, node.sql("duckdb"))
+            return neuron_list(_whole_numbers(chosen, "neurons"), self.shape, node.sql(DIALECT))
         name = _function_name(node)
         if name not in GROUPS or (name == "top_neurons" and not top):
             known = [each for each in GROUPS if top or each != "top_neurons"]

@@ -12,7 +12,8 @@ from tensorsql.planner.binder.scope import Scope, tables_of
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.constants import fold
 from tensorsql.planner.expressions import ColumnRef, Literal, SortKey, transform
-from tensorsql.planner.logical import Limit, Plan, Project, Sort, new_field
+from tensorsql.planner.logical import Limit, Project, Sort
+from tensorsql.planner.plan import Plan, new_field
 from tensorsql.planner.resolve import cast
 from tensorsql.storage.types import BIGINT
 

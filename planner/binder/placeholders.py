@@ -14,7 +14,8 @@ from tensorsql.planner.expressions import (
     columns_of,
     walk,
 )
-from tensorsql.planner.logical import Field, Plan, walk_plan
+from tensorsql.planner.plan import Field, Plan
+from tensorsql.planner.traversal import walk_plan
 
 
 @dataclass(frozen=True)

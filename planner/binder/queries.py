@@ -19,16 +19,8 @@ from tensorsql.planner.binder.select import bind_select
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.casts import common_type
 from tensorsql.planner.expressions import ColumnRef, Expression, Literal
-from tensorsql.planner.logical import (
-    Field,
-    Fields,
-    Plan,
-    Project,
-    SetOperation,
-    Values,
-    fresh_id,
-    new_field,
-)
+from tensorsql.planner.logical import Project, SetOperation, Values
+from tensorsql.planner.plan import Field, Fields, Plan, fresh_id, new_field
 from tensorsql.planner.resolve import cast
 from tensorsql.storage import types
 from tensorsql.storage.types import INTEGER, Kind, Type

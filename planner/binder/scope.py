@@ -12,7 +12,8 @@ from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.placeholders import is_plain
 from tensorsql.planner.expressions import Expression
-from tensorsql.planner.logical import Field, Fields, Plan, Values
+from tensorsql.planner.logical import Values
+from tensorsql.planner.plan import Field, Fields, Plan
 
 Columns = tuple[tuple[str, Field], ...]
 NOTHING = Values((), ((),))

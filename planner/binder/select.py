@@ -31,15 +31,8 @@ from tensorsql.planner.expressions import (
     transform,
     walk,
 )
-from tensorsql.planner.logical import (
-    Distinct,
-    Field,
-    Plan,
-    Project,
-    Sort,
-    Unnest,
-    new_field,
-)
+from tensorsql.planner.logical import Distinct, Project, Sort, Unnest
+from tensorsql.planner.plan import Field, Plan, new_field
 
 # DuckDB puts the text of these into parentheses to name a column.
 WRAPPED = (exp.Binary, exp.Not, exp.In, exp.Between)

@@ -34,7 +34,7 @@ def bind_statement(node: exp.Expr, environment: Environment) -> BoundStatement:
         return Query(plan, tuple(field.name for field in plan.fields))
     bind = STATEMENTS.get(type(node))
     if bind is None:
-        words = node.sql("duckdb").split(None, 1)[0].upper() if node else "this"
+        words = node.sql(DIALECT).split(None, 1)[0].upper() if node else "this"
         raise UnsupportedError(f"{words} statements are not supported", position(node))
     return bind(node, environment)
 

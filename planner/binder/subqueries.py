@@ -18,7 +18,8 @@ from tensorsql.planner.expressions import (
     conjuncts,
     transform,
 )
-from tensorsql.planner.logical import DependentJoin, Filter, Plan, new_field
+from tensorsql.planner.logical import DependentJoin, Filter
+from tensorsql.planner.plan import Plan, new_field
 from tensorsql.planner.resolve import resolve
 from tensorsql.storage.types import BOOLEAN
 

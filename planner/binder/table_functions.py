@@ -22,7 +22,8 @@ from tensorsql.planner.binder.models import (
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import Plan, Project, Unnest, new_field
+from tensorsql.planner.logical import Project, Unnest
+from tensorsql.planner.plan import Plan, new_field
 from tensorsql.storage import types
 from tensorsql.storage.types import BIGINT, Kind
 

@@ -20,7 +20,8 @@ from tensorsql.planner.expressions import (
     transform,
     walk,
 )
-from tensorsql.planner.logical import Field, Plan, Window, new_field
+from tensorsql.planner.logical import Window
+from tensorsql.planner.plan import Field, Plan, new_field
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder

@@ -12,7 +12,9 @@ from tensorsql.planner.expressions import (
     transform,
 )
 from tensorsql.planner.functions import OR
-from tensorsql.planner.logical import Filter, Join, Plan, transform_up
+from tensorsql.planner.logical import Filter, Join
+from tensorsql.planner.plan import Plan
+from tensorsql.planner.traversal import transform_up
 from tensorsql.storage.types import BOOLEAN
 
 

@@ -9,12 +9,14 @@ from tensorsql.planner.expressions import (
     Call,
     Expression,
     Literal,
-    conjuncts,
     conjunction,
+    conjuncts,
     is_fallible,
     transform,
 )
-from tensorsql.planner.logical import Filter, Plan, transform_expressions, transform_up
+from tensorsql.planner.logical import Filter
+from tensorsql.planner.plan import Plan
+from tensorsql.planner.traversal import transform_expressions, transform_up
 from tensorsql.storage.types import BOOLEAN
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.logical import Limit, Plan, Project, Sort, TopN, transform_up
+from tensorsql.planner.logical import Limit, Project, Sort, TopN
+from tensorsql.planner.plan import Plan
+from tensorsql.planner.traversal import transform_up
 
 
 def fuse_top_n(plan: Plan) -> Plan:

@@ -11,22 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tensorsql.planner.expressions import Call, ColumnRef, Expression, walk
-from tensorsql.planner.logical import (
-    Aggregate,
-    Field,
-    Filter,
-    IndexFilter,
-    IndexUse,
-    Join,
-    Limit,
-    Plan,
-    Project,
-    Scan,
-    Sort,
-    TopN,
-    new_field,
-    transform_up,
-)
+from tensorsql.planner.index_plans import IndexFilter, IndexUse
+from tensorsql.planner.logical import Aggregate, Filter, Join, Limit, Project, Scan, Sort, TopN
+from tensorsql.planner.plan import Field, Plan, new_field
+from tensorsql.planner.traversal import transform_up
 from tensorsql.storage.catalog import Relation
 from tensorsql.storage.indexes import INDEXES
 from tensorsql.storage.types import BIGINT

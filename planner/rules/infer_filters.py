@@ -14,8 +14,10 @@ from tensorsql.planner.expressions import (
     is_volatile,
     substitute,
 )
-from tensorsql.planner.logical import Filter, Join, Plan, transform_up
+from tensorsql.planner.logical import Filter, Join
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.predicates import column_equality
+from tensorsql.planner.traversal import transform_up
 
 
 def infer_filters(plan: Plan) -> Plan:

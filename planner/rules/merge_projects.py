@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from tensorsql.planner.expressions import ColumnRef, Literal, columns_of, is_volatile, substitute
-from tensorsql.planner.logical import Plan, Project, transform_up
+from tensorsql.planner.logical import Aggregate, Project
+from tensorsql.planner.plan import Fields, Plan
+from tensorsql.planner.traversal import transform_up
 
 
 def merge_projects(plan: Plan) -> Plan:
     """`Project(Project(x))` → `Project(x)` where no computed column would be computed twice.
 
-    A Project that only repeats its input's columns, in order, disappears.
+    A Project that only repeats its input's columns, in order, disappears, and so does one that only
+    names an Aggregate's.
     """
     return transform_up(plan, _merge)
 
@@ -21,12 +26,23 @@ def _merge(plan: Plan) -> Plan:
         merged = _substitute(plan, plan.input)
         if merged is not None:
             return _merge(merged)
-    same = [
-        isinstance(value, ColumnRef) and value.id == field.id for field, value in plan.assignments
-    ]
-    if all(same) and plan.fields == plan.input.fields:
+    kept = [value.id for _, value in plan.assignments if isinstance(value, ColumnRef)]
+    if kept != [field.id for field in plan.fields]:
+        return plan
+    if plan.fields == plan.input.fields:
         return plan.input
+    if kept == [field.id for field in plan.input.fields] and isinstance(plan.input, Aggregate):
+        return _renamed(plan.input, plan.fields)
     return plan
+
+
+def _renamed(plan: Aggregate, fields: Fields) -> Aggregate:
+    """The aggregate with its columns named as the Project above it named them."""
+    sources = [value for _, value in plan.keys]
+    keys = tuple(zip(fields[: len(sources)], sources, strict=True))
+    calls = [call for _, call in plan.aggregates]
+    aggregates = tuple(zip(fields[len(sources) :], calls, strict=True))
+    return dataclasses.replace(plan, keys=keys, aggregates=aggregates)
 
 
 def _substitute(outer: Project, inner: Project) -> Project | None:

@@ -11,8 +11,10 @@ from tensorsql.planner.expressions import (
     is_fallible,
     is_volatile,
 )
-from tensorsql.planner.logical import Filter, Plan, transform_up
+from tensorsql.planner.logical import Filter
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.rules.index_use import costly_calls
+from tensorsql.planner.traversal import transform_up
 
 
 def order_conjuncts(plan: Plan) -> Plan:

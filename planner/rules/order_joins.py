@@ -15,7 +15,8 @@ from tensorsql.planner.expressions import (
     is_fallible,
     is_volatile,
 )
-from tensorsql.planner.logical import Filter, Join, Plan, Project, With
+from tensorsql.planner.logical import Filter, Join, Project, With
+from tensorsql.planner.plan import Plan
 
 # Beyond this many inputs the exact search gives way to a greedy one.
 EXACT_LIMIT = 10

@@ -9,7 +9,6 @@ from tensorsql.planner.logical import (
     Aggregate,
     Distinct,
     Join,
-    Plan,
     Project,
     Reference,
     Scan,
@@ -18,8 +17,9 @@ from tensorsql.planner.logical import (
     Values,
     Window,
     With,
-    walk_plan,
 )
+from tensorsql.planner.plan import Plan
+from tensorsql.planner.traversal import walk_plan
 
 Needed = frozenset[int]
 

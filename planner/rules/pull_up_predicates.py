@@ -9,7 +9,8 @@ from tensorsql.planner.expressions import (
     conjuncts,
     is_fallible,
 )
-from tensorsql.planner.logical import Filter, Plan, Project
+from tensorsql.planner.logical import Filter, Project
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.rules.push_domain import outer_columns
 
 

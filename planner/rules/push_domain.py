@@ -26,11 +26,9 @@ from tensorsql.planner.logical import (
     Aggregate,
     DependentJoin,
     Distinct,
-    Field,
     Filter,
     Join,
     Limit,
-    Plan,
     Project,
     Reference,
     SetOperation,
@@ -39,12 +37,8 @@ from tensorsql.planner.logical import (
     Values,
     Window,
     With,
-    clone,
-    fresh_id,
-    new_field,
-    renumber,
-    walk_plan,
 )
+from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
 from tensorsql.planner.predicates import (
     column_equality,
     equal,
@@ -52,6 +46,7 @@ from tensorsql.planner.predicates import (
     rejects_null,
 )
 from tensorsql.planner.resolve import resolve, resolve_aggregate
+from tensorsql.planner.traversal import clone, renumber, walk_plan
 
 Mapping = dict[int, ColumnRef]
 COUNTS = frozenset({"count", "count_if", "approx_count_distinct"})  # 0 over no rows, not NULL

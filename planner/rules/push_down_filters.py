@@ -19,16 +19,15 @@ from tensorsql.planner.expressions import (
 from tensorsql.planner.logical import (
     Aggregate,
     Distinct,
-    Field,
     Filter,
     Join,
-    Plan,
     Project,
     SetOperation,
     Sort,
     Window,
     With,
 )
+from tensorsql.planner.plan import Field, Plan
 
 Parts = list[Expression]
 

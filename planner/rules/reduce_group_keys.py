@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tensorsql.planner.expressions import AggregateCall, ColumnRef
 from tensorsql.planner.facts import determined
-from tensorsql.planner.logical import Aggregate, Field, Plan, Project, transform_up
+from tensorsql.planner.logical import Aggregate, Project
+from tensorsql.planner.plan import Field, Plan
 from tensorsql.planner.resolve import resolve_aggregate
+from tensorsql.planner.traversal import transform_up
 
 
 def reduce_group_keys(plan: Plan) -> Plan:

@@ -14,8 +14,9 @@ from tensorsql.planner.expressions import (
     Literal,
     transform,
 )
-from tensorsql.planner.logical import Plan, transform_expressions
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.resolve import resolve
+from tensorsql.planner.traversal import transform_expressions
 from tensorsql.storage.types import INTEGER_BITS, Kind, Type
 
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}

@@ -13,8 +13,10 @@ from tensorsql.planner.expressions import (
     conjuncts,
 )
 from tensorsql.planner.facts import matches_once
-from tensorsql.planner.logical import Filter, Join, Plan, Project, transform_up
+from tensorsql.planner.logical import Filter, Join, Project
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.predicates import rejects_null
+from tensorsql.planner.traversal import transform_up
 
 
 def simplify_joins(plan: Plan) -> Plan:

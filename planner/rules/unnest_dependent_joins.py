@@ -18,19 +18,12 @@ from tensorsql.planner.expressions import (
     conjuncts,
     is_fallible,
 )
-from tensorsql.planner.logical import (
-    DependentJoin,
-    Filter,
-    Join,
-    Limit,
-    Plan,
-    Project,
-    Sort,
-    walk_plan,
-)
+from tensorsql.planner.logical import DependentJoin, Filter, Join, Limit, Project, Sort
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.predicates import equal, is_not_null
 from tensorsql.planner.rules.pull_up_predicates import pull_up_predicates
 from tensorsql.planner.rules.push_domain import Domain, Pushed, outer_columns, push
+from tensorsql.planner.traversal import walk_plan
 
 
 def unnest_dependent_joins(plan: Plan) -> Plan:
@@ -49,7 +42,8 @@ def unnest_dependent_joins(plan: Plan) -> Plan:
 
 
 def _unnest(join: DependentJoin) -> Plan:
-    right = _existence_only(join.right) if join.kind in ("semi", "anti") else join.right
+    exists = join.kind in ("semi", "anti") and not conjuncts(join.condition)
+    right = _existence_only(join.right) if exists else join.right
     left_ids = frozenset(field.id for field in join.left.fields)
     if join.kind != "mark":  # a conjunct that is NULL must not make the mark NULL
         right, condition = pull_up_predicates(right, join.condition, left_ids)

@@ -9,8 +9,11 @@ from tensorsql.planner.expressions import (
     is_fallible,
     is_volatile,
 )
-from tensorsql.planner.logical import Filter, IndexFilter, Plan, transform_up
+from tensorsql.planner.index_plans import IndexFilter
+from tensorsql.planner.logical import Filter
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.rules.index_use import costly_calls, drop_trims, find_uses, keep_fields
+from tensorsql.planner.traversal import transform_up
 
 
 def use_index_filter(plan: Plan) -> Plan:

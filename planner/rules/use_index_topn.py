@@ -18,17 +18,11 @@ from tensorsql.planner.expressions import (
     is_volatile,
     substitute,
 )
-from tensorsql.planner.logical import (
-    Aggregate,
-    Filter,
-    IndexFilter,
-    IndexTopN,
-    Plan,
-    Project,
-    TopN,
-    transform_up,
-)
+from tensorsql.planner.index_plans import IndexFilter, IndexTopN
+from tensorsql.planner.logical import Aggregate, Filter, Project, TopN
+from tensorsql.planner.plan import Plan
 from tensorsql.planner.rules.index_use import costly_calls, drop_trims, find_uses, keep_fields
+from tensorsql.planner.traversal import transform_up
 
 BOUNDED_AGGREGATES = ("sum", "avg", "min", "max")
 

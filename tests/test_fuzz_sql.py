@@ -1,0 +1,95 @@
+"""Random queries over random tables give what DuckDB gives; longer with TENSORSQL_SOAK=1."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from engines import Duckdb, Tensorsql
+from fuzz_sql import FOCUSES, Query, queries, tables
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from tensorsql.planner.optimizer import REQUIRED, RULES
+from tensorsql.tpch.answers import Row, difference
+
+SOAK = 40 if os.environ.get("TENSORSQL_SOAK") == "1" else 1
+OPTIONAL_RULES = sorted({rule.__name__ for rule in RULES} - REQUIRED)
+BOTH = tuple[Tensorsql, Duckdb]
+
+
+@pytest.fixture(scope="module")
+def engines() -> BOTH:
+    return Tensorsql(), Duckdb()
+
+
+def _load(engines: BOTH, statements: list[str]) -> None:
+    for statement in statements:
+        note(statement)
+        for engine in engines:
+            engine.execute(statement)
+
+
+def _expected(engine: Duckdb, query: Query) -> list[Row] | None:
+    """DuckDB's answer, or nothing where it refuses the query."""
+    note(query.sql)
+    try:
+        return engine.execute(query.sql).rows
+    except engine.error:
+        return None
+
+
+def _check(engines: BOTH, query: Query, expected: list[Row] | None) -> None:
+    ours, _ = engines
+    if expected is not None:
+        rows = ours.execute(query.sql).rows
+        assert difference(expected, rows, query.order) == ""
+
+
+@pytest.mark.parametrize("focus", FOCUSES)
+def test_duckdb_agrees(focus: str, engines: BOTH) -> None:
+    @settings(max_examples=25 * SOAK)
+    @given(tables(), st.lists(queries(focus), min_size=1, max_size=3))
+    def check(statements: list[str], several: list[Query]) -> None:
+        _load(engines, statements)
+        for query in several:
+            _check(engines, query, _expected(engines[1], query))
+
+    check()
+
+
+@pytest.mark.parametrize("rule", OPTIONAL_RULES)
+def test_no_rule_changes_an_answer(rule: str, engines: BOTH) -> None:
+    @settings(max_examples=5 * SOAK)
+    @given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
+    def check(statements: list[str], several: tuple[Query, ...]) -> None:
+        _load(engines, statements)
+        for query in several:
+            _check(engines, query, _expected(engines[1], query))
+
+    engines[0].execute(f"SET disabled_rules = '{rule}'")
+    try:
+        check()
+    finally:
+        engines[0].execute("RESET disabled_rules")
+
+
+@settings(max_examples=10 * SOAK)
+@given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
+def test_morsel_sizes_agree_to_the_bit(
+    engines: BOTH, statements: list[str], several: tuple[Query, ...]
+) -> None:
+    _load(engines, statements)
+    for query in several:
+        if _expected(engines[1], query) is not None:
+            answers = {_shown(engines[0], query, size) for size in (1, 7, 1000, 0)}
+            assert len(answers) == 1
+
+
+def _shown(engine: Tensorsql, query: Query, morsel_size: int) -> tuple[str, ...]:
+    engine.execute(f"SET morsel_size = {morsel_size}")
+    try:
+        rows = [repr(row) for row in engine.execute(query.sql).rows]
+    finally:
+        engine.execute("RESET morsel_size")
+    return tuple(rows if query.ordered else sorted(rows))
