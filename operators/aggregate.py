@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import concat, concat_batches, null_column
+from tensorsql.operators.crew import each
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
 from tensorsql.operators.functions.registry import kernel_of
@@ -23,7 +24,7 @@ from tensorsql.operators.grouping import Aggregate as AggregateKernel
 from tensorsql.operators.grouping import Grouped, Reducing
 from tensorsql.operators.key_codes import Groups, group_rows
 from tensorsql.operators.ordering import directions, order_codes, sort_rows
-from tensorsql.operators.program import Merging, Run, Scope
+from tensorsql.operators.program import Context, Merging, Run, Scope
 from tensorsql.operators.result import Columns, Rows
 from tensorsql.planner.expressions import AggregateCall, Expression
 from tensorsql.planner.logical import Aggregate
@@ -66,7 +67,7 @@ class AggregateRecipe:
             inputs.append(CallInput(call, len(expressions)))
             expressions.extend(call.children)
         evaluator = compile_expressions(expressions, run.context)
-        return AggregateSink(self, inputs, evaluator, expressions)
+        return AggregateSink(self, inputs, evaluator, expressions, run.context)
 
 
 class CallInput:
@@ -121,25 +122,25 @@ class CallInput:
         if not self.collects and len(pieces) == 1:
             assert isinstance(self.kernel, Reducing)
             return self.kernel.final(tuple(pieces[0].columns), self.call)
-        numbers = torch.cat(
-            [
-                own if piece.numbers is None else own.index_select(0, piece.numbers)
-                for piece, own in zip(pieces, merged.numbers, strict=True)
-            ]
-        )
         columns = [concat(part) for part in zip(*(piece.columns for piece in pieces), strict=True)]
         if self.collects:
-            return self._whole(self._distinct(Piece(numbers, columns)), merged.count)
-        return self._combined(numbers, columns, merged.count)
+            parts = [
+                own.index_select(0, piece.numbers)
+                for piece, own in zip(pieces, merged.of_tables(), strict=True)
+                if piece.numbers is not None
+            ]
+            whole = self._distinct(Piece(torch.cat(parts), columns))
+            return self._whole(whole, merged.groups.count)
+        return self._combined(merged.groups, columns)
 
-    def _combined(self, numbers: Tensor, columns: list[Column], count: int) -> Column:
+    def _combined(self, groups: Groups, columns: list[Column]) -> Column:
         assert isinstance(self.kernel, Reducing)
-        there = columns[0].validity
+        there, grouped = columns[0].validity, Grouped.of(groups)
         if there is not None:
             rows = kernels.nonzero(there)
-            numbers = numbers.index_select(0, rows)
+            grouped = Grouped(groups.numbers.index_select(0, rows), groups.count)
             columns = [take(column, rows) for column in columns]
-        state = self.kernel.combine(Grouped(numbers, count), tuple(columns), self.call)
+        state = self.kernel.combine(grouped, tuple(columns), self.call)
         return self.kernel.final(state, self.call)
 
     def _whole(self, piece: Piece, count: int) -> Column:
@@ -179,10 +180,20 @@ class Table:
 
 @dataclass(frozen=True)
 class Merged:
-    """The groups of all tables: for each table, the number of each of its groups."""
+    """The groups of all tables: their rows are the tables' groups, end to end."""
 
-    numbers: Sequence[Tensor]
-    count: int
+    groups: Groups
+    sizes: Sequence[int]
+
+    @staticmethod
+    def of_one(count: int) -> Merged:
+        """The groups of a single table, as they are."""
+        numbers = torch.arange(count)
+        return Merged(Groups(numbers, count, numbers, ordered=True), [count])
+
+    def of_tables(self) -> Sequence[Tensor]:
+        """For each table, the number of each of its groups."""
+        return torch.split(self.groups.numbers, list(self.sizes))
 
 
 @dataclass(frozen=True)
@@ -193,6 +204,7 @@ class AggregateSink(Merging):
     inputs: Sequence[CallInput]
     evaluator: Evaluator
     expressions: Sequence[Expression]
+    context: Context
     scope: Scope = "ordered"
 
     def new_state(self) -> list[list[Table]]:
@@ -208,7 +220,7 @@ class AggregateSink(Merging):
     def _table(self, columns: Sequence[Column], rows: int, chosen: Sequence[int]) -> Table:
         keys = [columns[place] for place in chosen]
         groups = _groups(keys, rows)
-        grouped = Grouped(groups.numbers, groups.count)
+        grouped = Grouped.of(groups) if rows else Grouped(groups.numbers, groups.count)
         pieces = [call.piece(columns, grouped) for call in self.inputs]
         return Table([take(key, groups.first) for key in keys], groups.count, pieces)
 
@@ -227,30 +239,33 @@ class AggregateSink(Merging):
 
     def _merge_set(self, tables: Sequence[Table], chosen: Sequence[int]) -> Batch:
         keys, merged = _merge_keys(tables)
-        width = len(self.recipe.keys)
+        width, count = len(self.recipe.keys), merged.groups.count
         columns: dict[int, Column] = {}
         for place, (id, kind) in enumerate(self.recipe.columns[:width]):
             inside = place in chosen
-            columns[id] = keys[chosen.index(place)] if inside else null_column(kind, merged.count)
-        outputs = self.recipe.columns[width:]
-        for place, ((id, _), call) in enumerate(zip(outputs, self.inputs, strict=True)):
-            columns[id] = call.result([table.pieces[place] for table in tables], merged)
-        return Batch(columns, merged.count)
+            columns[id] = keys[chosen.index(place)] if inside else null_column(kind, count)
+
+        def result(place: int) -> Column:
+            return self.inputs[place].result([table.pieces[place] for table in tables], merged)
+
+        results = each(self.context, result, range(len(self.inputs)))
+        for (id, _), column in zip(self.recipe.columns[width:], results, strict=True):
+            columns[id] = column
+        return Batch(columns, count)
 
 
 def _groups(keys: Sequence[Column], rows: int) -> Groups:
     """As `group_rows`; without keys there is one group even without rows."""
     if keys:
         return group_rows(keys, rows)
-    return Groups(torch.zeros(rows, dtype=torch.int64), 1, torch.zeros(0, dtype=torch.int64))
+    numbers = torch.zeros(rows, dtype=torch.int64)
+    return Groups(numbers, 1, torch.zeros(min(rows, 1), dtype=torch.int64), ordered=True)
 
 
 def _merge_keys(tables: Sequence[Table]) -> tuple[list[Column], Merged]:
-    if len(tables) == 1:
-        count = tables[0].count
-        return tables[0].keys, Merged([torch.arange(count)], count)
-    keys = [concat(part) for part in zip(*(table.keys for table in tables), strict=True)]
     sizes = [table.count for table in tables]
+    if len(tables) == 1:
+        return tables[0].keys, Merged.of_one(sizes[0])
+    keys = [concat(part) for part in zip(*(table.keys for table in tables), strict=True)]
     groups = _groups(keys, sum(sizes))
-    numbers = torch.split(groups.numbers, sizes)
-    return [take(key, groups.first) for key in keys], Merged(numbers, groups.count)
+    return [take(key, groups.first) for key in keys], Merged(groups, sizes)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from tensorsql.errors import InternalError
+from tensorsql.errors import InternalError, UnsupportedError
 from tensorsql.storage.arrow import array_tensor, column_of
 from tensorsql.storage.column import (
     VALUE_DTYPE,
@@ -28,7 +28,7 @@ from tensorsql.storage.column import (
     ragged_take,
     take,
 )
-from tensorsql.storage.types import BLOB, Kind, Type
+from tensorsql.storage.types import BLOB, HUGEINT, Kind, Type
 
 
 def null_column(type: Type, rows: int) -> Column:
@@ -135,9 +135,18 @@ def concat(columns: Sequence[Column]) -> Column:
 def _one_layout(parts: list[Column]) -> list[Column]:
     if any(isinstance(part, Bytes) for part in parts):
         return [to_bytes(part) if isinstance(part, Dictionary) else part for part in parts]
+    if any(isinstance(part, Wide) for part in parts):  # sums are narrow where they fit
+        return [_widened(part) for part in parts]
     if any(isinstance(part, Flat) for part in parts):
         return [fetch(part) for part in parts]
     return parts
+
+
+def _widened(column: Column) -> Column:
+    if not isinstance(column, Flat):
+        return column
+    words = column.values.to(torch.int64)
+    return Wide(HUGEINT, words >> 63, words, column.validity)
 
 
 def _concat_same(parts: list[Column]) -> Column:
@@ -239,6 +248,15 @@ def fetch(column: Column) -> Column:
         return column
     found: Column = column.source.fetch(column.rows)
     return found if column.validity is None else with_nulls(found, ~column.validity)
+
+
+def comparable(column: Column) -> Column:
+    """The same as `fetch`; UnsupportedError for masks, which have neither order nor equality."""
+    if column.type.kind is Kind.MASK and not (isinstance(column, RowRef) and column.source is None):
+        raise UnsupportedError(
+            "masks cannot be compared, grouped or sorted by; compare what CP counts in them"
+        )
+    return fetch(column)
 
 
 def to_bytes(column: Dictionary) -> Bytes:

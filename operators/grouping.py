@@ -11,14 +11,15 @@ rows'.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import null_column, take_or_null
-from tensorsql.operators.key_codes import KeyCodes
+from tensorsql.operators.key_codes import Groups, KeyCodes
 from tensorsql.operators.ordering import Direction, order_codes, sort_rows
 from tensorsql.planner.expressions import AggregateCall
 from tensorsql.storage.column import Column
@@ -26,19 +27,51 @@ from tensorsql.storage.column import Column
 
 @dataclass
 class Grouped:
-    """int64 group number per row, 0 … count - 1; a group may have no rows."""
+    """int64 group number per row, 0 … count - 1; a group may have no rows.
+
+    `firsts`, if known, is every group's first row; `ordered`: the numbers ascend.
+    """
 
     numbers: Tensor
     count: int
+    firsts: Tensor | None = None
+    ordered: bool = False
+    known_sums: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(groups: Groups) -> Grouped:
+        """All rows of some groups, none of which is empty."""
+        return Grouped(groups.numbers, groups.count, groups.first, groups.ordered)
+
+    @cached_property
+    def runs(self) -> Tensor | None:
+        """Where each group's rows begin, if they lie together and no group is empty."""
+        rows = int(self.numbers.shape[0])
+        return self.firsts if self.ordered and rows else None
 
     @cached_property
     def sizes(self) -> Tensor:
         """int64 rows per group."""
+        if self.runs is not None:
+            ends = torch.cat([self.runs[1:], self.runs.new_tensor([self.numbers.shape[0]])])
+            return ends - self.runs
         return kernels.count_by(self.numbers, self.count)
+
+    def sums(self, values: Tensor) -> Tensor:
+        """int64 sum per group of int64 values whose sums fit; remembered."""
+        if id(values) not in self.known_sums:
+            if self.runs is not None:
+                made = kernels.run_sums(values, self.runs)
+            else:
+                made = kernels.sum_by(self.numbers, self.count, values)
+            self.known_sums[id(values)] = (values, made)
+        return self.known_sums[id(values)][1]
 
     @cached_property
     def present(self) -> Tensor | None:
         """bool per group: whether it has rows; None = all have."""
+        if self.firsts is not None:
+            return None
         found = self.sizes > 0
         return None if bool(found.all()) else found
 
@@ -54,6 +87,8 @@ class Grouped:
 
     def first(self) -> Tensor:
         """int64 first row of each group, -1 where it has none."""
+        if self.firsts is not None:
+            return self.firsts
         rows = int(self.numbers.shape[0])
         found = kernels.first_by(self.numbers, self.count)
         return found.masked_fill_(found == rows, -1)

@@ -12,6 +12,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.bounds import Bounds, BoundsCompiler, bytes_read, full_interval
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
+from tensorsql.operators.index_metrics import begin, count_bytes
 from tensorsql.operators.program import Context, Run, Stateless
 from tensorsql.planner.expressions import Expression
 from tensorsql.planner.index_plans import IndexFilter, IndexUse
@@ -37,6 +38,7 @@ class IndexFilterRecipe:
 
     def start(self, run: Run) -> IndexFilterOperator:
         """Prepare the probes and compile the predicate."""
+        begin(run.context, self.node, [self.predicate])
         bounds = BoundsCompiler(self.indexes, run.context).compile(self.predicate)
         exact = compile_expressions([self.predicate], run.context)
         return IndexFilterOperator(bounds, exact, run.context, self.node)
@@ -60,12 +62,15 @@ class IndexFilterOperator(Stateless):
             kept[open_rows.long()] = self._verify(batch.select(open_rows))
         accepted = int(decided.accepts.sum())
         self.context.metrics.note(
-            self.node, accepted=accepted, rejected=batch.rows - accepted - len(open_rows)
+            self.node,
+            accepted=accepted,
+            rejected=batch.rows - accepted - len(open_rows),
+            verified=len(open_rows),
         )
         yield batch.select(kernels.nonzero(kept))
 
     def _verify(self, batch: Batch) -> Tensor:
         before = bytes_read(batch)
         (column,) = self.predicate(batch)
-        self.context.metrics.note(self.node, verified=batch.rows, bytes=bytes_read(batch) - before)
+        count_bytes(self.context, self.node, bytes_read(batch) - before)
         return true_rows(column)

@@ -24,6 +24,7 @@ from tensorsql.operators.bounds import (
 from tensorsql.operators.columns import concat, concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
+from tensorsql.operators.index_metrics import begin, count_bytes, count_open, count_verified
 from tensorsql.operators.ordering import Direction, directions, order_codes, sort_rows
 from tensorsql.operators.program import Context, Merging, Run, Scope
 from tensorsql.operators.result import Columns, Rows
@@ -68,8 +69,7 @@ class IndexTopNRecipe:
         compiler = BoundsCompiler(self.plan.indexes, run.context)
         keys = [key.expression for key in self.plan.keys]
         bounds = [compiler.compile(key) for key in keys]
-        if batch_size(bounds) > MIN_BATCH:  # a model's: say so even if the cache spares every run
-            run.context.metrics.note(self.node, inferences=0)
+        begin(run.context, self.node, [self.plan.predicate, *keys])
         return IndexTopNSink(
             self,
             Decision(
@@ -96,7 +96,8 @@ class Decision:
         """The rows for which the predicate is TRUE, with exact keys."""
         before = bytes_read(batch)
         condition, *keys = self.exact(batch)
-        self.context.metrics.note(self.node, verified=batch.rows, bytes=bytes_read(batch) - before)
+        count_verified(self.context, self.node, batch.rows)
+        count_bytes(self.context, self.node, bytes_read(batch) - before)
         kept = kernels.nonzero(true_rows(condition))
         keys = [take(key, kept) for key in keys]
         intervals = [key_interval(key) for key in keys]
@@ -139,9 +140,7 @@ class IndexTopNSink(Merging):
         """Keep the rows that the predicate's bounds do not reject."""
         predicate = full_interval(self.decision.predicate.interval(batch), batch.rows)
         rejected = predicate.rejects
-        self.decision.context.metrics.note(
-            self.decision.node, candidates=batch.rows, rejected=int(rejected.sum())
-        )
+        count_open(self.decision.context, self.decision.node, batch.rows)
         if bool(rejected.any()):
             batch = batch.select(kernels.nonzero(~rejected))
         batch = batch.compact(id for id, _ in self.recipe.inputs)

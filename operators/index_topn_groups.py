@@ -24,6 +24,7 @@ from tensorsql.operators.bounds import (
 )
 from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.index_metrics import begin, count_bytes, count_open
 from tensorsql.operators.index_topn import Decision, bounded_key, first_verified
 from tensorsql.operators.key_codes import Groups, group_rows
 from tensorsql.operators.ordering import directions
@@ -161,6 +162,8 @@ class GroupRecipe:
             context,
             self.node,
         )
+        calls = (arg for _, call in plan.aggregates for arg in call.args)
+        begin(context, self.node, [plan.predicate, *keys, *calls])
         group_keys = compile_expressions([e for _, e in plan.group_keys], context)
         return GroupSink(self, decision, group_keys, self._exact(run))
 
@@ -231,8 +234,7 @@ class GroupSink(Merging):
             for bounds, key in zip(decision.keys, plan.keys, strict=True)
         ]
         order = directions(plan.keys)
-        rejected = int(predicate.rejects.sum())
-        decision.context.metrics.note(decision.node, candidates=table.count, rejected=rejected)
+        count_open(decision.context, decision.node, table.count)
         kept = kernels.nonzero(~predicate.rejects).to(torch.int64)
         best = ranks(intervals, order, torch.arange(table.count), best=True)[:, kept.numpy()]
         verifier = GroupVerifier(table, groups, self.exact, decision)
@@ -271,6 +273,7 @@ class GroupVerifier:
         assert isinstance(number, Flat)
         keys = take_batch(self._table, number.values)
         batch = Batch({**keys.columns, **found.columns}, found.count)
-        note = self._decision.context.metrics.note
-        note(self._decision.node, members=len(rows), bytes=bytes_read(self._members) - before)
+        context, node = self._decision.context, self._decision.node
+        context.metrics.note(node, members=len(rows))
+        count_bytes(context, node, bytes_read(self._members) - before)
         return self._decision.verified(batch, number.values)

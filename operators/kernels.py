@@ -45,13 +45,9 @@ def extreme_by(codes: Tensor, groups: int, values: Tensor, largest: bool) -> Ten
 def first_by(codes: Tensor, groups: int) -> Tensor:
     """int64 [groups]: the first row with each code, or the number of rows where there is none."""
     rows = int(codes.shape[0])
-    if groups <= rows // 4 + 1024:
-        table = torch.full((groups,), rows, dtype=torch.int64)
-        return table.scatter_reduce_(0, codes, torch.arange(rows), "amin")
-    # Large sparse tables: scatter_reduce is slow there, numpy keeps the last of repeated writes.
-    sparse = np.full(groups, rows, dtype=np.int64)
-    sparse[codes.numpy()[::-1]] = np.arange(rows - 1, -1, -1)
-    return torch.from_numpy(sparse)
+    first = np.full(groups, rows, dtype=np.int64)
+    first[codes.numpy()[::-1]] = np.arange(rows - 1, -1, -1)  # the last of repeated writes stays
+    return torch.from_numpy(first)
 
 
 def last_by(codes: Tensor, groups: int) -> Tensor:
@@ -86,18 +82,72 @@ def bounds(values: Tensor) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def find_sorted(values: Tensor, sorted_values: Tensor) -> Tensor:
-    """int64 place of each value in ascending distinct `sorted_values`, -1 where it is not there."""
-    count = int(sorted_values.shape[0])
-    if count == 0:
-        return torch.full_like(values, -1, dtype=torch.int64)
-    place = torch.searchsorted(sorted_values, values).clamp_(max=count - 1)
-    return place.masked_fill_(sorted_values.index_select(0, place) != values, -1)
+def places(values: Tensor, low: int, size: int) -> Tensor:
+    """int32 (or int64, for a size beyond it) value - low where that is in 0 … size - 1, else size.
+
+    For integer tensors [n] and low … low + size - 1 in the range of int64.
+    """
+    array = values.numpy()
+    narrow = array.dtype != np.int64 and -(2**31) <= low and low + size <= 2**31 > size
+    signed, unsigned = (np.int32, np.uint32) if narrow else (np.int64, np.uint64)
+    array = array.astype(signed, copy=False)
+    # A negative difference is a large unsigned one, and no difference wraps around into the range.
+    found = np.subtract(array, signed(low)).view(unsigned) if low else array.view(unsigned)
+    found = np.minimum(found, unsigned(size)).view(signed)
+    return torch.from_numpy(found.astype(np.int32, copy=False) if size < 2**31 else found)
+
+
+def hashes(values: Tensor, bits: int) -> Tensor:
+    """int32 in 0 … 2**bits - 1 (bits < 32) for each int64, spread by Fibonacci hashing."""
+    mixed = values.numpy().view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return torch.from_numpy((mixed >> np.uint64(64 - bits)).astype(np.int32))
+
+
+def mark(table: Tensor, rows: Tensor) -> None:
+    """Set table[rows] to True in a bool tensor; safe from several threads at once."""
+    table.numpy()[rows.numpy()] = True
+
+
+def write(table: Tensor, rows: Tensor, values: Tensor) -> None:
+    """table[rows] = values; of repeated rows the last value stays."""
+    table.numpy()[rows.numpy()] = values.numpy()
+
+
+def ascending(values: Tensor) -> bool:
+    """Whether no value is less than the one before it."""
+    array = values.numpy()
+    head = array[:1025]  # unsorted values mostly show it soon
+    if bool((head[1:] < head[:-1]).any()):
+        return False
+    return not bool((array[1:] < array[:-1]).any())
+
+
+def run_starts(values: Tensor) -> Tensor:
+    """int32 positions at which a value differs from the one before it, the first included."""
+    array = values.numpy()
+    changed = np.ones(len(array), np.bool_)
+    np.not_equal(array[1:], array[:-1], out=changed[1:])
+    return torch.from_numpy(np.flatnonzero(changed).astype(np.int32))
+
+
+def run_numbers(starts: Tensor, rows: int) -> Tensor:
+    """int64 [rows]: the number of each row's run, from where the runs begin."""
+    lengths = np.diff(starts.numpy(), append=rows)
+    return torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))
+
+
+def run_sums(values: Tensor, starts: Tensor) -> Tensor:
+    """int64 sum of each run of an int64 tensor; runs are not empty."""
+    if int(starts.shape[0]) == 1:
+        return values.sum().reshape(1)
+    return torch.from_numpy(np.add.reduceat(values.numpy(), starts.numpy()))
 
 
 def ranges(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """For each i, counts[i] elements starts[i], starts[i] + 1, …: (i repeated, elements)."""
-    total = int(counts.sum())
-    owner = torch.repeat_interleave(counts, output_size=total)
-    before = torch.cumsum(counts, 0) - counts
-    return owner, torch.arange(total) + (starts - before).index_select(0, owner)
+    """For each i, counts[i] elements starts[i], starts[i] + 1, …: (i repeated, elements), int32."""
+    lengths = counts.numpy()
+    before = np.cumsum(lengths, dtype=np.int64) - lengths
+    owner = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    shift = np.repeat((starts.numpy() - before).astype(np.int32), lengths)
+    shift += np.arange(len(shift), dtype=np.int32)
+    return torch.from_numpy(owner), torch.from_numpy(shift)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import pyarrow as pa
@@ -35,11 +36,15 @@ class KeyCodes:
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows by group: int64 number per row, by first appearance, and each group's first row."""
+    """Rows by group: int64 number per row, by first appearance, and each group's first row.
+
+    `ordered`: the numbers ascend, each group's rows lie together.
+    """
 
     numbers: Tensor
     count: int
     first: Tensor
+    ordered: bool = False
 
 
 def key_codes(columns: Sequence[Column], nulls: Literal["group", "never"] = "group") -> KeyCodes:
@@ -51,21 +56,28 @@ def group_rows(columns: Sequence[Column], rows: int) -> Groups:
     """Number the distinct keys by first appearance; no columns = one group of all rows."""
     if not columns:
         first = torch.zeros(min(rows, 1), dtype=torch.int64)
-        return Groups(torch.zeros(rows, dtype=torch.int64), min(rows, 1), first)
+        return Groups(torch.zeros(rows, dtype=torch.int64), min(rows, 1), first, ordered=True)
     return number_groups(key_codes(columns))
 
 
 def number_groups(keys: KeyCodes) -> Groups:
     """Number the codes (none is -1) by first appearance."""
-    rows = int(keys.codes.shape[0])
-    if keys.size > 4 * rows + 1024:
-        values, codes = torch.unique(keys.codes, return_inverse=True)
-        keys = KeyCodes(codes, int(values.shape[0]))
-    first = kernels.first_by(keys.codes, keys.size).index_select(0, keys.codes)
-    opens = first == torch.arange(rows)  # the row is the first of its group
-    numbers = (opens.cumsum(0) - 1).index_select(0, first)
-    starts = kernels.nonzero(opens).to(torch.int64)
-    return Groups(numbers, len(starts), starts)
+    codes, size = keys.codes, keys.size
+    rows = int(codes.shape[0])
+    if kernels.ascending(codes):
+        starts = kernels.run_starts(codes).to(torch.int64)
+        return Groups(kernels.run_numbers(starts, rows), int(starts.shape[0]), starts, ordered=True)
+    if size > 4 * rows + 1024:
+        values, codes = torch.unique(codes, return_inverse=True)
+        size = int(values.shape[0])
+    first = kernels.first_by(codes, size)
+    opens = torch.zeros(rows + 1, dtype=torch.bool)
+    kernels.mark(opens, first)
+    starts = kernels.nonzero(opens[:rows]).to(torch.int64)
+    count = int(starts.shape[0])
+    numbers = torch.zeros(size, dtype=torch.int64)
+    kernels.write(numbers, codes.index_select(0, starts), torch.arange(count))
+    return Groups(numbers.index_select(0, codes), count, starts)
 
 
 @dataclass(frozen=True)
@@ -76,15 +88,14 @@ class RangeCoder:
     size: int
 
     def encode(self, part: Part) -> Tensor:
-        """Codes, -1 outside the range."""
+        """Codes, `size` outside the range."""
         assert isinstance(part, Tensor)
-        outside = (part < self.low) | (part > self.low + self.size - 1)
-        return (part - self.low).masked_fill_(outside, -1)
+        return kernels.places(part, self.low, self.size)
 
 
 @dataclass(frozen=True)
-class SortedCoder:
-    """Integers become their place among ascending distinct `values`."""
+class DistinctCoder:
+    """Integers become their place among ascending distinct `values`, found by hashing."""
 
     values: Tensor
 
@@ -94,9 +105,46 @@ class SortedCoder:
         return int(self.values.shape[0])
 
     def encode(self, part: Part) -> Tensor:
-        """Codes, -1 for other values."""
+        """Codes, `size` for other values."""
         assert isinstance(part, Tensor)
-        return kernels.find_sorted(part, self.values)
+        if self.size == 0:
+            return torch.zeros(int(part.shape[0]), dtype=torch.int32)
+        return self._table.find(part.to(torch.int64))
+
+    @cached_property
+    def _table(self) -> HashTable:
+        return HashTable(self.values)
+
+
+class HashTable:
+    """Places of distinct int64 values (at least one), in buckets of a few each."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.size = int(values.shape[0])
+        self.bits = min(max(self.size, 8).bit_length() + 1, 31)
+        buckets = kernels.hashes(values, self.bits)
+        self.order = kernels.argsort(buckets).to(torch.int32)
+        self.values = values.index_select(0, self.order)
+        counts = kernels.count_by(buckets, 1 << self.bits)
+        self.longest = int(counts.max())
+        # An empty bucket leads to the next one's value, which cannot be equal.
+        self.starts = (torch.cumsum(counts, 0) - counts).clamp_(max=self.size - 1).to(torch.int32)
+
+    def find(self, asked: Tensor) -> Tensor:
+        """int32 place of each value, `size` where it is not there."""
+        place = self.starts.index_select(0, kernels.hashes(asked, self.bits))
+        hit = self.values.index_select(0, place) == asked
+        found = self.order.index_select(0, place).masked_fill_(~hit, self.size)
+        for _ in range(1, self.longest):
+            rest = kernels.nonzero(found == self.size)
+            if int(rest.shape[0]) == 0:
+                break
+            place = (place + 1).clamp_(max=self.size - 1)
+            near, value = place.index_select(0, rest), asked.index_select(0, rest)
+            hit = self.values.index_select(0, near) == value
+            own = self.order.index_select(0, near).masked_fill_(~hit, self.size)
+            kernels.write(found, rest, own)
+        return found
 
 
 @dataclass(frozen=True)
@@ -115,11 +163,13 @@ class TextCoder:
         return len(self.values)
 
     def encode(self, part: Part) -> Tensor:
-        """Codes, -1 for other texts."""
+        """Codes, `size` for other texts."""
         assert not isinstance(part, Tensor)
         if isinstance(part, Dictionary):
             lookup = self._entries(part.dictionary)
-            return lookup.index_select(0, part.codes) if len(lookup) else part.codes - 1
+            if not len(lookup):
+                return torch.full_like(part.codes, self.size)
+            return lookup.index_select(0, part.codes)
         found = text_codes(part, ordered=False)
         return self._places(found.values).index_select(0, found.codes)
 
@@ -130,11 +180,11 @@ class TextCoder:
         return self.known[id(dictionary)][1]
 
     def _places(self, values: pa.LargeBinaryArray) -> Tensor:
-        found = pc.index_in(values, self.values).fill_null(-1)
-        return torch.from_numpy(found.to_numpy(zero_copy_only=False).astype("int64"))
+        found = pc.index_in(values, self.values).fill_null(self.size)
+        return torch.from_numpy(found.to_numpy(zero_copy_only=False).astype("int32"))
 
 
-Coder = RangeCoder | SortedCoder | TextCoder
+Coder = RangeCoder | DistinctCoder | TextCoder
 
 
 def code_part(part: Part, ordered: bool = False) -> tuple[Coder, Tensor]:
@@ -143,16 +193,17 @@ def code_part(part: Part, ordered: bool = False) -> tuple[Coder, Tensor]:
         found = text_codes(part, ordered)
         return TextCoder(found.values), found.codes
     if int(part.shape[0]) == 0:
-        return RangeCoder(0, 1), part
+        return RangeCoder(0, 1), part.to(torch.int64)
     low, high = kernels.bounds(part)
+    part = part.to(torch.int64)
     if high - low + 2 >= LIMIT:
         return _code_sparse(part)
     return RangeCoder(low, high - low + 1), part - low if low else part
 
 
-def _code_sparse(codes: Tensor) -> tuple[SortedCoder, Tensor]:
+def _code_sparse(codes: Tensor) -> tuple[DistinctCoder, Tensor]:
     values, places = torch.unique(codes, return_inverse=True)
-    return SortedCoder(values), places
+    return DistinctCoder(values), places
 
 
 @dataclass(frozen=True)
@@ -161,8 +212,8 @@ class Digit:
 
     coder: Coder
     nullable: bool
-    recode_prefix: SortedCoder | None = None  # of the digits before it, when they would not fit
-    recode: SortedCoder | None = None
+    recode_prefix: DistinctCoder | None = None  # of the digits before it, when they would not fit
+    recode: DistinctCoder | None = None
 
     @property
     def size(self) -> int:
@@ -176,31 +227,48 @@ class KeyEncoder:
 
     digits: tuple[Digit, ...]
     null_equal: tuple[bool, ...]
-    final: SortedCoder | None = None  # makes the codes dense
+    size: int
+    final: DistinctCoder | None = None  # makes the codes dense
 
     def encode(self, columns: Sequence[Column]) -> Tensor:
-        """int64 codes of other rows, -1 where no fitted row has the same key."""
+        """int32 or int64 codes of other rows, `size` where no fitted row can have the same key."""
         parts = _flatten(columns, self.null_equal)
-        codes: Tensor | None = None
         missing = _never_equal(columns, self.null_equal)
-        for digit, (part, validity) in zip(self.digits, parts, strict=True):
-            found = _encode_digit(digit, part, validity)
-            missing = _either(missing, found < 0)
-            if digit.recode_prefix is not None and codes is not None:
-                codes = digit.recode_prefix.encode(codes)
-                missing = _either(missing, codes < 0)
-            codes = found if codes is None else codes * digit.size + found
-        assert codes is not None
+        if len(self.digits) == 1 and self.final is None:
+            (digit,), ((part, validity),) = self.digits, parts
+            codes = _encode_digit(digit, part, validity)
+            return codes if missing is None else codes.masked_fill(missing, self.size)
+        codes, outside = self._combined(parts)
+        missing = outside if missing is None else outside | missing
         if self.final is not None:
             codes = self.final.encode(codes)
-        return codes if missing is None else codes.masked_fill(missing, -1)
+        return codes.masked_fill_(missing, self.size)
+
+    def _combined(self, parts: Sequence[tuple[Part, Tensor | None]]) -> tuple[Tensor, Tensor]:
+        """int64 codes of several digits, and the rows in which one of them is missing."""
+        codes: Tensor | None = None
+        missing: Tensor | None = None
+        for digit, (part, validity) in zip(self.digits, parts, strict=True):
+            found = _encode_digit(digit, part, validity)
+            missing = _either(missing, found == digit.size)
+            if digit.recode_prefix is not None and codes is not None:
+                codes = digit.recode_prefix.encode(codes)
+                missing = _either(missing, codes == digit.recode_prefix.size)
+            found = found.to(torch.int64)
+            codes = found if codes is None else codes.to(torch.int64) * digit.size + found
+        assert codes is not None
+        assert missing is not None
+        return codes, missing
 
 
 def _encode_digit(digit: Digit, part: Part, validity: Tensor | None) -> Tensor:
+    """Codes, the digit's size where no fitted row has the value."""
     found = digit.coder.encode(part)
+    if digit.nullable:  # the code after the values' is NULL's own
+        found = found.masked_fill(found == digit.coder.size, digit.coder.size + 1)
     if validity is not None:
-        found = found.masked_fill(~validity, digit.coder.size if digit.nullable else -1)
-    return found if digit.recode is None else digit.recode.encode(found)
+        found = found.masked_fill(~validity, digit.coder.size)
+    return found if digit.recode is None else digit.recode.encode(found.to(torch.int64))
 
 
 def fit(columns: Sequence[Column], null_equal: Sequence[bool]) -> tuple[KeyEncoder, KeyCodes]:
@@ -221,18 +289,20 @@ def fit(columns: Sequence[Column], null_equal: Sequence[bool]) -> tuple[KeyEncod
     missing = _never_equal(columns, null_equal)
     if missing is not None:
         codes = codes.masked_fill(missing, -1)
-    return KeyEncoder(tuple(digits), tuple(null_equal)), KeyCodes(codes, size)
+    return KeyEncoder(tuple(digits), tuple(null_equal), size), KeyCodes(codes, size)
 
 
-def fit_dense(columns: Sequence[Column], null_equal: Sequence[bool]) -> tuple[KeyEncoder, KeyCodes]:
-    """As `fit`, with a size of at most a few times the number of rows, for direct tables."""
+def fit_dense(
+    columns: Sequence[Column], null_equal: Sequence[bool], limit: int
+) -> tuple[KeyEncoder, KeyCodes]:
+    """As `fit`, with codes of a size up to `limit` left as they are and others made dense."""
     encoder, keys = fit(columns, null_equal)
-    if keys.size <= 8 * int(keys.codes.shape[0]) + 65536:
+    if keys.size <= limit:
         return encoder, keys
     values, places = torch.unique(keys.codes, return_inverse=True)
-    unmatched = int(values[0] < 0)
-    final = SortedCoder(values[unmatched:])
-    return replace(encoder, final=final), KeyCodes(places - unmatched, max(final.size, 1))
+    unmatched = int(values[:1].lt(0).sum())
+    final = DistinctCoder(values[unmatched:])
+    return replace(encoder, final=final, size=final.size), KeyCodes(places - unmatched, final.size)
 
 
 def _fit_digit(part: Part, validity: Tensor | None) -> tuple[Digit, Tensor]:

@@ -1,4 +1,4 @@
-"""Key parts: a column as int64 tensors or text whose equality and order are SQL's.
+"""Key parts: a column as integer tensors or text whose equality and order are SQL's.
 
 Floats go by their bit pattern (-0.0 = 0.0, NaN equal and greatest), intervals normalized to
 months of 30 days and days of 24 hours, 128-bit integers as two words, structs field by field,
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tensorsql.errors import InternalError, UnsupportedError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import binary_array, expand, fetch
+from tensorsql.operators.columns import binary_array, comparable, expand
 from tensorsql.storage.column import (
     Bytes,
     Column,
@@ -44,7 +44,7 @@ def key_parts(column: Column) -> list[Part]:
     """The parts of a column, most significant first; rows under NULL have some fixed value."""
     match expand(column):
         case Flat(values=values) if values.dim() == 1:
-            return [_integers(values)]
+            return [_narrow(values)]
         case Flat(values=values, validity=validity):
             return [_tensor_rows(values, validity)]
         case Wide(hi=hi, lo=lo):
@@ -60,7 +60,7 @@ def key_parts(column: Column) -> list[Part]:
         case RowRef(source=None, rows=rows):
             return [rows]
         case RowRef() as reference:
-            return key_parts(fetch(reference))
+            return key_parts(comparable(reference))
     raise InternalError(f"no layout {type(column).__name__}")
 
 
@@ -70,6 +70,12 @@ def nullable_parts(column: Column) -> list[Part]:
     if column.validity is None:
         return [torch.zeros(rows, dtype=torch.int64), *key_parts(column)]
     return [(~column.validity).to(torch.int64), *key_parts(column)]
+
+
+def _narrow(values: Tensor) -> Tensor:
+    if values.is_floating_point():
+        return kernels.float_bits(values)
+    return values.view(torch.int8) if values.dtype == torch.bool else values
 
 
 def _integers(values: Tensor) -> Tensor:
@@ -95,7 +101,7 @@ def _list_rows(column: List) -> Bytes:
     """Lists as the bytes of their elements' parts, a shorter list before a longer one it begins."""
     start, stop = int(column.offsets[0]), int(column.offsets[-1])
     parts = nullable_parts(slice_column(expand(column.child), start, stop))
-    tensors = [part for part in parts if isinstance(part, Tensor)]
+    tensors = [part.to(torch.int64) for part in parts if isinstance(part, Tensor)]
     if len(tensors) < len(parts):
         raise UnsupportedError(f"cannot compare, group or sort by {column.type} yet")
     # 1 before each element, so that the end of a list comes before any element.

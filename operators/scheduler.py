@@ -95,8 +95,8 @@ def _run_stages(source: Source, size: int, pipeline: Pipeline, run: Run) -> Sour
     stages = _Stages(
         run.context,
         source,
-        [recipe.start(run) for recipe in pipeline.operators],
-        pipeline.sink.start(run),
+        [_started(recipe, run) for recipe in pipeline.operators],
+        _started(pipeline.sink, run),
         [recipe.node for recipe in recipes],
         size,
     )
@@ -108,6 +108,15 @@ def _run_stages(source: Source, size: int, pipeline: Pipeline, run: Run) -> Sour
     if inputs := run.context.inputs_run - inputs:
         metrics.note(node, inferences=inputs)
     return result
+
+
+def _started(recipe: Any, run: Run) -> Any:
+    """The recipe's operator or sink; a probe may run a model on its target."""
+    inputs = run.context.inputs_run
+    started = recipe.start(run)
+    if inputs := run.context.inputs_run - inputs:
+        run.context.metrics.note(recipe.node, inferences=inputs)
+    return started
 
 
 def _threads(context: Context) -> int:

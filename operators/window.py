@@ -130,10 +130,9 @@ def _aggregate(call: WindowCall, window: Partitions, columns: Sequence[Column]) 
     results = []
     for start, stop in _blocks(high - low):
         owner, members = kernels.ranges(low[start:stop], (high - low)[start:stop])
-        grouped = Grouped(owner, stop - start)
+        grouped = Grouped(owner.to(torch.int64), stop - start)
         piece = whole.piece([take(column, members) for column in columns], grouped)
-        merged = Merged([torch.arange(stop - start)], stop - start)
-        results.append(whole.result([piece], merged))
+        results.append(whole.result([piece], Merged.of_one(stop - start)))
     return take(concat(results), frames.numbers)
 
 

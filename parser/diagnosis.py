@@ -105,7 +105,8 @@ def expectation(description: str) -> str:
     if match := re.fullmatch(r"[Ee]xpect(?:ed|ing) ([^<>]+)", description):
         return f"; expected {match[1]}"
     if match := re.match(r"Required keyword: '\w+' missing for <class '.*\.(\w+)'>", description):
-        return f"; {match[1].upper()} is incomplete"
+        name = {"If": "CASE"}.get(match[1], match[1])
+        return f"; {name.upper()} is incomplete"
     if match := re.match(r"The number of provided arguments \((\d+)\) is greater", description):
         return f"; {match[1]} arguments are too many for this function"
     return ""

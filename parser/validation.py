@@ -50,6 +50,25 @@ def check_set_operation(node: exp.SetOperation) -> str | None:
     return None if queries else f"{node.key.upper()} combines queries"
 
 
+def check_struct(node: exp.Struct) -> str | None:
+    named = node.expressions and all(
+        isinstance(item, exp.PropertyEQ) and item.name for item in node.expressions
+    )
+    return None if named else "a struct needs fields, as in {'name': value}"
+
+
+def check_table(node: exp.Table) -> str | None:
+    if isinstance(node.this, (exp.Placeholder, exp.Parameter)):
+        return "a parameter cannot stand for a table; write its name"
+    return None
+
+
+def check_values(node: exp.Values) -> str | None:
+    rows = node.expressions and all(row.expressions or row.args for row in node.expressions)
+    empty = any(isinstance(row, exp.Tuple) and not row.expressions for row in node.expressions)
+    return None if rows and not empty else "VALUES needs at least one value in each row"
+
+
 def check_star(node: exp.Star) -> str | None:
     empty = any(node.args.get(key) == [] for key in STAR_LISTS)
     return "EXCLUDE and REPLACE need a column" if empty else None
@@ -72,6 +91,9 @@ CHECKS: dict[type[exp.Expr], Callable[..., str | None]] = {
     exp.Except: check_set_operation,
     exp.Intersect: check_set_operation,
     exp.Star: check_star,
+    exp.Struct: check_struct,
+    exp.Table: check_table,
+    exp.Values: check_values,
 }
 
 

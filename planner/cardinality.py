@@ -1,7 +1,8 @@
 """Estimates of row counts: they steer the choice of plan and never an answer.
 
-Column facts (distinct counts, ranges) come from the statistics of scanned relations and are followed
-through the plan by column id. Independence is assumed, joins by containment: |L| · |R| / max(ndv).
+Column facts (distinct counts, ranges) come from the statistics of scanned relations and are
+followed through the plan by column id. Independence is assumed, joins by containment:
+|L| · |R| / max(ndv).
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ def text(expression: Expression, names: Names | None = None) -> str:
 
 
 def column_names(plan: Plan) -> dict[int, str]:
-    """A distinct printed name for every column of the plan."""
+    """A distinct printed name for every column of the plan; a number for what it shares."""
     owners: dict[int, tuple[str, str]] = {}
     copies: dict[int, int] = {}
     for node in walk_plan(plan):
@@ -218,10 +218,21 @@ def column_names(plan: Plan) -> dict[int, str]:
                 owners[field.id] = (alias, field.name)
         copies |= _copies(node)
     names = _distinct_names({id: owner for id, owner in owners.items() if id not in copies})
-    # Sources lie below their copies, so the walk met them later.
-    for copy, source in reversed(copies.items()):
-        names[copy] = names[source]
-    return names
+    for copy in copies:
+        names[copy] = names.get(_origin(copy, copies), owners[copy][1])
+    return names | _shared_numbers(plan)
+
+
+def _origin(id: int, copies: Mapping[int, int]) -> int:
+    while id in copies:
+        id = copies[id]
+    return id
+
+
+def _shared_numbers(plan: Plan) -> dict[int, str]:
+    nodes = (node for node in walk_plan(plan) if isinstance(node, With))
+    found = (shared for node in nodes for shared, _, _ in node.definitions)
+    return {shared: f"#{number}" for number, shared in enumerate(found, 1)}
 
 
 def _copies(node: Plan) -> dict[int, int]:
@@ -258,7 +269,7 @@ def _distinct_names(owners: Mapping[int, tuple[str, str]]) -> dict[int, str]:
 
 def node_text(node: Plan, names: Names) -> str:
     """One node's line, without its inputs."""
-    return _WRITERS[type(node)](node, names)
+    return _WRITERS.get(type(node), _plain)(node, names)
 
 
 def explain(plan: Plan, note: Callable[[int, Plan], str] | None = None) -> str:
@@ -307,6 +318,12 @@ def _predicate(expression: Expression, names: Names) -> str:
     if len(parts) < 2:
         return text(expression, names)
     return " AND ".join(_nested(part, names, INFIX["and"]) for part in parts)
+
+
+def _plain(node: Plan, names: Names) -> str:
+    """A node that needs no words of its own."""
+    shown = ", ".join(text(item, names) for item in node.expressions)
+    return f"{type(node).__name__} {shown}".rstrip()
 
 
 def _scan(node: Scan, names: Names) -> str:
@@ -381,7 +398,7 @@ def _distinct(node: Distinct, names: Names) -> str:
 
 
 def _with(node: With, names: Names) -> str:
-    return "With " + ", ".join(f"{name} (#{shared})" for shared, name, _ in node.definitions)
+    return "With " + ", ".join(f"{name} ({names[shared]})" for shared, name, _ in node.definitions)
 
 
 _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
@@ -404,7 +421,7 @@ _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
     Unnest: lambda node, names: f"Unnest {text(node.expression, names)} AS {node.element.name}",
     With: _with,
     Reference: lambda node, names: (
-        f"Reference {node.name} (#{node.shared}) [{_listed(node.fields, names)}]"
+        f"Reference {node.name} ({names.get(node.shared, '#')}) [{_listed(node.fields, names)}]"
     ),
     IndexFilter: lambda node, names: (
         f"IndexFilter {_predicate(node.predicate, names)}{_using(node)}"

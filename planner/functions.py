@@ -1,8 +1,8 @@
 """Function signatures and overload resolution, free of torch.
 
 A signature says what a function takes and gives, never how: kernels live in `operators/functions`
-under the path in `kernel` and a test asserts that the two sets match. To add a function: one line in
-a list under `planner/signatures/`, one kernel function in the module it names.
+under the path in `kernel` and a test asserts that the two sets match. To add a function: one line
+in a list under `planner/signatures/`, one kernel function in the module it names.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from tensorsql.planner.expressions import TRUE, AggregateCall, ColumnRef, Expres
 from tensorsql.planner.plan import Assignments, Field, Fields, Plan, Unary, reassign, rekey
 from tensorsql.storage.catalog import IndexEntry
 
+# One index a node may use: the indexed column, its stored name, the row id beside it, the entry.
 IndexUse = tuple[ColumnRef, str, ColumnRef, IndexEntry]
 
 

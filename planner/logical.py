@@ -1,8 +1,8 @@
 """The logical plan's nodes, one class each, in the field's words.
 
 Every node answers `fields`, its output columns in order. Shared subplans (CTEs) are `Reference`s to
-a `With` definition. Rules are pure: they return the very same node where they do not apply. The nodes
-of bounds indexes are in `index_plans`, walking and rewriting in `traversal`.
+a `With` definition. Rules are pure: they return the very same node where they do not apply. The
+nodes of bounds indexes are in `index_plans`, walking and rewriting in `traversal`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tensorsql.planner.expressions import (
     WindowCall,
 )
 from tensorsql.planner.functions import Signature
-from tensorsql.planner.plan import Assignments, Field, Fields, Plan, Unary, reassign, rekey
+from tensorsql.planner.plan import Assignments, Binary, Field, Fields, Plan, Unary, reassign, rekey
 from tensorsql.storage.catalog import Relation
 
 JoinKind = Literal["inner", "left", "right", "full", "semi", "anti", "mark", "single"]
@@ -151,12 +151,11 @@ class Project(Unary):
 
 
 @dataclass(frozen=True)
-class Join(Plan):
+class Join(Binary):
     """left ⋈ right on `condition` (TRUE = cross join).
 
     semi/anti output the left columns; mark adds the BOOLEAN `mark` (TRUE, FALSE, or NULL where no
     row is TRUE and some comparison is NULL); single is left outer and raises on a second match.
-    `null_aware` anti = NOT IN.
     """
 
     kind: JoinKind
@@ -170,13 +169,6 @@ class Join(Plan):
         return join_fields(self.kind, self.left, self.right, self.mark)
 
     @property
-    def inputs(self) -> tuple[Plan, ...]:
-        return (self.left, self.right)
-
-    def with_inputs(self, inputs: tuple[Plan, ...]) -> Plan:
-        return dataclasses.replace(self, left=inputs[0], right=inputs[1])
-
-    @property
     def expressions(self) -> tuple[Expression, ...]:
         return (self.condition,)
 
@@ -185,7 +177,7 @@ class Join(Plan):
 
 
 @dataclass(frozen=True)
-class DependentJoin(Plan):
+class DependentJoin(Binary):
     """A join whose right side may read columns of the left: what the binder emits for every
 
     correlated (or not) subquery, LATERAL and table function with outer arguments. The rule
@@ -201,13 +193,6 @@ class DependentJoin(Plan):
     @property
     def fields(self) -> Fields:
         return join_fields(self.kind, self.left, self.right, self.mark)
-
-    @property
-    def inputs(self) -> tuple[Plan, ...]:
-        return (self.left, self.right)
-
-    def with_inputs(self, inputs: tuple[Plan, ...]) -> Plan:
-        return dataclasses.replace(self, left=inputs[0], right=inputs[1])
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -337,7 +322,7 @@ class Distinct(Unary):
 
 
 @dataclass(frozen=True)
-class SetOperation(Plan):
+class SetOperation(Binary):
     """UNION, INTERSECT or EXCEPT of two inputs whose columns match by position and type."""
 
     kind: Literal["union", "intersect", "except"]
@@ -349,13 +334,6 @@ class SetOperation(Plan):
     @property
     def fields(self) -> Fields:
         return self.columns
-
-    @property
-    def inputs(self) -> tuple[Plan, ...]:
-        return (self.left, self.right)
-
-    def with_inputs(self, inputs: tuple[Plan, ...]) -> Plan:
-        return dataclasses.replace(self, left=inputs[0], right=inputs[1])
 
 
 @dataclass(frozen=True)
@@ -412,9 +390,6 @@ class Reference(Plan):
     @property
     def fields(self) -> Fields:
         return tuple(field for field, _ in self.columns)
-
-
-# One index a node may use: the indexed column, its stored name, the row id beside it, the entry.
 
 
 def join_fields(kind: str, left: Plan, right: Plan, mark: Field | None) -> Fields:

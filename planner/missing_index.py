@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from tensorsql.planner.expressions import Call, ColumnRef, Expression, substitute
+from tensorsql.planner.index_use import costly_calls
 from tensorsql.planner.logical import Filter, Project, TopN
 from tensorsql.planner.plan import Plan
-from tensorsql.planner.rules.index_use import costly_calls, expose_row_id
-from tensorsql.storage.catalog import IndexEntry, ModelEntry
+from tensorsql.planner.provenance import expose_row_id
 from tensorsql.storage.indexes import INDEXES
-
-METHODS = {"cp": "CHI", "neuron_distance": "NPI", "neuron_score": "NPI"}
 
 
 def missing_index(node: Filter | TopN) -> str:
@@ -25,28 +23,28 @@ def missing_index(node: Filter | TopN) -> str:
 
 
 def _bounded(expression: Expression) -> list[Call]:
-    return [call for call in costly_calls(expression) if call.function.name in METHODS]
+    return [call for call in costly_calls(expression) if _methods(call)]
+
+
+def _methods(call: Call) -> list[str]:
+    """The kinds of index that can bound the call."""
+    return [name for name, index in INDEXES.items() if call.function.name in index.functions]
 
 
 def _reason(plan: Plan, call: Call) -> str:
-    column, method = call.args[0], METHODS[call.function.name]
+    column = call.args[0]
     origin = expose_row_id(plan, column.id) if isinstance(column, ColumnRef) else None
     if origin is None:
         return f"{column} does not come unchanged from a table"
-    table = origin.relation.name
-    entries = [entry for entry in origin.relation.indexes if entry.method == method]
+    methods, table = _methods(call), origin.relation.name
+    kind = " or ".join(methods)
+    entries = [entry for entry in origin.relation.indexes if entry.method in methods]
     if not entries:
-        return f"{table} has no {method} index"
-    covering = [e for e in entries if INDEXES[method].covers(e, call, origin.name)]
-    if covering:
-        return f"{covering[0].name} is not applicable here, or switched off"
-    stale = next((entry for entry in entries if _is_stale(entry, call)), None)
-    if stale is not None:
-        return f"{stale.name} is of other weights of model {stale.arguments[0]}"
-    return f"no {method} index of {table} covers it"
-
-
-def _is_stale(entry: IndexEntry, call: Call) -> bool:
-    model: ModelEntry | None = call.option("model")
-    named = model is not None and entry.arguments[:1] == (model.name,)
-    return named and entry.arguments[1:] == (call.option("layer"),)
+        return f"{table} has no {kind} index"
+    for entry in entries:
+        if INDEXES[entry.method].covers(entry, call, origin.name):
+            return f"{entry.name} is not applicable here, or switched off"
+    for entry in entries:
+        if wrong := INDEXES[entry.method].mismatch(entry, call):
+            return f"{entry.name} {wrong}"
+    return f"no {kind} index of {table} covers it"

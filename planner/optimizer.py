@@ -26,6 +26,7 @@ from tensorsql.planner.rules.use_index_filter import use_index_filter
 from tensorsql.planner.rules.use_index_topn import use_index_topn
 
 Rule = Callable[[Plan], Plan]
+Observe = Callable[[str, Plan], None]
 
 RULES: tuple[Rule, ...] = (
     fold_constants,
@@ -66,9 +67,9 @@ REQUIRED: frozenset[str] = frozenset({"unnest_dependent_joins"})
 def optimize(
     plan: Plan,
     disabled: Iterable[str] = (),
-    observe: Callable[[str, Plan], None] | None = None,
+    observe: Observe | None = None,
 ) -> Plan:
-    """Apply every rule once, in order; `observe(rule, plan)` sees the plan after each that changed it."""
+    """Apply every rule in order; `observe(rule, plan)` sees the plan after each that changed it."""
     skipped = frozenset(disabled) - REQUIRED
     for rule in RULES:
         if rule.__name__ in skipped:

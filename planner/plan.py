@@ -85,6 +85,21 @@ class Unary(Plan):
         return dataclasses.replace(self, input=inputs[0])  # type: ignore[call-arg]
 
 
+class Binary(Plan):
+    """Helper: a node with the fields `left` and `right`."""
+
+    left: Plan
+    right: Plan
+
+    @property
+    def inputs(self) -> tuple[Plan, ...]:
+        return (self.left, self.right)
+
+    def with_inputs(self, inputs: tuple[Plan, ...]) -> Plan:
+        left, right = inputs
+        return dataclasses.replace(self, left=left, right=right)  # type: ignore[call-arg]
+
+
 def reassign(assignments: Any, expressions: tuple[Expression, ...]) -> Any:
     """The assignments with their expressions replaced one for one."""
     return tuple((field, new) for (field, _), new in zip(assignments, expressions, strict=True))

@@ -35,7 +35,7 @@ def column_equality(expression: Expression) -> tuple[ColumnRef, ColumnRef] | Non
 
 
 def rejects_null(predicate: Expression, ids: frozenset[int]) -> bool:
-    """Whether the predicate cannot be TRUE where all columns `ids` are NULL (it is strict in one)."""
+    """Whether the predicate cannot be TRUE where all columns `ids` are NULL (strict in one)."""
     if isinstance(predicate, ColumnRef):
         return predicate.id in ids
     if not isinstance(predicate, Call):

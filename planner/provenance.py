@@ -21,11 +21,15 @@ from tensorsql.planner.logical import (
     Unnest,
     Window,
 )
-from tensorsql.planner.plan import Field, Plan
+from tensorsql.planner.plan import Field, Plan, new_field
+from tensorsql.storage.catalog import Relation
+from tensorsql.storage.types import BIGINT
 
 # Nodes that pass their inputs' columns on as they are.
-PASSING = (Filter, Sort, Limit, TopN, Window, Unnest, Distinct, Join, DependentJoin)
-PASSING_INDEX = (IndexFilter, IndexTopN)
+PASSING = (
+    *(Filter, IndexFilter, Sort, Limit, TopN),
+    *(Window, Unnest, Distinct, Join, DependentJoin),
+)
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,32 @@ def origin(plan: Plan, id: int) -> Origin | None:
         case Aggregate():
             source = next((e for field, e in plan.keys if field.id == id), None)
             return origin(plan.input, source.id) if isinstance(source, ColumnRef) else None
-    if isinstance(plan, PASSING + PASSING_INDEX):
+    if isinstance(plan, (*PASSING, IndexTopN)):
         owner = next((p for p in plan.inputs if any(f.id == id for f in p.fields)), None)
         return None if owner is None else origin(owner, id)
     return None
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """`plan` with the field `row_id` beside column `name` of `relation`."""
+
+    plan: Plan
+    row_id: Field
+    relation: Relation
+    name: str
+
+
+def expose_row_id(plan: Plan, id: int) -> Exposed | None:
+    """The plan with the row id of a stored column it passes on; None if it has none or loses it."""
+    found = origin(plan, id)
+    if found is None:
+        return None
+    row_id = found.scan.row_id or new_field("row_id", BIGINT)
+    carried = carry(plan, found.scan, row_id)
+    if carried is None:
+        return None
+    return Exposed(carried, row_id, found.scan.relation, found.column)
 
 
 def carry(plan: Plan, scan: Scan, field: Field) -> Plan | None:

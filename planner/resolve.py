@@ -127,6 +127,8 @@ def _candidates(name: str, overloads: Sequence[Signature]) -> str:
 
 def _parameter_text(parameter: Parameter) -> str:
     if isinstance(parameter, tuple):
+        if {Kind.INTEGER, Kind.DOUBLE} <= set(parameter):
+            return "number"
         return " or ".join(kind.value for kind in parameter)
     return str(parameter)
 

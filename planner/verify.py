@@ -79,7 +79,8 @@ def _offer(plan: Plan) -> Offered:
 def _inputs_offer(plan: Plan) -> Offered:
     if isinstance(plan, Scan):
         return _offer(plan)
-    offered: Offered = {}
+    # An IndexTopN over groups orders by columns of its own.
+    offered = _offer(plan) if isinstance(plan, IndexTopN) else {}
     for child in plan.inputs:
         offered |= _offer(child)
     return offered

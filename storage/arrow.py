@@ -140,6 +140,8 @@ def to_arrow(column: Column) -> pa.Array:
         case Constant():
             zeros = pa.array(np.zeros(len(column), np.int64))
             return _take(to_arrow(column.one), zeros)
+        case RowRef() if column.source is None:  # no row, or none that is not NULL
+            return pa.nulls(len(column), arrow_type(column.type))
         case RowRef() if column.type.kind is Kind.MASK:
             return _masks(column)
         case RowRef():

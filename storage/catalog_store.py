@@ -22,6 +22,7 @@ from tensorsql.storage.records import (
 from tensorsql.storage.segment import FileSource, Segment
 from tensorsql.storage.snapshot import KINDS, Deletion, Snapshot, TableState
 
+PARTS = ("segments", "blocks", "indexes", "models")  # the folders of files beside the catalog
 FORMAT = "1"
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -85,6 +86,7 @@ class CatalogStore:
         self._sqlite.execute("PRAGMA synchronous = FULL")
         with self._transaction("IMMEDIATE"):
             if not self._sqlite.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                self._check_new()
                 for statement in SCHEMA.strip().removesuffix(";").split(";"):
                     self._sqlite.execute(statement)
                 self._sqlite.execute(
@@ -93,6 +95,15 @@ class CatalogStore:
         found = self._sqlite.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
         if found is None or found[0] != FORMAT:
             raise CorruptError(f'"{self._folder}" has a database format this version cannot read')
+
+    def _check_new(self) -> None:
+        """An empty catalog beside files was lost: what they belong to must not be swept away."""
+        for part in PARTS:
+            if any((self._folder / part).iterdir()):
+                raise CorruptError(
+                    f'catalog "{self._path}" is missing or empty, but the folder "{part}" beside it'
+                    " is not; restore the catalog from a copy, or choose another folder"
+                )
 
     @contextmanager
     def _transaction(self, mode: str) -> Iterator[None]:
@@ -110,10 +121,18 @@ class CatalogStore:
             yield
         except sqlite3.OperationalError as error:
             raise IOError(f'catalog "{self._path}" cannot be used: {error}') from None
-        except (sqlite3.DatabaseError, json.JSONDecodeError, KeyError) as error:
+        except sqlite3.DatabaseError as error:
             raise CorruptError(f'catalog "{self._path}" cannot be read: {error}') from None
 
     def _load(self, known: Snapshot | None) -> Snapshot:
+        try:
+            return self._read(known)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise CorruptError(
+                f'catalog "{self._path}" cannot be read: a record in it is damaged ({error!r})'
+            ) from None
+
+    def _read(self, known: Snapshot | None) -> Snapshot:
         with self._transaction("DEFERRED"):
             execute = self._sqlite.execute
             version = int(execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0])

@@ -201,7 +201,9 @@ def _lists(parts: list[List], validity: Tensor | None) -> Column:
 
 
 def _references(parts: list[RowRef], validity: Tensor | None) -> Column:
-    first = parts[0]
+    first = next((part for part in parts if part.source is not None), parts[0])
+    # A part without a source is all NULL: its rows, all 0, may as well be another source's.
+    parts = [replace(part, source=part.source or first.source) for part in parts]
     if all(part.source is first.source for part in parts):
         rows = torch.cat([part.rows for part in parts])
         return RowRef(first.type, first.source, rows, validity)

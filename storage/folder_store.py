@@ -29,11 +29,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tensorsql.errors import CorruptError, IOError
-from tensorsql.storage.catalog_store import CatalogStore
+from tensorsql.storage.array_file import load_array
+from tensorsql.storage.catalog_store import PARTS, CatalogStore
 from tensorsql.storage.segment import FileSource, MemorySource, Segment, mask_stem
 from tensorsql.storage.snapshot import Deletion, Snapshot
 
-SUBFOLDERS = ("segments", "blocks", "indexes", "models")
 POLL = 0.005  # seconds between two tries for a lock
 
 
@@ -151,7 +151,7 @@ def sweep(folder: Path, snapshot: Snapshot) -> None:
         if path.name.partition(".")[0] not in stems:
             _remove(path)
     referred = {path for kind in snapshot.entries.values() for path in _paths(kind.values())}
-    for name in SUBFOLDERS[1:]:
+    for name in PARTS[1:]:
         for path in (folder / name).iterdir():
             if not any(other.is_relative_to(path) for other in referred):
                 _remove(path)
@@ -168,7 +168,7 @@ def sync(path: Path) -> None:
 
 def _load_flags(path: Path) -> NDArray[np.bool_]:
     try:
-        packed = np.load(path)
+        packed = load_array(path)
     except FileNotFoundError:
         raise IOError(f'deletion bitmap "{path}" is missing') from None
     except (OSError, ValueError) as error:
@@ -191,14 +191,14 @@ def _keep_masks(path: Path, column_number: int, block: Any) -> None:
 def _make(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise IOError(f'"{folder}" is a file; a database is a folder')
-    known = {*SUBFOLDERS, "lease.lock", "writer.lock"}
+    known = {*PARTS, "lease.lock", "writer.lock"}
     if folder.exists() and not (folder / "catalog.sqlite").exists():
         strange = {path.name for path in folder.iterdir()} - known
         if any(not name.startswith("catalog.sqlite") for name in strange):
             raise IOError(f'"{folder}" is a folder but not a database; choose another name')
-    if folder.exists() and all((folder / name).exists() for name in SUBFOLDERS):
+    if folder.exists() and all((folder / name).exists() for name in PARTS):
         return
-    for name in SUBFOLDERS:
+    for name in PARTS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     sync(folder)
     sync(folder.parent)

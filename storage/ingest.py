@@ -120,8 +120,9 @@ def _masks(type: Type, parts: Sequence[Any], rows: int) -> tuple[pa.Array, Any]:
             raise InternalError("some batches lack their masks")
         flags = np.ones(rows, np.bool_) if column.validity is None else column.validity.numpy()
         valid = np.flatnonzero(flags)
-        block = pack(column.source, column.rows.numpy()[valid])
-        shapes[:, valid] = np.stack([block.offsets, block.heights, block.widths])
-        pixels = block.pixels
+        if len(valid):
+            block = pack(column.source, column.rows.numpy()[valid])
+            shapes[:, valid] = np.stack([block.offsets, block.heights, block.widths])
+            pixels = block.pixels
     placeholder = with_flags(np.zeros(rows, np.uint8), None if flags.all() else flags)
     return placeholder, MaskBlock(pixels, *shapes)

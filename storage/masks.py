@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tensorsql.storage.array_file import load_array
 from tensorsql.storage.column import Column, Constant, Flat, RowRef, Wide
 from tensorsql.storage.mask_values import Level, exact
 from tensorsql.storage.types import Kind, mask
@@ -199,10 +200,13 @@ def save_block(block: MaskBlock, directory: Path, stem: str) -> tuple[Path, Path
 
 def load_block(directory: Path, stem: str) -> MaskBlock:
     """The block written by `save_block`, its pixels memory-mapped."""
-    pixels = directory / f"{stem}.pixels.npy"
-    offsets, heights, widths = np.load(directory / f"{stem}.shapes.npy")
-    empty = len(offsets) == 0 or pixels.stat().st_size == 0
-    return MaskBlock(np.load(pixels, mmap_mode=None if empty else "r"), offsets, heights, widths)
+    shapes = load_array(directory / f"{stem}.shapes.npy")
+    pixels = load_array(directory / f"{stem}.pixels.npy", mapped=True)
+    offsets, heights, widths = shapes
+    ends = offsets + heights * widths
+    if pixels.ndim != 1 or shapes.min(initial=0) < 0 or ends.max(initial=0) > len(pixels):
+        raise ValueError("masks lie outside its pixels")
+    return MaskBlock(pixels, offsets, heights, widths)
 
 
 def levels(column: Column, source: Scaled, rule: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -45,20 +46,24 @@ def explain(statement: statements.Explain, session: Session, transaction: Transa
         plan = statement.inner.query.plan
     if not isinstance(plan, Plan):
         raise UnsupportedError("EXPLAIN needs a statement that has a plan, such as a SELECT")
-    note = _analyze(plan, session) if statement.analyze else None
-    text = explain_plan(session.optimize(plan), note)
+    plan = session.optimize(plan)
+    text = _analyzed(plan, session) if statement.analyze else explain_plan(plan)
     return Result.of_rows(("plan",), (VARCHAR,), [(text,)])
 
 
-def _analyze(plan: Plan, session: Session) -> Callable[[int, Plan], str]:
+def _analyzed(plan: Plan, session: Session) -> str:
     context = session.context()
-    session.run_plan(plan, context)
-    return lambda number, _: _note(context.metrics, number)
+    began = time.perf_counter()
+    session.run_optimized(plan, context)
+    seconds = time.perf_counter() - began
+    text = explain_plan(plan, lambda number, _: _note(context.metrics, number))
+    return f"{text}\n{seconds * 1e3:.1f} ms in all on cpu, {context.settings['threads']} threads"
 
 
 def _note(metrics: Metrics, number: int) -> str:
+    rows = metrics.rows.get(number, 0)
     parts = [
-        f"{metrics.rows.get(number, 0)} rows",
+        f"{rows} row{'' if rows == 1 else 's'}",
         f"{metrics.seconds.get(number, 0.0) * 1e3:.1f} ms",
     ]
     for name, value in metrics.notes.get(number, {}).items():

@@ -116,6 +116,13 @@ class TransactionError(OperationalError):
     """A transaction cannot begin, commit or go on."""
 
 
+def shown(value: object) -> str:
+    """A value as SQL writes it: NULL, true, a number or 'text'."""
+    if value is None:
+        return "NULL"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean "x"?` for the closest known names, else what there is, else nothing."""
     names = sorted(set(known))

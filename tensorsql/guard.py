@@ -23,6 +23,8 @@ def guarded() -> Iterator[None]:
     except RecursionError as error:
         raise UnsupportedError("the statement nests too deeply") from error
     except Exception as error:
+        if "can't allocate memory" in str(error):  # torch's own words
+            raise OutOfMemoryError("the machine has no memory left for this statement") from error
         raise InternalError(
             f"{type(error).__name__}: {error}; "
             "this is a defect of tensorsql, please report it with the statement"

@@ -1,4 +1,4 @@
-"""The session: one connection's settings and transaction, and the pipeline every statement takes."""
+"""The session: a connection's settings and transaction, and the way every statement takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tensorsql.errors import Error, TransactionError
 from tensorsql.parser import statements
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
-from tensorsql.planner.optimizer import optimize
+from tensorsql.planner.optimizer import Observe, optimize
 from tensorsql.planner.plan import Plan
 from tensorsql.result import Result
 from tensorsql.session_catalog import SessionCatalog
@@ -45,8 +45,8 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 class Session:
     """Executes statements against one database, one at a time.
 
-    `registered` are Python objects made visible as relations by `register`; `transaction` is the one
-    BEGIN opened, None in autocommit.
+    `registered` are Python objects made visible as relations by `register`; `transaction` is the
+    one BEGIN opened, None in autocommit.
     """
 
     def __init__(self, database: Database, settings: Mapping[str, Any] | None = None) -> None:
@@ -82,20 +82,23 @@ class Session:
         result.seconds = time.perf_counter() - began
         return result
 
-    def optimize(self, plan: Plan) -> Plan:
-        """The plan after every rule the settings leave on."""
+    def optimize(self, plan: Plan, observe: Observe | None = None) -> Plan:
+        """The plan after every rule the settings leave on; `observe` sees it on the way."""
         disabled = set(self.settings["disabled_rules"])
         if not self.settings["use_indexes"]:
             disabled |= {"use_index_filter", "use_index_topn"}
-        return optimize(plan, disabled)
+        return optimize(plan, disabled, observe)
 
-    def run_plan(self, plan: Plan, context: Context | None = None) -> Source:
+    def run_plan(self, plan: Plan) -> Source:
         """optimize → compile → run: the rows of a bound plan."""
+        return self.run_optimized(self.optimize(plan), self.context())
+
+    def run_optimized(self, plan: Plan, context: Context) -> Source:
+        """compile → run: the rows of an optimized plan, what it did counted in `context`."""
         from tensorsql.operators.compiler import compile_plan
         from tensorsql.operators.scheduler import run
 
-        context = context or self.context()
-        return run(compile_plan(self.optimize(plan), context), context)
+        return run(compile_plan(plan, context), context)
 
     def context(self) -> Context:
         """What one run of a program may use."""

@@ -9,6 +9,9 @@ from typing import Any
 
 from tensorsql.errors import CatalogError, OutOfRangeError, nearest
 
+MOST_THREADS = 1024
+LARGEST_MORSEL = 1 << 40
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -20,14 +23,21 @@ class Setting:
     parse: Callable[[Any], Any]
 
 
-def _whole(low: int) -> Callable[[Any], int]:
+def _whole(low: int, high: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
-        number = int(value)
-        if number < low or number != float(value):
-            raise ValueError(f"must be a whole number of at least {low}")
+        number = _integer(value)
+        if number is None or not low <= number <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
         return number
 
     return parse
+
+
+def _integer(value: Any) -> int | None:
+    try:
+        return int(value) if int(value) == float(value) else None
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _one_of(*words: str) -> Callable[[Any], str]:
@@ -62,15 +72,24 @@ def _rules(value: Any) -> tuple[str, ...]:
 def _bytes(value: Any) -> int:
     units = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
     word = str(value).strip().lower()
-    for unit, factor in units.items():
-        if word.endswith(unit):
-            return int(float(word.removesuffix(unit)) * factor)
-    return int(word)
+    unit = next((unit for unit in units if word.endswith(unit)), "")
+    try:
+        number = int(float(word.removesuffix(unit)) * units.get(unit, 1))
+    except (ValueError, OverflowError):
+        number = -1
+    if number < 0:
+        raise ValueError("must be a number of bytes, such as '2GB'")
+    return number
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("threads", os.cpu_count() or 1, "workers a query may use", _whole(1)),
-    Setting("morsel_size", 131072, "rows a worker takes at a time; 0 = all in one", _whole(0)),
+    Setting("threads", os.cpu_count() or 1, "workers a query may use", _whole(1, MOST_THREADS)),
+    Setting(
+        "morsel_size",
+        131072,
+        "rows a worker takes at a time; 0 = all in one",
+        _whole(0, LARGEST_MORSEL),
+    ),
     Setting(
         "neuron_search",
         "bound_first",
@@ -102,6 +121,6 @@ def changed(settings: Mapping[str, Any], name: str, value: Any) -> dict[str, Any
     setting = find(name)
     try:
         parsed = setting.parse(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise OutOfRangeError(f'setting "{setting.name}" cannot be {value!r}: {error}') from None
     return {**settings, setting.name: parsed}

@@ -7,13 +7,15 @@ import os
 import pytest
 from engines import Duckdb, Tensorsql
 from fuzz_sql import FOCUSES, Query, queries, tables
-from hypothesis import given, note, settings
+from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
 from tensorsql.planner.optimizer import REQUIRED, RULES
 from tensorsql.tpch.answers import Row, difference
 
 SOAK = 40 if os.environ.get("TENSORSQL_SOAK") == "1" else 1
+# Shrinking takes minutes; what hypothesis notes is enough to repeat a failure.
+PHASES = (Phase.explicit, Phase.generate)
 OPTIONAL_RULES = sorted({rule.__name__ for rule in RULES} - REQUIRED)
 BOTH = tuple[Tensorsql, Duckdb]
 
@@ -48,7 +50,7 @@ def _check(engines: BOTH, query: Query, expected: list[Row] | None) -> None:
 
 @pytest.mark.parametrize("focus", FOCUSES)
 def test_duckdb_agrees(focus: str, engines: BOTH) -> None:
-    @settings(max_examples=25 * SOAK)
+    @settings(max_examples=25 * SOAK, phases=PHASES)
     @given(tables(), st.lists(queries(focus), min_size=1, max_size=3))
     def check(statements: list[str], several: list[Query]) -> None:
         _load(engines, statements)
@@ -60,7 +62,7 @@ def test_duckdb_agrees(focus: str, engines: BOTH) -> None:
 
 @pytest.mark.parametrize("rule", OPTIONAL_RULES)
 def test_no_rule_changes_an_answer(rule: str, engines: BOTH) -> None:
-    @settings(max_examples=5 * SOAK)
+    @settings(max_examples=5 * SOAK, phases=PHASES)
     @given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
     def check(statements: list[str], several: tuple[Query, ...]) -> None:
         _load(engines, statements)
@@ -74,7 +76,7 @@ def test_no_rule_changes_an_answer(rule: str, engines: BOTH) -> None:
         engines[0].execute("RESET disabled_rules")
 
 
-@settings(max_examples=10 * SOAK)
+@settings(max_examples=10 * SOAK, phases=PHASES)
 @given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
 def test_morsel_sizes_agree_to_the_bit(
     engines: BOTH, statements: list[str], several: tuple[Query, ...]

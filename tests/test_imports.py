@@ -22,7 +22,7 @@ ARROWS = {
     "storage": set(),
     "planner": {"parser", "storage", "storage/indexes"},
     "storage/indexes": {"planner", "storage", "storage/models"},
-    "storage/models": {"planner", "storage", "storage/indexes"},
+    "storage/models": {"planner", "storage"},
     "operators": {"planner", "storage", "storage/indexes", "storage/models"},
     "": {"operators", "planner", "parser", "storage", "storage/indexes", "storage/models"},
     "repl": {"", "planner", "parser", "storage"},

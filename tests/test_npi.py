@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tensorsql.errors import BindError, CorruptError, DataError
-from tensorsql.storage.indexes.measures import DISTANCES, SCORES, Cosine, Length, Lp, Measure
 from tensorsql.storage.indexes.npi_blocks import (
     Block,
     build_block,
@@ -30,6 +29,7 @@ from tensorsql.storage.indexes.npi_budget import (
 )
 from tensorsql.storage.indexes.npi_probe import NpiProbe, WalkingProbe, probe_of
 from tensorsql.storage.indexes.nta import BlockWalk
+from tensorsql.storage.measures import DISTANCES, SCORES, Cosine, Length, Lp, Measure
 from tensorsql.storage.models.inference import Question
 
 EXAMPLE_1 = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -102,7 +103,7 @@ def test_an_encoder_finds_the_same_keys_in_other_rows(sample: Any, data: Any) ->
         for kind in kinds
     ]
     equal = [data.draw(st.booleans()) for _ in kinds]
-    for method in (fit, fit_dense):
+    for method in (fit, partial(fit_dense, limit=0), partial(fit_dense, limit=100)):
         encoder, fitted = method(columns_of(kinds, build), equal)
         found = encoder.encode(columns_of(kinds, probe)).tolist()
         own = fitted.codes.tolist()
@@ -151,7 +152,7 @@ def test_dictionaries_compare_by_entry() -> None:
     assert to_python(both) == ["b", "a", "b", "c", "a", "c", None]
     assert group_rows([both], 7).numbers.tolist() == [0, 1, 0, 2, 1, 2, 3]
     encoder, fitted = fit([first], [False])
-    assert encoder.encode([second]).tolist() == [-1, fitted.codes.tolist()[1]]
+    assert encoder.encode([second]).tolist() == [encoder.size, fitted.codes.tolist()[1]]
 
 
 def test_columns_with_missing_rows() -> None:

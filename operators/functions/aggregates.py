@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,57 +29,66 @@ class Count(Reducing):
         return (Flat(BIGINT, rows.sizes),)
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
-        return (
-            Flat(BIGINT, kernels.sum_by(rows.numbers, rows.count, flat(state[0]).to(torch.int64))),
-        )
+        return (Flat(BIGINT, rows.sums(flat(state[0]).to(torch.int64))),)
 
 
 class IntegerSum(Reducing):
     """SUM of integers, booleans and decimals, exact in 128 bits; an overflow is an error."""
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
-        return (_wide_sum(rows, expand(arguments[0])),)
+        return (_sum(rows, expand(arguments[0])),)
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
-        return (_wide_sum(rows, state[0]),)
+        return (_sum(rows, state[0]),)
 
     def final(self, state: State, call: AggregateCall) -> Column:
         total = state[0]
-        assert isinstance(total, Wide)
-        return Wide(call.type, total.hi, total.lo, total.validity)
+        if isinstance(total, Wide):
+            return Wide(call.type, total.hi, total.lo, total.validity)
+        sums = flat(total)
+        return Wide(call.type, sums >> 63, sums, total.validity)
 
 
 class IntegerAverage(Reducing):
     """AVG of integers and decimals: the exact sum, divided once."""
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
-        return (_wide_sum(rows, expand(arguments[0])), Flat(BIGINT, rows.sizes))
+        return (_sum(rows, expand(arguments[0])), Flat(BIGINT, rows.sizes))
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
-        counts = kernels.sum_by(rows.numbers, rows.count, flat(state[1]))
-        return (_wide_sum(rows, state[0]), Flat(BIGINT, counts))
+        counts = rows.sums(flat(state[1]))
+        return (_sum(rows, state[0]), Flat(BIGINT, counts))
 
     def final(self, state: State, call: AggregateCall) -> Column:
         total, counts = state[0], flat(state[1])
-        assert isinstance(total, Wide)
         argument = call.args[0].type
         scale = 10**argument.scale if argument.kind is Kind.DECIMAL else 1
-        low = np.asarray(total.lo.numpy().view(np.uint64), np.longdouble)
-        exact = np.asarray(total.hi.numpy(), np.longdouble) * np.longdouble(2**64) + low
+        exact = _longdouble(total)
         divisor = np.asarray(counts.clamp(min=1).numpy(), np.longdouble) * np.longdouble(scale)
         values = torch.from_numpy((exact / divisor).astype(np.float64))
         return Flat(DOUBLE, values, total.validity)
 
 
-def _wide_sum(rows: Grouped, column: Column) -> Wide:
+def _longdouble(sums: Column) -> np.ndarray[Any, Any]:
+    if not isinstance(sums, Wide):
+        return np.asarray(flat(sums).numpy(), np.longdouble)
+    low = np.asarray(sums.lo.numpy().view(np.uint64), np.longdouble)
+    return np.asarray(sums.hi.numpy(), np.longdouble) * np.longdouble(2**64) + low
+
+
+def _sum(rows: Grouped, column: Column) -> Column:
+    """Sums as BIGINT where they must fit, else as HUGEINT."""
     if isinstance(column, Wide):
-        return _limb_sum(rows, column.hi, column.lo)
-    values = flat(column).to(torch.int64)
+        values = column.lo
+        if not bool((column.hi == values >> 63).all()):
+            return _limb_sum(rows, column.hi, values)
+    else:
+        values = flat(column)
     count = int(values.shape[0])
-    if count and not _fits(flat(column), count):
+    if count and not _fits(values, count):
+        values = values.to(torch.int64)
         return _limb_sum(rows, values >> 63, values)
-    sums = kernels.sum_by(rows.numbers, rows.count, values)
-    return Wide(HUGEINT, sums >> 63, sums, rows.present)
+    return Flat(BIGINT, rows.sums(values.to(torch.int64)), rows.present)
 
 
 def _fits(values: Tensor, count: int) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators import wide
-from tensorsql.operators.columns import expand, fetch, text_column
+from tensorsql.operators.columns import comparable, expand, text_column
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.layouts import flat_of_arrow, operand, text_array, text_scalar, values_of
 from tensorsql.planner.expressions import Call
@@ -147,7 +147,7 @@ def _same(a: Column, b: Column) -> Tensor:
 def compare(name: str, a: Column, b: Column) -> Tensor:
     """bool [n] of "eq", "ne", "lt", "le", "gt" or "ge", validity left aside."""
     if isinstance(a, RowRef) or isinstance(b, RowRef):
-        a, b = fetch(expand(a)), fetch(expand(b))
+        a, b = comparable(expand(a)), comparable(expand(b))
     if isinstance(a, Constant) and isinstance(b, Constant):
         return compare(name, a.one, b.one).expand(a.length)
     kind = a.type.kind

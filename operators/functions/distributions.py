@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import concat, expand, to_bytes
 from tensorsql.operators.functions.aggregates import flat, means
@@ -14,6 +15,7 @@ from tensorsql.operators.grouping import Aggregate, Collecting, Grouped
 from tensorsql.operators.key_codes import group_rows
 from tensorsql.planner.expressions import AggregateCall
 from tensorsql.storage.column import Bytes, Column, Dictionary, Flat, List, ragged_take, take
+from tensorsql.storage.rounding import square_root
 from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
 
 
@@ -46,7 +48,8 @@ class Covariance(Collecting):
         products = deviations[0] * deviations[-1]
         sums = kernels.sum_by(rows.numbers, rows.count, products)
         result = sums / (rows.sizes - int(self.sample)).clamp(min=1)
-        return _nullable(result.sqrt() if self.root else result, _present(rows, 1 + self.sample))
+        result = square_root(result) if self.root else result
+        return _nullable(result, _present(rows, 1 + self.sample))
 
 
 class Correlation(Collecting):
@@ -57,7 +60,7 @@ class Correlation(Collecting):
         xy, xx, yy = (
             kernels.sum_by(rows.numbers, rows.count, part) for part in (x * y, x * x, y * y)
         )
-        return _nullable(xy / (xx.sqrt() * yy.sqrt()), _present(rows, 1))
+        return _nullable(xy / (square_root(xx) * square_root(yy)), _present(rows, 1))
 
 
 class Product(Collecting):
@@ -84,6 +87,8 @@ class Quantile(Collecting):
         share: Tensor | float = 0.5
         if len(arguments) > 1:
             share = flat(rows.pick(arguments[1], rows.first())).double()
+            if not bool(((share >= 0) & (share <= 1)).all()):
+                raise OutOfRangeError("the share of a quantile is between 0 and 1")
         if not self.continuous:
             place = (torch.ceil(rows.sizes * share) - 1).clamp(min=0).to(torch.int64)
             return rows.pick(column, self._rows(rows, order, place))

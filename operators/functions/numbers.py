@@ -18,6 +18,7 @@ from tensorsql.operators.literals import constant
 from tensorsql.operators.ranges import type_range
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import Column, Constant, Flat, Wide
+from tensorsql.storage.rounding import square_root
 from tensorsql.storage.types import DOUBLE, HUGEINT, Kind, decimal
 
 
@@ -40,7 +41,7 @@ def _log(base: Tensor, values: Tensor) -> Tensor:
     return torch.log10(values) / torch.log10(base)
 
 
-sqrt = _of_floats(torch.sqrt)
+sqrt = _of_floats(square_root)
 cbrt = _of_floats(_cube_root)
 exp = _of_floats(torch.exp)
 ln = _of_floats(torch.log)

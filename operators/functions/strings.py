@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tensorsql.errors import OutOfRangeError
+from tensorsql.errors import OutOfMemoryError, OutOfRangeError
 from tensorsql.operators.columns import expand
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.registry import Kernel
@@ -35,6 +35,7 @@ from tensorsql.storage.types import VARCHAR, Kind, Type
 # An Arrow array and the values of the other arguments give an Arrow array of as many rows.
 Apply = Callable[..., pa.Array]
 TEXT = pa.large_string()
+LARGEST_RESULT = 1 << 31  # bytes of text made of one batch
 
 
 def kernel(apply: Apply) -> Kernel:
@@ -94,9 +95,15 @@ def _column(array: pa.Array, kind: Type) -> Column:
 
 def _slice(array: pa.Array, start: int, stop: int | None) -> pa.Array:
     """Characters start … stop - 1, negative ones counted from the end."""
+    start, stop = _place(start), None if stop is None else _place(stop)
     if stop is not None and (start >= 0) == (stop >= 0) and stop <= start:
         return pa.array([""] * len(array), TEXT)
     return pc.utf8_slice_codeunits(array, start, stop)
+
+
+def _place(number: int) -> int:
+    """Within what Arrow can count, far beyond any text."""
+    return max(-LARGEST_RESULT, min(number, LARGEST_RESULT))
 
 
 def _substring(array: pa.Array, start: int, length: int | None = None) -> pa.Array:
@@ -144,7 +151,13 @@ def _replace(array: pa.Array, part: str, other: str) -> pa.Array:
 
 def _repeat(array: pa.Array, count: int) -> pa.Array:
     """The text so many times; none for counts below one."""
+    _check_size((pc.sum(pc.binary_length(array)).as_py() or 0) * count)
     return pc.binary_repeat(array, max(count, 0))
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST_RESULT:
+        raise OutOfMemoryError(f"the texts would have {size:,} bytes, more than fit in memory")
 
 
 def _split_part(array: pa.Array, separator: str, place: int) -> pa.Array:
@@ -172,6 +185,7 @@ def _first_code(empty: int) -> Apply:
 
 def _padding(array: pa.Array, length: int, pad: str) -> tuple[pa.Array, pa.Array]:
     """The text cut to a length and the padding it lacks."""
+    _check_size(len(array) * length)
     text = _left(array, max(length, 0))
     missing = max(length, 0) - pc.utf8_length(text).to_numpy()
     sizes, places = np.unique(missing, return_inverse=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tensorsql.errors import TypeMismatchError
+from tensorsql.errors import OutOfRangeError, TypeMismatchError
 from tensorsql.operators.columns import concat, expand, take_or_null
 from tensorsql.operators.functions.aggregates import flat
 from tensorsql.operators.partitions import Partitions
@@ -45,7 +45,9 @@ def cume_dist(rows: Partitions, arguments: Sequence[Column], call: AggregateCall
 
 def ntile(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:
     """The partition cut into n parts, the first ones larger by a row."""
-    parts = flat(arguments[0]).to(torch.int64).clamp(min=1)
+    parts = flat(arguments[0]).to(torch.int64)
+    if bool((parts < 1).any()):
+        raise OutOfRangeError("ntile cuts into at least 1 part")
     size, place = rows.stop - rows.start, rows.places - rows.start
     least, larger = size // parts, size % parts
     border = larger * (least + 1)

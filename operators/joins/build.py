@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tensorsql.operators.columns import concat, concat_batches, null_column
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.joins.matcher import KeyMatcher, Matcher
+from tensorsql.operators.joins.matcher import KeyMatcher, KeySet, Matcher
 from tensorsql.operators.program import Merging, Run, Scope
 from tensorsql.operators.result import Columns, Rows
 from tensorsql.operators.sort import Keyed
@@ -44,14 +44,21 @@ class BuildSide(Rows):
         self.keys = keys
         self.null_equal = recipe.null_equal
         self.matched = torch.zeros(batch.count, dtype=torch.bool)
+        self.known: KeySet | None = None
 
-    def matcher(self, places: Sequence[int] | None = None) -> Matcher:
-        """A matcher by these of the keys (None = all of them)."""
+    def matcher(self, places: Sequence[int] | None = None, probes: int = 0) -> Matcher:
+        """A matcher by these of the keys (None = all of them), for some `probes` rows."""
         chosen = range(len(self.keys)) if places is None else places
         if not chosen:
             return Matcher(self.rows)
         keys = [self.keys[place] for place in chosen]
-        return KeyMatcher.fit(keys, [self.null_equal[place] for place in chosen])
+        return KeyMatcher.fit(keys, [self.null_equal[place] for place in chosen], probes)
+
+    def key_set(self, probes: int) -> KeySet:
+        """The set of the keys (at least one), for some `probes` rows; made once."""
+        if self.known is None:
+            self.known = KeySet.fit(self.keys, self.null_equal, probes)
+        return self.known
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class MarkProbe(Probe):
     the condition. Only those pairs are looked at.
     """
 
+    only_existence = True
+
     def __init__(self, recipe: ProbeRecipe, build: BuildSide, context: Context) -> None:
         super().__init__(recipe, build, context)
         self.unknown = Unknown(recipe, build, context)

@@ -46,52 +46,114 @@ class Matcher:
 
     def match(self, keys: Sequence[Column], rows: int) -> Matches:
         """All build rows for each probe row."""
-        starts = torch.zeros(rows, dtype=torch.int64)
-        return Matches(starts, torch.full((rows,), self.build_rows))
+        starts = torch.zeros(rows, dtype=torch.int32)
+        return Matches(starts, torch.full((rows,), self.build_rows, dtype=torch.int32))
 
 
 @dataclass(frozen=True)
-class KeyMatcher(Matcher):
-    """A direct table over dense key codes: the build row where keys are unique, else its run.
+class Runs:
+    """Build rows with equal keys: run i is `counts[i]` rows of `order` from `starts[i]` on.
 
-    Codes are dense because keys are a small range already or were numbered by `KeyEncoder`.
+    A run more, the last, has no rows. `order` None = the build rows as they are.
     """
 
-    encoder: KeyEncoder
-    single: Tensor | None  # int32 per code: the build row or -1
-    starts: Tensor  # int64 per code
+    starts: Tensor  # int32
     counts: Tensor
     order: Tensor | None
 
     @staticmethod
-    def fit(keys: Sequence[Column], null_equal: Sequence[bool]) -> KeyMatcher:
-        """Index the build rows."""
-        encoder, coded = fit_dense(keys, null_equal)
-        rows = int(coded.codes.shape[0])
-        size = max(coded.size, 1)
-        present = kernels.nonzero(coded.codes >= 0)
-        codes = coded.codes.index_select(0, present)
-        counts = kernels.count_by(codes, size)
-        if rows == 0 or int(counts.max()) <= 1:
-            single = torch.full((size,), -1, dtype=torch.int32)
-            single[codes] = present
-            empty = torch.zeros(0, dtype=torch.int64)
-            return KeyMatcher(rows, encoder, single, empty, empty, None)
-        starts = torch.cumsum(counts, 0) - counts
-        ascending = bool((codes[1:] >= codes[:-1]).all())
-        order = present if ascending else present.index_select(0, kernels.argsort(codes))
-        return KeyMatcher(rows, encoder, None, starts, counts, order)
+    def fit(codes: Tensor, rows: Tensor, count: int) -> tuple[Runs, Tensor]:
+        """The runs of some rows (of `count`) with these codes, and the code of each run."""
+        order: Tensor | None = rows
+        if not kernels.ascending(codes):
+            sorted_by = kernels.argsort(codes)
+            order, codes = rows.index_select(0, sorted_by), codes.index_select(0, sorted_by)
+        elif int(rows.shape[0]) == count:
+            order = None
+        starts = kernels.run_starts(codes)
+        ends = torch.cat([starts, starts.new_tensor([codes.shape[0]] * 2)])
+        return Runs(ends[:-1], ends[1:] - ends[:-1], order), codes.index_select(0, starts)
+
+
+@dataclass(frozen=True)
+class KeyMatcher(Matcher):
+    """A direct table over key codes: the build row where keys are unique, else its run.
+
+    Codes are small because keys are a small range already or were numbered by `KeyEncoder`; the
+    table has a place more, for keys that no build row has.
+    """
+
+    encoder: KeyEncoder
+    table: Tensor  # int32 per code: the build row or -1; with `runs`, the run
+    runs: Runs | None
+
+    @staticmethod
+    def fit(keys: Sequence[Column], null_equal: Sequence[bool], probes: int = 0) -> KeyMatcher:
+        """Index the build rows, for some `probes` rows to come."""
+        rows = len(keys[0])
+        encoder, coded = fit_dense(keys, null_equal, table_limit(rows, probes))
+        codes, present = coded.codes, torch.arange(rows, dtype=torch.int32)
+        if bool((codes < 0).any()):
+            present = kernels.nonzero(codes >= 0)
+            codes = codes.index_select(0, present)
+        table = torch.full((encoder.size + 1,), -1, dtype=torch.int32)
+        kernels.write(table, codes, present)
+        if bool((table.index_select(0, codes) == present).all()):
+            return KeyMatcher(rows, encoder, table, None)
+        if encoder.size < 2**31:
+            codes = codes.to(torch.int32)
+        runs, distinct = Runs.fit(codes, present, rows)
+        number = torch.arange(int(distinct.shape[0]), dtype=torch.int32)
+        kernels.write(table.fill_(int(distinct.shape[0])), distinct, number)
+        return KeyMatcher(rows, encoder, table, runs)
 
     def match(self, keys: Sequence[Column], rows: int) -> Matches:
         """The build rows with the probe rows' keys."""
         codes = self.encoder.encode(keys)
-        missing = codes < 0
-        codes = codes.clamp(min=0)
-        if self.single is not None:
-            found = self.single.index_select(0, codes).masked_fill_(missing, -1)
+        found = self.table.index_select(0, codes)
+        if self.runs is None:
             return Matches(codes, codes, None, found)
-        counts = self.counts.index_select(0, codes).masked_fill_(missing, 0)
-        return Matches(self.starts.index_select(0, codes), counts, self.order)
+        starts, counts = (each.index_select(0, found) for each in (self.runs.starts, self.runs.counts))
+        return Matches(starts, counts, self.runs.order)
+
+
+@dataclass(frozen=True)
+class KeySet:
+    """The build side's key codes and a flag for each, the last one for all other keys."""
+
+    encoder: KeyEncoder
+    own: Tensor  # of each build row
+    flags: Tensor
+
+    @staticmethod
+    def fit(keys: Sequence[Column], null_equal: Sequence[bool], probes: int) -> KeySet:
+        """No flag is set yet."""
+        encoder, coded = fit_dense(keys, null_equal, table_limit(len(keys[0]), probes))
+        own = coded.codes.masked_fill(coded.codes < 0, encoder.size)
+        return KeySet(encoder, own, torch.zeros(encoder.size + 1, dtype=torch.bool))
+
+    def fill(self) -> None:
+        """Flag the build rows' keys."""
+        kernels.mark(self.flags, self.own)
+        self.flags[-1] = False
+
+    def holds(self, keys: Sequence[Column]) -> Tensor:
+        """bool per probe row: its key has a flag."""
+        return self.flags.index_select(0, self.encoder.encode(keys))
+
+    def mark(self, keys: Sequence[Column]) -> None:
+        """Flag the probe rows' keys."""
+        kernels.mark(self.flags, self.encoder.encode(keys))
+
+    def marked(self) -> Tensor:
+        """bool per build row: its key has a flag."""
+        self.flags[-1] = False
+        return self.flags.index_select(0, self.own)
+
+
+def table_limit(rows: int, probes: int) -> int:
+    """How many codes a direct table may have: filling it must cost less than it saves."""
+    return min(max(8 * rows + 65536, 4 * probes), 2**26)
 
 
 def matched(matches: Matches) -> Tensor:
@@ -107,9 +169,13 @@ def pairs(matches: Matches) -> Iterator[Pairs]:
         yield Pairs(0, stop, probe, matches.rows.index_select(0, probe))
         return
     for start, stop in _blocks(matches.counts):
-        owner, place = kernels.ranges(matches.starts[start:stop], matches.counts[start:stop])
-        build = place if matches.order is None else matches.order.index_select(0, place)
-        yield Pairs(start, stop, (owner + start).to(torch.int32), build.to(torch.int32))
+        counts = matches.counts[start:stop]
+        hits = kernels.nonzero(counts != 0)
+        firsts = matches.starts[start:stop].index_select(0, hits)
+        owner, build = kernels.ranges(firsts, counts.index_select(0, hits))
+        if matches.order is not None:
+            build = matches.order.index_select(0, build)
+        yield Pairs(start, stop, hits.index_select(0, owner) + start, build)
 
 
 def _blocks(counts: Tensor) -> Iterator[tuple[int, int]]:

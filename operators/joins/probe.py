@@ -18,7 +18,7 @@ from tensorsql.operators.columns import expand, take_or_null
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
 from tensorsql.operators.joins.build import BuildSide
-from tensorsql.operators.joins.matcher import Matcher, Matches, Pairs, matched, pairs
+from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, matched, pairs
 from tensorsql.operators.program import Context, Operator, Run, Stateless
 from tensorsql.planner.expressions import Expression, columns_of
 from tensorsql.storage.column import Batch, Column, Constant, take
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProbeRecipe:
-    """A join's probe: the build side's number, the kind's class, condition and output ids."""
+    """A join's probe: the build side's number, the kind's class, condition and output ids.
+
+    `probes` is about how many rows are to come.
+    """
 
     node: int
     build: int
@@ -37,6 +40,7 @@ class ProbeRecipe:
     condition: Condition
     passed: tuple[int, ...]
     extra: tuple[int, ...]
+    probes: int = 0
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -65,7 +69,9 @@ class PairFilter:
 
 
 class Probe(Stateless):
-    """What all kinds share."""
+    """What all kinds share; `only_existence`: which build rows match does not matter."""
+
+    only_existence = False
 
     def __init__(self, recipe: ProbeRecipe, build: BuildSide, context: Context) -> None:
         self.recipe = recipe
@@ -75,7 +81,18 @@ class Probe(Stateless):
         self.keys = compile_expressions(keys, context) if keys else None
         residual = recipe.condition.residual
         self.residual = None if residual is None else PairFilter(residual, context)
-        self.matcher: Matcher = build.matcher()
+        self.known: KeySet | None = None
+        self.matcher = Matcher(build.rows)
+        if self.only_existence and keys and residual is None:
+            self.known = self.key_set(build)
+        else:
+            self.matcher = build.matcher(probes=recipe.probes)
+
+    def key_set(self, build: BuildSide) -> KeySet:
+        """The build side's keys, where they alone decide whether there is a match."""
+        known = build.key_set(self.recipe.probes)
+        known.fill()
+        return known
 
     def process(self, batch: Batch, local: None) -> Iterator[Batch]:
         """The kind's output for a batch."""
@@ -108,11 +125,13 @@ class Probe(Stateless):
 
     def hits(self, batch: Batch) -> Tensor:
         """bool per selected row: whether any build row meets the whole condition."""
+        if self.known is not None and self.keys is not None:
+            return self.known.holds(self.keys(batch))
         if self.residual is None:
             return matched(self.match(batch))
         flags = torch.zeros(batch.rows, dtype=torch.bool)
         for found in self.pairs(batch):
-            flags[found.probe.to(torch.int64)] = True
+            kernels.mark(flags, found.probe)
         return flags
 
 
@@ -131,7 +150,7 @@ class OuterProbe(Probe):
     def process(self, batch: Batch, local: None) -> Iterator[Batch]:
         """The pairs of the batch, in blocks, unmatched rows in their place."""
         for found in self.pairs(batch):
-            self.build.matched[found.build.to(torch.int64)] = True
+            kernels.mark(self.build.matched, found.build)
             yield self.output(batch, *with_unmatched(found))
 
 
@@ -152,6 +171,8 @@ class SingleProbe(Probe):
 class SemiProbe(Probe):
     """Probe rows with a match."""
 
+    only_existence = True
+
     def process(self, batch: Batch, local: None) -> Iterator[Batch]:
         """The batch with a smaller selection."""
         yield batch.select(kernels.nonzero(self.hits(batch)))
@@ -159,6 +180,8 @@ class SemiProbe(Probe):
 
 class AntiProbe(Probe):
     """Probe rows without a match."""
+
+    only_existence = True
 
     def process(self, batch: Batch, local: None) -> Iterator[Batch]:
         """The batch with a smaller selection."""
@@ -168,9 +191,9 @@ class AntiProbe(Probe):
 def with_unmatched(found: Pairs) -> tuple[Tensor, Tensor]:
     """Probe and build rows of the pairs, and (probe row, -1) in order for rows without any."""
     rows = found.stop - found.start
-    flags = torch.ones(rows, dtype=torch.bool)
-    flags[found.probe.to(torch.int64) - found.start] = False
-    missing = kernels.nonzero(flags) + found.start
+    met = torch.zeros(rows, dtype=torch.bool)
+    kernels.mark(met, found.probe - found.start)
+    missing = kernels.nonzero(~met) + found.start
     if int(missing.shape[0]) == 0:
         return found.probe, found.build
     probe = torch.cat([found.probe, missing])

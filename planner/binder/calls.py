@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from tensorsql.errors import BindError
+from tensorsql.parser.dialect import DIALECT, position
+
 TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
 NAMES: dict[type[exp.Expr], str] = {
     exp.GroupConcat: "string_agg",
@@ -61,7 +64,9 @@ def call_parts(node: exp.Expr) -> CallParts:
 
 
 def _written_name(node: exp.Expr) -> str:
-    return str(node.meta.get("name") or node.sql_name()).lower()  # type: ignore[attr-defined]
+    if not isinstance(node, exp.Func):
+        raise BindError(f"{node.sql(DIALECT)} is not a function call", position(node))
+    return str(node.meta.get("name") or node.sql_name()).lower()
 
 
 def _arguments(node: exp.Expr) -> Iterator[exp.Expr]:

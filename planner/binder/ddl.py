@@ -31,6 +31,7 @@ from tensorsql.planner.statements import (
     Query,
 )
 from tensorsql.storage.catalog import ColumnSchema, TableSchema
+from tensorsql.storage.formats import SUFFIXES
 from tensorsql.storage.types import INTEGER, Kind
 
 
@@ -46,7 +47,7 @@ def constant(node: exp.Expr, environment: Environment) -> Any:
         return node.name
     bound = ExpressionBinder(environment, Scope()).bind(node)
     if not isinstance(bound, Literal):
-        raise BindError(f"{node.sql('duckdb')} is not a constant", position(node))
+        raise BindError(f"{node.sql(DIALECT)} is not a constant", position(node))
     return bound.value
 
 
@@ -64,13 +65,21 @@ def bind_create(node: exp.Create, environment: Environment) -> BoundStatement:
     return CreateTable(_schema(node.this, environment), None, replace, exists)
 
 
+def new_name(node: exp.Table) -> str:
+    """The name of a table or view to be created; BindError for one in a schema but `main`."""
+    schema = node.args.get("db")
+    if schema is not None and schema.name.lower() != "main":
+        raise BindError(f'schema "{schema.name}" not found; tables are in "main"', position(schema))
+    return str(node.name)
+
+
 def _table_as(node: exp.Create, environment: Environment) -> tuple[TableSchema, Plan]:
     target = node.this
     names: tuple[str, ...] = ()
     if isinstance(target, exp.Schema):
         names, target = tuple(item.name for item in target.expressions), target.this
     plan = bind_query(node.expression, environment)
-    name = table_name(target)
+    name = new_name(target)
     plan = renamed(plan, named_columns(plan.fields, name, names))
     columns = tuple(
         ColumnSchema(field.name, INTEGER if field.type.kind is Kind.NULL else field.type)
@@ -111,8 +120,8 @@ def _schema(node: exp.Schema, environment: Environment) -> TableSchema:
         elif isinstance(constraint, exp.UniqueColumnConstraint):
             unique.append(names)
         else:
-            raise UnsupportedError(f"{item.sql('duckdb')} is not supported", position(item))
-    schema = _checked(TableSchema(table_name(node.this), tuple(columns), primary, tuple(unique)))
+            raise UnsupportedError(f"{item.sql(DIALECT)} is not supported", position(item))
+    schema = _checked(TableSchema(new_name(node.this), tuple(columns), primary, tuple(unique)))
     return _with_keys(schema)
 
 
@@ -151,7 +160,7 @@ def _column(node: exp.ColumnDef, environment: Environment) -> tuple[ColumnSchema
             case exp.UniqueColumnConstraint():
                 keys.add("unique")
             case _:
-                raise UnsupportedError(f"{item.sql('duckdb')} is not supported", position(node))
+                raise UnsupportedError(f"{item.sql(DIALECT)} is not supported", position(node))
     column = ColumnSchema(node.name, bind_type(kind), not_null, default)
     default_value(column, environment)
     return column, keys
@@ -164,7 +173,7 @@ def _view(node: exp.Create, environment: Environment) -> CreateView:
         names, target = tuple(item.name for item in target.expressions), target.this
     if any(node.expression.find_all(exp.Placeholder)):
         raise BindError("a view cannot have parameters")
-    name = table_name(target)
+    name = new_name(target)
     plan = bind_query(node.expression, environment)
     named_columns(plan.fields, name, names)
     replace, exists = bool(node.args.get("replace")), bool(node.args.get("exists"))
@@ -179,8 +188,14 @@ def bind_drop(node: exp.Drop, environment: Environment) -> Drop:
         raise UnsupportedError(f"DROP {kind.upper()} takes one table or view", position(node))
     name, exists = table_name(targets[0]), bool(node.args.get("exists"))
     catalog = environment.catalog
-    known = catalog.table_names() if kind == "table" else catalog.view_names()
-    return _drop("table" if kind == "table" else "view", name, exists, list(known), targets[0])
+    tables, views = list(catalog.table_names()), list(catalog.view_names())
+    known, other = (tables, views) if kind == "table" else (views, tables)
+    if name.lower() in {item.lower() for item in other}:
+        actual = "view" if kind == "table" else "table"
+        raise CatalogError(
+            f'"{name}" is a {actual}; write DROP {actual.upper()}', position(targets[0])
+        )
+    return _drop("table" if kind == "table" else "view", name, exists, known, targets[0])
 
 
 def _drop(kind: Any, name: str, if_exists: bool, known: list[str], node: exp.Expr) -> Drop:
@@ -251,18 +266,17 @@ def _copy_from(
     relation = target_relation(node.this, environment)
     names = [item.name for item in node.args.get("columns") or []]
     format_name = str(options.pop("format", "") or _suffix(path)).lower()
-    reader = {"csv": "read_csv", "tsv": "read_csv", "parquet": "read_parquet"}.get(format_name)
-    if reader is None:
-        raise UnsupportedError(
-            f'COPY FROM cannot read format "{format_name}"; there is csv and parquet'
-        )
-    if reader == "read_csv":
+    found = SUFFIXES.get(format_name)
+    if found is None:
+        known = nearest(format_name, SUFFIXES)
+        raise UnsupportedError(f'COPY FROM cannot read format "{format_name}"{known}')
+    if found.untyped:
         wanted = (
             [relation.schema.column(name) for name in names] if names else relation.schema.columns
         )
         # The table knows its types better than a sample of the text does.
         options["columns"] = tuple((c.name, c.type) for c in wanted if c is not None)
-    source = environment.catalog.file_relation(reader, path, options)
+    source = environment.catalog.file_relation(found.readers[0], path, options)
     return Insert(relation, bind_insert_plan(scan(source), names, relation, node, environment))
 
 

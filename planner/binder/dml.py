@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, nearest
-from tensorsql.parser.dialect import parse, position
+from tensorsql.parser.dialect import DIALECT, parse, position
 from tensorsql.planner.binder import joins
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
@@ -54,6 +54,8 @@ def bind_insert(node: exp.Insert, environment: Environment) -> Insert:
 def target_relation(node: exp.Table, environment: Environment) -> Relation:
     """The table a statement changes; CatalogError with the nearest names."""
     name = table_name(node)
+    if not name:
+        raise BindError(f"{node.sql(DIALECT)} is no table that can be changed", position(node))
     if environment.catalog.view(name) is not None:
         raise CatalogError(f'"{name}" is a view, not a table', position(node))
     relation = environment.catalog.relation(name)

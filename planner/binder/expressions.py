@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError, Error, UnsupportedError
-from tensorsql.parser.dialect import position
+from tensorsql.parser.dialect import DIALECT, position
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.planner.binder import functions, literals, subqueries, windows
 from tensorsql.planner.binder.environment import Environment
@@ -125,7 +125,7 @@ class ExpressionBinder:
             return functions.bind_call(self, node)
         if isinstance(node, FullRoi):
             raise BindError("FULL stands for the whole mask as the roi of CP and AREA only")
-        raise UnsupportedError(f"{node.sql('duckdb')} is not supported here")
+        raise UnsupportedError(f"{node.sql(DIALECT)} is not supported here")
 
     def _column(self, node: exp.Column) -> Expression:
         if isinstance(node.this, exp.Star):
@@ -289,7 +289,7 @@ class ExpressionBinder:
         return Literal(types.BLOB, bytes.fromhex(node.name))
 
     def _row(self, node: exp.Tuple) -> Expression:
-        raise UnsupportedError(f"a row {node.sql('duckdb')} can only be compared, or be a roi")
+        raise UnsupportedError(f"a row {node.sql(DIALECT)} can only be compared, or be a roi")
 
 
 Form = Callable[[ExpressionBinder, Any], Expression]
@@ -298,6 +298,7 @@ FORMS: dict[type[exp.Expr], Form] = {
     exp.Dot: ExpressionBinder._dot,
     exp.Paren: lambda binder, node: binder.bind(node.this),
     exp.Literal: ExpressionBinder._literal,
+    exp.RawString: lambda binder, node: Literal(types.VARCHAR, node.this),
     exp.Boolean: lambda binder, node: TRUE if node.this else FALSE,
     exp.Null: lambda binder, node: Literal(types.NULL, None),
     exp.HexString: ExpressionBinder._blob,

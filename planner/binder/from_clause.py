@@ -8,23 +8,15 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, nearest
-from tensorsql.parser.dialect import parse, position
+from tensorsql.parser.dialect import DIALECT, parse, position
 from tensorsql.planner.binder import joins, table_functions
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import EMPTY, Scope, Source, Tables, named_columns, tables_of
 from tensorsql.planner.logical import Scan
 from tensorsql.planner.plan import Plan, new_field
 from tensorsql.storage.catalog import Relation, ViewEntry
+from tensorsql.storage.formats import SUFFIXES
 from tensorsql.storage.types import BIGINT
-
-READERS = {
-    "parquet": "read_parquet",
-    "csv": "read_csv",
-    "tsv": "read_csv",
-    "npy": "read_npy",
-    "json": "read_json",
-    "ndjson": "read_json",
-}
 
 
 def bind_from(node: exp.Select, environment: Environment, outer: Scope | None) -> Tables:
@@ -47,7 +39,7 @@ def bind_joined(
 
 def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> Tables:
     """One item of a FROM clause under its alias. `outer` sees the items before it."""
-    for key in ("sample", "pivots", "version", "when"):
+    for key in ("sample", "pivots", "version", "when", "ordinality", "only", "final", "hints"):
         if node.args.get(key):
             raise UnsupportedError(f"{key.upper()} is not supported in FROM", position(node))
     match node:
@@ -65,7 +57,7 @@ def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> 
             return _parenthesized(node, environment, outer)
         case exp.Subquery() | exp.Values():
             return _derived(node, environment, outer)
-    raise UnsupportedError(f"{node.sql('duckdb')} is not supported in FROM", position(node))
+    raise UnsupportedError(f"{node.sql(DIALECT)} is not supported in FROM", position(node))
 
 
 def alias_of(node: exp.Expr) -> tuple[str, tuple[str, ...]]:
@@ -142,10 +134,10 @@ def missing_table(node: exp.Table, environment: Environment) -> CatalogError:
 
 def _file(name: str, environment: Environment) -> Relation | None:
     match = re.search(r"\.(\w+)(\.gz|\.zst)?$", name.lower())
-    reader = READERS.get(match[1]) if match else None
-    if reader is None:
+    found = SUFFIXES.get(match[1]) if match else None
+    if found is None:
         return None
-    return environment.catalog.file_relation(reader, name, {})
+    return environment.catalog.file_relation(found.readers[0], name, {})
 
 
 def scan(relation: Relation, alias: str = "", row_id: bool = False) -> Scan:

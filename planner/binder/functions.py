@@ -39,6 +39,7 @@ def bind_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     parts = call_parts(node)
     special = SPECIAL.get(parts.name)
     if special is not None:
+        _check_plain(parts)
         return special(binder, parts)
     kind = function_kind(parts.name)
     if kind == "aggregate":
@@ -47,9 +48,13 @@ def bind_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
         raise BindError(f"{parts.name} is a window function: write {parts.name}(…) OVER (…)")
     if kind == "table":
         raise BindError(f"{parts.name} is a table function: write it in FROM")
+    _check_plain(parts)
+    return resolve(parts.name, binder.bind_all(parts.args), position(node))
+
+
+def _check_plain(parts: CallParts) -> None:
     if parts.distinct or parts.order or parts.filter is not None:
         raise BindError(f"{parts.name} is no aggregate: DISTINCT, ORDER BY, FILTER do not apply")
-    return resolve(parts.name, binder.bind_all(parts.args), position(node))
 
 
 def aggregate(binder: ExpressionBinder, parts: CallParts) -> AggregateCall:

@@ -8,7 +8,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from tensorsql.errors import BindError
+from tensorsql.errors import BindError, OutOfRangeError
 from tensorsql.planner.casts import common_type, integer_type
 from tensorsql.planner.expressions import Literal
 from tensorsql.storage import types
@@ -27,14 +27,19 @@ UNIT_WORDS = {
     **{"y": "year", "yr": "year", "yrs": "year"},
 }
 PIECE = re.compile(r"\s*([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*([A-Za-z]+)")
+NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]+")
+AMOUNT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
 CLOCK = re.compile(r"\s*([+-]?)(\d+):(\d{2})(?::(\d{2})(\.\d{1,6})?)?\s*$")
 
 
 def number(text: str) -> Literal:
     """A number as written: an integer, a DECIMAL of its digits, or DOUBLE with an exponent."""
     text = text.replace("_", "")
-    if text.lower().startswith("0x"):
+    if HEXADECIMAL.fullmatch(text):
         return integer_literal(int(text, 16))
+    if not NUMBER.fullmatch(text):
+        raise BindError(f"{text} is not a number")
     if "e" in text.lower():
         return Literal(types.DOUBLE, float(text))
     if "." in text:
@@ -126,7 +131,9 @@ def list_literal(items: list[Literal]) -> Literal:
 def interval(text: str, unit: str | None) -> Literal:
     """`INTERVAL '3' MONTH`, `INTERVAL '1 day 02:00'`: (months, days, microseconds)."""
     if unit is not None:
-        return Literal(types.INTERVAL, scaled(Decimal(text), unit))
+        if not AMOUNT.fullmatch(text):
+            raise BindError(f"an interval is a number of {unit}, not '{text}'")
+        return interval_literal(scaled(Decimal(text), unit))
     total, rest = (0, 0, 0), text
     while match := PIECE.match(rest):
         total = added(total, scaled(Decimal(match[1]), match[2]))
@@ -135,7 +142,15 @@ def interval(text: str, unit: str | None) -> Literal:
         total, rest = added(total, clock_time(clock)), ""
     if rest.strip() or not text.strip():
         raise BindError(f"cannot read the interval '{text}'; write for example '3 months 2 days'")
-    return Literal(types.INTERVAL, total)
+    return interval_literal(total)
+
+
+def interval_literal(parts: tuple[int, int, int]) -> Literal:
+    """(months, days, microseconds) as a literal; OutOfRangeError if one has too many digits."""
+    for count, bits, unit in zip(parts, (31, 31, 63), ("months", "days", "µs"), strict=True):
+        if not -(1 << bits) <= count < 1 << bits:
+            raise OutOfRangeError(f"an interval of {count} {unit} is out of range")
+    return Literal(types.INTERVAL, parts)
 
 
 def scaled(count: Decimal, unit: str) -> tuple[int, int, int]:

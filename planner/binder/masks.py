@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError
-from tensorsql.parser.dialect import position
+from tensorsql.errors import BindError, TypeMismatchError
+from tensorsql.parser.dialect import DIALECT, position
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.expressions import AggregateCall, Expression, Literal
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder
 
 FORM = "write CP(mask, roi, (low, high))"
+REGION = "a region is ((x1, y1), (x2, y2)), a BOX, or - for all"
 
 
 def cp(binder: ExpressionBinder, parts: CallParts) -> Expression:
@@ -32,7 +33,7 @@ def cp(binder: ExpressionBinder, parts: CallParts) -> Expression:
         raise BindError(
             f"the range ({low}, {high}) of CP is empty: {low} > {high}", position(values)
         )
-    return resolve("cp", [binder.bind(mask), *_region(binder, roi), low, high], position(mask))
+    return resolve("cp", [_mask(binder, mask), *_region(binder, roi), low, high], position(mask))
 
 
 def area(binder: ExpressionBinder, parts: CallParts) -> Expression:
@@ -40,7 +41,9 @@ def area(binder: ExpressionBinder, parts: CallParts) -> Expression:
     if len(parts.args) not in (1, 2):
         raise BindError("AREA takes a mask and a region, or a region alone")
     *mask, roi = parts.args
-    return resolve("area", [*binder.bind_all(mask), *_region(binder, roi)])
+    if not mask and not isinstance(roi, exp.Tuple):
+        return resolve("area", [binder.bind(roi)], position(roi))
+    return resolve("area", [*binder.bind_all(mask), *_region(binder, roi)], position(roi))
 
 
 def iou(binder: ExpressionBinder, parts: CallParts) -> Expression:
@@ -61,10 +64,22 @@ def mask_aggregate(binder: ExpressionBinder, node: MaskAggregate) -> AggregateCa
     return resolve_aggregate(name, [binder.bind(node.this)], False, None, ())
 
 
+def _mask(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    mask = binder.bind(node)
+    if mask.type.kind not in (Kind.MASK, Kind.NULL):
+        raise TypeMismatchError(
+            f"CP counts the pixels of a MASK; {node.sql(DIALECT)} is {mask.type}", position(node)
+        )
+    return mask
+
+
 def _thresholded(binder: ExpressionBinder, node: exp.GT) -> list[Expression]:
     mask, threshold = binder.bind(node.this), binder.bind(node.expression)
     if mask.type.kind is not Kind.MASK:
-        raise BindError(f"a mask > threshold is expected, {mask} is {mask.type}", position(node))
+        raise BindError(
+            f"a mask > threshold is expected; {node.this.sql(DIALECT)} is {mask.type}",
+            position(node),
+        )
     return [mask, threshold]
 
 
@@ -73,9 +88,9 @@ def _region(binder: ExpressionBinder, node: exp.Expr) -> list[Expression]:
     if isinstance(node, FullRoi):
         return []
     if not isinstance(node, exp.Tuple):
-        return [binder.bind(node)]
+        return [_box_value(binder, node)]
     if not _is_tuple(node, 2) or not all(_is_tuple(corner, 2) for corner in node.expressions):
-        raise BindError("a region is ((x1, y1), (x2, y2)), a BOX, or - for all", position(node))
+        raise BindError(REGION, position(node))
     upper, lower = node.expressions
     corners = binder.bind_all([*upper.expressions, *lower.expressions])
     x1, y1, x2, y2 = corners
@@ -86,6 +101,16 @@ def _region(binder: ExpressionBinder, node: exp.Expr) -> list[Expression]:
             position(node),
         )
     return [_box(corners)]
+
+
+def _box_value(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+    box = binder.bind(node)
+    if box.type.kind is Kind.MASK:
+        shown = node.sql(DIALECT)
+        raise TypeMismatchError(f"{shown} is a mask; write {shown} > threshold", position(node))
+    if box.type.kind not in (Kind.BOX, Kind.NULL):
+        raise TypeMismatchError(f"{REGION}; {node.sql(DIALECT)} is {box.type}", position(node))
+    return box
 
 
 def _box(corners: list[Expression]) -> Expression:

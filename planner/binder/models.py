@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError, nearest
+from tensorsql.errors import BindError, nearest, shown
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.binder.environment import Environment
@@ -57,7 +57,7 @@ def predict_proba(binder: ExpressionBinder, parts: CallParts) -> Expression:
         raise BindError("PREDICT_PROBA has one named argument: class => a label")
     if chosen.value not in classes:
         known = nearest(str(chosen.value), map(str, classes))
-        raise BindError(f'model "{model.name}" has no class {chosen.value!r}{known}')
+        raise BindError(f'model "{model.name}" has no class {shown(chosen.value)}{known}')
     call = predict_call("predict_proba", model, args, types.DOUBLE)
     place = ("class", list(classes).index(chosen.value))
     return dataclasses.replace(call, options=(*call.options, place))

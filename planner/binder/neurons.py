@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError, UnsupportedError, nearest
-from tensorsql.parser.dialect import position
+from tensorsql.errors import BindError, UnsupportedError, nearest, shown
+from tensorsql.parser.dialect import DIALECT, position
 from tensorsql.planner.binder.models import find_model
 from tensorsql.planner.expressions import (
     Call,
@@ -32,6 +32,7 @@ from tensorsql.planner.neurons import (
     TargetRow,
     at_position,
     channel,
+    check_range,
     layer_shape,
     neuron_list,
 )
@@ -186,8 +187,10 @@ def _function_group(name: str, values: tuple[int, ...], shape: tuple[int, ...]) 
         case "position":
             return at_position(shape, values[0], values[1])
         case "range":
-            shown = f"RANGE({values[0]}, {values[1]})"
-            return neuron_list(tuple(range(values[0], values[1])), shape, shown)
+            numbers = range(values[0], values[1])
+            if numbers:  # a range too long for the layer is never written out
+                check_range((numbers[0], numbers[-1]), math.prod(shape) if shape else None)
+            return neuron_list(tuple(numbers), shape, f"RANGE({values[0]}, {values[1]})")
     count = math.prod(shape) if shape else None
     if values[0] < 1 or (count is not None and values[0] > count):
         raise BindError(f"TOP_NEURONS takes a number from 1 to {count or '…'}, not {values[0]}")
@@ -197,7 +200,7 @@ def _function_group(name: str, values: tuple[int, ...], shape: tuple[int, ...]) 
 def _whole_numbers(values: Any, name: str) -> tuple[int, ...]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise BindError(f"{name} takes whole numbers, not {value!r}")
+            raise BindError(f"{name} takes whole numbers, not {shown(value)}")
     return tuple(values)
 
 
@@ -253,11 +256,7 @@ def _named(arguments: TableArguments, name: str, columns: Mapping[str, Field]) -
 
 def _target(arguments: TableArguments, inputs: Inputs) -> TargetRow:
     """The row of the base table that `input` names, whether or not `data` leaves it out."""
-    bound = cast(arguments.binder.bind(arguments.required("input")), inputs.id.type)
-    if not isinstance(bound, Literal):
-        raise BindError("input of topk_similar must be a constant")
-    if bound.value is None:
-        raise BindError("input of topk_similar is NULL; it names the row to compare with")
+    bound = _target_id(arguments, inputs)
     image = origin(inputs.plan, inputs.image.id)
     if image is None:
         raise UnsupportedError(
@@ -273,6 +272,25 @@ def _target(arguments: TableArguments, inputs: Inputs) -> TargetRow:
             f'id "{inputs.id.name}" does not come from {relation.name}, where the images are'
         )
     return TargetRow(relation, image.column, named.column, bound.value)
+
+
+def _target_id(arguments: TableArguments, inputs: Inputs) -> Literal:
+    """The value of `input` as one of the id column's type, unchanged."""
+    given = arguments.binder.bind(arguments.required("input"))
+    if not isinstance(given, Literal):
+        raise BindError("input of topk_similar must be a constant")
+    if given.value is None:
+        raise BindError("input of topk_similar is NULL; it names the row to compare with")
+    bound = cast(given, inputs.id.type)
+    same = isinstance(bound, Literal) and (
+        bound.value == given.value or not given.type.is_numeric or not bound.type.is_numeric
+    )
+    if not isinstance(bound, Literal) or not same:
+        raise BindError(
+            f'input {shown(given.value)} not found: id "{inputs.id.name}" is {inputs.id.type}',
+            position(arguments.named["input"]),
+        )
+    return bound
 
 
 def _ranked(
@@ -292,16 +310,17 @@ def _count(arguments: TableArguments) -> int:
     arguments.required("k")
     value = arguments.constant("k")
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        shown = "NULL" if value is None else value
-        raise BindError(f"k is a whole number of at least 1, not {shown}")
+        raise BindError(f"k is a whole number of at least 1, not {shown(value)}")
     return value
 
 
 def _word(arguments: TableArguments, name: str, default: str, known: tuple[str, ...]) -> str:
-    word = str(arguments.constant(name, default)).lower()
-    if word not in known:
+    given = arguments.constant(name, default)
+    word = str(given).lower()
+    if given is None or word not in known:
         raise BindError(
-            f'{name} "{word}" is not known{nearest(word, known)}', position(arguments.named[name])
+            f"{name} {shown(given)} is not known{nearest(word, known)}",
+            position(arguments.named[name]),
         )
     return word
 
@@ -309,7 +328,7 @@ def _word(arguments: TableArguments, name: str, default: str, known: tuple[str, 
 def _flag(arguments: TableArguments, name: str) -> bool:
     value = arguments.constant(name, False)
     if not isinstance(value, bool):
-        raise BindError(f"{name} is true or false, not {value}")
+        raise BindError(f"{name} is true or false, not {shown(value)}")
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError
-from tensorsql.parser.dialect import position
+from tensorsql.parser.dialect import DIALECT, position
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.scope import Scope, tables_of
@@ -81,6 +81,11 @@ def limited(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
     limit, offset = node.args.get("limit"), node.args.get("offset")
     if limit is None and offset is None:
         return plan
+    options = None if limit is None else limit.args.get("limit_options")
+    if options is not None and (options.args.get("percent") or options.args.get("with_ties")):
+        raise UnsupportedError("LIMIT takes a number of rows, no percentage or ties")
+    if limit is not None and limit.expressions:
+        raise UnsupportedError("LIMIT … BY is not supported; use QUALIFY row_number()")
     amount = None
     if isinstance(limit, exp.Fetch):
         amount = limit.args.get("count")
@@ -93,8 +98,10 @@ def limited(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
 
 def constant_count(node: exp.Expr, environment: Environment, clause: str) -> int | None:
     """A number of rows that is known now; None for NULL."""
-    bound = cast(ExpressionBinder(environment, Scope()).bind(node), BIGINT)
-    value = transform(bound, lambda part: fold(part) or part)
+    bound = ExpressionBinder(environment, Scope()).bind(node)
+    value = transform(cast(bound, BIGINT), lambda part: fold(part) or part)
+    if isinstance(bound, Literal) and not isinstance(value, Literal):
+        raise BindError(f"{clause} is a number of rows, not {node.sql(DIALECT)}", position(node))
     if not isinstance(value, Literal):
         raise UnsupportedError(f"{clause} takes a constant or a parameter", position(node))
     if value.value is not None and value.value < 0:

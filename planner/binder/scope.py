@@ -177,7 +177,8 @@ class Scope:
             for own, column in source.columns
             if column.id in {hit.id for hit in hits}
         ]
-        hint = f"; write {' or '.join(owners)}" if owners else ""
+        several = len(set(owners)) > 1
+        hint = f"; write {' or '.join(owners)}" if several else "; give each an alias of its own"
         raise BindError(f'column "{name}" is ambiguous{hint}', position(node))
 
     def _missing(self, parts: tuple[str, ...], node: exp.Expr) -> BindError:

@@ -36,7 +36,10 @@ from tensorsql.planner.plan import Field, Plan, new_field
 
 # DuckDB puts the text of these into parentheses to name a column.
 WRAPPED = (exp.Binary, exp.Not, exp.In, exp.Between)
-UNSUPPORTED = ("sample", "pivots", "match", "into", "connect", "laterals", "cluster", "sort")
+UNSUPPORTED = (
+    *("sample", "pivots", "match", "into", "connect", "laterals", "cluster", "sort", "distribute"),
+    *("locks", "kind", "hint", "operation_modifiers", "settings", "format"),
+)
 
 
 @dataclass
@@ -79,7 +82,12 @@ class SelectBinder:
         self.node = node
         self.environment = environment
         tables = bind_from(node, environment, outer)
-        windows = {item.this.name.lower(): item for item in node.args.get("windows") or []}
+        windows: dict[str, exp.Window] = {}
+        for item in node.args.get("windows") or []:
+            name = item.this.name
+            if name.lower() in windows:
+                raise BindError(f'window "{name}" is defined twice', position(item))
+            windows[name.lower()] = item
         self.scope = Scope(tables, outer, None, windows)
         self.binder = ExpressionBinder(environment, self.scope)
         nodes: dict[str, exp.Expr] = {}
@@ -233,7 +241,8 @@ class SelectBinder:
         hidden: list[tuple[Field, Expression]] = []
         for expression in planted[count:]:
             if expression not in known:
-                known[expression] = new_field("key", expression.type)
+                name = expression.name if isinstance(expression, ColumnRef) else "key"
+                known[expression] = new_field(name, expression.type)
                 hidden.append((known[expression], expression))
         result: Plan = Project(plan, (*assignments, *hidden))
         order = tuple(

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.parser import statements as syntax
-from tensorsql.parser.dialect import position
+from tensorsql.parser.dialect import DIALECT, position
 from tensorsql.planner.binder import ddl, describe, dml
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.queries import bind_query

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.errors import BindError, OutOfRangeError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder import from_clause, neurons
 from tensorsql.planner.binder.environment import Environment
@@ -25,6 +25,7 @@ from tensorsql.planner.expressions import Expression, Literal
 from tensorsql.planner.logical import Project, Unnest
 from tensorsql.planner.plan import Plan, new_field
 from tensorsql.storage import types
+from tensorsql.storage.formats import READERS
 from tensorsql.storage.types import BIGINT, Kind
 
 
@@ -74,6 +75,8 @@ class TableArguments:
         """The Python value of a constant; BindError for anything else."""
         if isinstance(node, exp.Column) and len(node.parts) == 1:
             return node.name
+        if isinstance(node, exp.Tuple):
+            return tuple(self.value(item, name) for item in node.expressions)
         bound = self.binder.bind(node)
         if not isinstance(bound, Literal):
             raise BindError(f"{name} of {self.function} must be a constant", position(node))
@@ -137,7 +140,8 @@ def read_files(arguments: TableArguments) -> Plan:
     if len(arguments.positional) != 1:
         raise BindError(f"{arguments.function} takes one path, then name => value options")
     path = arguments.value(arguments.positional[0], "the path")
-    if not isinstance(path, (str, tuple)):
+    paths = path if isinstance(path, tuple) else (path,)
+    if not all(isinstance(each, str) for each in paths):
         raise BindError(f"{arguments.function} takes a path in quotes or a list of them")
     options = {name: arguments.constant(name) for name in arguments.named}
     relation = arguments.environment.catalog.file_relation(arguments.function, path, options)
@@ -156,10 +160,11 @@ def series(arguments: TableArguments) -> Plan:
     if step == 0:
         raise BindError(f"the step of {function} must not be 0", position(arguments.node))
     last = stop + (1 if step > 0 else -1) if function == "generate_series" else stop
-    numbers = range(start, last, step)
-    if len(numbers) > LONGEST_SERIES:
+    if (last - start) // step > LONGEST_SERIES:
         raise UnsupportedError(f"{function} makes at most {LONGEST_SERIES:,} rows")
-    return unnested(Literal(types.list_of(BIGINT), tuple(numbers)), function)
+    if not all(-(1 << 63) <= end < 1 << 63 for end in (start, last)):
+        raise OutOfRangeError(f"{function} makes numbers of type BIGINT")
+    return unnested(Literal(types.list_of(BIGINT), tuple(range(start, last, step))), function)
 
 
 def unnested(value: Expression, name: str, ordinality: str | None = None) -> Plan:
@@ -211,14 +216,7 @@ BindTableFunction = Callable[[TableArguments], Plan]
 # DuckDB names the one column of these after the alias: `FROM range(3) r` has a column r.
 NAMED_AFTER_ALIAS = ("range", "generate_series", "unnest")
 TABLE_FUNCTIONS: dict[str, BindTableFunction] = {
-    "read_csv": read_files,
-    "read_csv_auto": read_files,
-    "read_parquet": read_files,
-    "parquet_scan": read_files,
-    "read_json": read_files,
-    "read_npy": read_files,
-    "read_images": read_files,
-    "read_masks": read_files,
+    **dict.fromkeys(READERS, read_files),
     "range": series,
     "generate_series": series,
     "unnest": unnest,

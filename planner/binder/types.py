@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.parser.dialect import DIALECT
 from tensorsql.storage import types
 from tensorsql.storage.types import Type
 
@@ -37,6 +38,17 @@ SIMPLE = {
     DType.UUID: types.UUID,
     DType.NULL: types.NULL,
 }
+MEMBERS: dict[exp.DataType.Type, type[exp.Expr]] = {
+    DType.ARRAY: exp.DataType,
+    DType.LIST: exp.DataType,
+    DType.STRUCT: exp.ColumnDef,
+    DType.ENUM: exp.Literal,
+}
+EXAMPLES: dict[type[exp.Expr], str] = {
+    exp.DataType: "INTEGER[]",
+    exp.ColumnDef: "STRUCT(name VARCHAR, size INTEGER)",
+    exp.Literal: "ENUM('small', 'large')",
+}
 MASK_DTYPES = {0: "", 1: "float32", 255: "uint8", 65535: "uint16"}
 
 
@@ -49,24 +61,38 @@ def bind_type(node: exp.DataType) -> Type:
         case DType.DECIMAL:
             return _decimal(node)
         case DType.ARRAY | DType.LIST:
-            return types.list_of(bind_type(node.expressions[0]))
+            return types.list_of(bind_type(_members(node)[0]))
         case DType.STRUCT:
             return types.struct(
-                *((field.name, bind_type(field.args["kind"])) for field in node.expressions)
+                *((field.name, bind_type(field.args["kind"])) for field in _members(node))
             )
         case DType.ENUM:
-            return types.enum(tuple(member.name for member in node.expressions))
+            return types.enum(tuple(member.name for member in _members(node)))
         case DType.USERDEFINED:
             return _own(node)
-    raise UnsupportedError(f"type {node.sql('duckdb')} is not supported")
+    raise UnsupportedError(f"type {node.sql(DIALECT)} is not supported")
+
+
+def _members(node: exp.DataType) -> list[exp.Expr]:
+    """What a nested type is made of."""
+    form = MEMBERS[node.this]
+    if not node.expressions or not all(isinstance(member, form) for member in node.expressions):
+        raise BindError(f"type {node.sql(DIALECT)} is incomplete; write it as {EXAMPLES[form]}")
+    return list(node.expressions)
 
 
 def _numbers(node: exp.DataType) -> list[int]:
-    return [int(parameter.name or parameter.this.name) for parameter in node.expressions]
+    """The whole numbers in a type's brackets."""
+    texts = [parameter.name or parameter.this.name for parameter in node.expressions]
+    if not all(text.isdecimal() for text in texts):
+        raise BindError(f"the brackets of type {node.sql(DIALECT)} take whole numbers")
+    return [int(text) for text in texts]
 
 
 def _decimal(node: exp.DataType) -> Type:
     given = _numbers(node)
+    if len(given) > 2:
+        raise BindError("DECIMAL takes two numbers: digits, and digits after the point")
     precision, scale = (*given, *(18, 3)[len(given) :]) if len(given) != 1 else (given[0], 0)
     if not (1 <= precision <= 38 and 0 <= scale <= precision):
         raise BindError(
@@ -78,16 +104,16 @@ def _decimal(node: exp.DataType) -> Type:
 def _own(node: exp.DataType) -> Type:
     kind = node.args.get("kind")
     name = (kind if isinstance(kind, str) else kind.name if kind is not None else "").upper()
+    if name == "BOX":
+        return types.BOX
+    if name not in ("MASK", "TENSOR"):
+        known = [*(item.value for item in types.Kind), "INT", "TEXT", "STRING"]
+        raise BindError(f"unknown type {name or node.sql(DIALECT)}{nearest(name, known)}")
     given = _numbers(node)
     match name:
-        case "BOX":
-            return types.BOX
         case "MASK" if len(given) <= 1:
             scale = given[0] if given else 0
             return types.mask(scale, MASK_DTYPES.get(scale, "uint16"))
         case "MASK":
             raise BindError("MASK takes one number: the stored value that means 1, as MASK(255)")
-        case "TENSOR":
-            return types.tensor(tuple(given))
-    known = [*(item.value for item in types.Kind), "INT", "TEXT", "STRING"]
-    raise BindError(f"unknown type {name or node.sql('duckdb')}{nearest(name, known)}")
+    return types.tensor(tuple(given))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest
-from tensorsql.parser.dialect import position
+from tensorsql.parser.dialect import DIALECT, position
 from tensorsql.planner.binder import functions
 from tensorsql.planner.binder.calls import call_parts
 from tensorsql.planner.binder.placeholders import contains
@@ -87,7 +87,13 @@ def _end(
     assert isinstance(value, exp.Expr)
     offset = binder.bind(value)
     if not isinstance(offset, Literal):
-        raise UnsupportedError("the offset of a window frame must be a constant")
+        raise UnsupportedError("the offset of a window frame must be a constant", position(value))
+    count = offset.value
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 1 << 62:
+        raise BindError(
+            f"the offset of a window frame is a number of rows, not {value.sql(DIALECT)}",
+            position(value),
+        )
     return (word, offset)
 
 

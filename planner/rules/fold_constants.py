@@ -23,7 +23,7 @@ from tensorsql.storage.types import BOOLEAN
 def fold_constants(plan: Plan) -> Plan:
     """Compute calls of literals, exactly and never raising; drop filters that are TRUE.
 
-    `WHERE l_discount BETWEEN 0.06 - 0.01 AND 0.06 + 0.01` → `… >= 0.05 AND … <= 0.07`, in decimal.
+    `WHERE rate BETWEEN 0.06 - 0.01 AND 0.06 + 0.01` → `… >= 0.05 AND … <= 0.07`, in decimal.
     What would raise stays as it is: it must raise only if a row reaches it.
     """
     return transform_up(

@@ -11,9 +11,9 @@ from tensorsql.planner.expressions import (
     is_fallible,
     is_volatile,
 )
+from tensorsql.planner.index_use import costly_calls
 from tensorsql.planner.logical import Filter
 from tensorsql.planner.plan import Plan
-from tensorsql.planner.rules.index_use import costly_calls
 from tensorsql.planner.traversal import transform_up
 
 

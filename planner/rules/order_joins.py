@@ -17,6 +17,7 @@ from tensorsql.planner.expressions import (
 )
 from tensorsql.planner.logical import Filter, Join, Project, With
 from tensorsql.planner.plan import Plan
+from tensorsql.planner.predicates import equality
 
 # Beyond this many inputs the exact search gives way to a greedy one.
 EXACT_LIMIT = 10
@@ -188,8 +189,9 @@ class Search:
             a, b = b, a
         plan = Join("inner", a.plan, b.plan, conjunction(parts))
         rows = max(self.estimator.join_rows(plan, a.rows, b.rows), 0.5)
-        # Building a table costs more per row than probing it.
-        return Candidate(plan, rows, a.cost + b.cost + rows + 0.5 * a.rows + b.rows)
+        # Building a table costs more per row than probing it; without keys every pair is looked at.
+        pairs = 0.0 if any(equality(part) for part in parts) else a.rows * b.rows
+        return Candidate(plan, rows, a.cost + b.cost + rows + pairs + 0.5 * a.rows + b.rows)
 
     def exact(self) -> Plan:
         """Dynamic programming over all connected subsets."""

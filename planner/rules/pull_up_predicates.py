@@ -19,7 +19,7 @@ def pull_up_predicates(
 ) -> tuple[Plan, Expression]:
     """The plan without its correlated filters and the condition with them.
 
-    `EXISTS (SELECT * FROM i WHERE i.k = o.k AND i.s <> o.s)` → semi join on `i.k = o.k AND i.s <> o.s`.
+    `EXISTS (SELECT * FROM i WHERE i.k = o.k AND i.s <> 3)` → semi join on `i.k = o.k`.
     Only where nothing but filters and projections reads an outer column; otherwise all stays.
     """
     pulled: list[Expression] = []

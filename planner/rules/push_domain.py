@@ -42,6 +42,7 @@ from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
 from tensorsql.planner.predicates import (
     column_equality,
     equal,
+    is_not_null,
     null_in_null_out,
     rejects_null,
 )
@@ -56,8 +57,8 @@ COUNTS = frozenset({"count", "count_if", "approx_count_distinct"})  # 0 over no 
 class Pushed:
     """A plan freed of outer references: `mapping` outer id → inner column.
 
-    For ids in `exact` the inner column holds every domain value, NULL included; for the others it may
-    hold more values than the domain and its NULLs mean nothing.
+    For ids in `exact` NULL in the inner column stands for NULL in the domain; for the others its
+    NULLs mean nothing. The inner column may hold more values than the domain.
     """
 
     plan: Plan
@@ -334,9 +335,11 @@ def _join(plan: Join, domain: Domain) -> Pushed:
     parts = list(conjuncts(substitute(plan.condition, dict(left.mapping))))
     if pushed_right is None:
         return _same(Join(plan.kind, left.plan, plan.right, conjunction(parts), plan.mark), left)
+    if plan.kind == "mark":  # a comparison with NULL must not make the mark NULL
+        left, pushed_right = (_made_exact(side, domain.ids) for side in (left, pushed_right))
     exact = left.exact & pushed_right.exact
     for id, ref in left.mapping.items():
-        parts.append(equal(ref, pushed_right.mapping[id], plan.kind == "mark" or id in exact))
+        parts.append(equal(ref, pushed_right.mapping[id], id in exact))
     joined = Join(plan.kind, left.plan, pushed_right.plan, conjunction(parts), plan.mark)
     return _same(joined, left)
 
@@ -357,8 +360,12 @@ def substitute_plan(plan: Plan, mapping: Mapping) -> Plan:
 
 def _limit(plan: Limit, domain: Domain) -> Pushed:
     """LIMIT counts per domain value: the row number within it decides."""
-    keys = plan.input.keys if isinstance(plan.input, Sort) else ()
-    inner = push(plan.input, domain)
+    below = plan.input
+    if isinstance(below, Project):  # what a Sort below orders by may be gone above
+        limited = dataclasses.replace(plan, input=below.input)
+        return push(Project(limited, below.assignments), domain)
+    keys = below.keys if isinstance(below, Sort) else ()
+    inner = push(below.input if isinstance(below, Sort) else below, domain)
     number = resolve_aggregate("row_number", [])
     partition = tuple(inner.mapping.values())
     order = _keys(keys, inner.mapping)
@@ -384,10 +391,11 @@ def _distinct(plan: Distinct, domain: Domain) -> Pushed:
 
 
 def _set_operation(plan: SetOperation, domain: Domain) -> Pushed:
-    sides, exact = [], domain.ids
-    for child in plan.inputs:
-        pushed = push(child, domain)
-        exact &= pushed.exact
+    pushed_sides = [push(child, domain) for child in plan.inputs]
+    exact = frozenset(id for pushed in pushed_sides for id in pushed.exact)
+    sides = []
+    for child, pushed in zip(plan.inputs, pushed_sides, strict=True):
+        pushed = _made_exact(pushed, exact)
         visible = tuple((f, f.ref()) for f in child.fields)
         extra = tuple(
             (new_field(ref.name, ref.type), ref)
@@ -399,6 +407,16 @@ def _set_operation(plan: SetOperation, domain: Domain) -> Pushed:
     result = dataclasses.replace(plan, left=sides[0], right=sides[1], columns=columns)
     ids = (column.id for column in domain.columns)
     return Pushed(result, {id: f.ref() for id, f in zip(ids, carried, strict=True)}, exact)
+
+
+def _made_exact(pushed: Pushed, ids: frozenset[int]) -> Pushed:
+    """The same with these ids exact: the others' NULLs, which mean nothing, are dropped.
+
+    An inner column that a filter equates with an outer one has no rows for NULL.
+    """
+    parts = [is_not_null(pushed.mapping[id]) for id in ids - pushed.exact]
+    plan = Filter(pushed.plan, conjunction(parts)) if parts else pushed.plan
+    return Pushed(plan, pushed.mapping, pushed.exact | ids)
 
 
 def _window(plan: Window, domain: Domain) -> Pushed:

@@ -35,8 +35,8 @@ Parts = list[Expression]
 def push_down_filters(plan: Plan) -> Plan:
     """Move each conjunct as far down as it may go; what reaches a join becomes its condition.
 
-    `Filter(a.x = b.y AND a.z < 3, a × b)` → `Filter(a.z < 3, a) ⋈ b on a.x = b.y`. A fallible conjunct
-    never passes a join or another conjunct that might have guarded it.
+    `Filter(a.x = b.y AND a.z < 3, a × b)` → `Filter(a.z < 3, a) ⋈ b on a.x = b.y`. A fallible
+    conjunct never passes a join or another conjunct that might have guarded it.
     """
     return _push(plan, [])
 

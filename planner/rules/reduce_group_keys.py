@@ -11,9 +11,9 @@ from tensorsql.planner.traversal import transform_up
 
 
 def reduce_group_keys(plan: Plan) -> Plan:
-    """`GROUP BY o_orderkey, o_orderdate` → `GROUP BY o_orderkey` with any value of the other,
+    """`GROUP BY o.id, o.day` → `GROUP BY o.id` with any value of the other,
 
-    where o_orderkey is unique in the table both come from (also across joins on unique keys).
+    where o.id is unique in the table both come from (also across joins on unique keys).
     """
     return transform_up(plan, _reduce)
 

@@ -25,8 +25,8 @@ FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 def simplify_comparisons(plan: Plan) -> Plan:
     """`CAST(day AS TIMESTAMP) < TIMESTAMP '1995-01-01 00:00:00'` → `day < DATE '1995-01-01'`.
 
-    The same for integers and decimals widened to another exact type: the constant takes the column's
-    type where it has that value there, so that the column is compared as it is stored.
+    The same for integers and decimals widened to another exact type: the constant takes the
+    column's type where it has that value there, so that the column is compared as it is stored.
     """
     return transform_expressions(plan, lambda top: transform(top, _simplify))
 

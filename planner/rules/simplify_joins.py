@@ -22,7 +22,7 @@ from tensorsql.planner.traversal import transform_up
 def simplify_joins(plan: Plan) -> Plan:
     """Outer joins whose NULLs a filter drops become inner; a mark that is only filtered on, semi.
 
-    A single join whose right side has a unique key in the condition cannot raise: it is a left join.
+    A single join whose right side has a unique key in the condition cannot raise: a left join.
     `a LEFT JOIN b … WHERE b.x > 0` → `a JOIN b … WHERE b.x > 0`;
     `Filter(mark, a MARK JOIN b)` → `a SEMI JOIN b`. (NOT mark stays: NULL is not FALSE.)
     """

@@ -1,10 +1,10 @@
 """General unnesting (Neumann & Kemper, BTW 2015; top-down order: Neumann, BTW 2025).
 
 A `DependentJoin(L, R)` whose right side reads columns of the left becomes a plain `Join`: R is
-evaluated once for every distinct combination (the *domain*) of the columns it reads, and the join then
-compares those columns. The domain is pushed down through R (`push_domain`) to where it is read. Where
-a filter there already equates every domain column with a column of R, that column stands in for the
-domain, and no domain is computed at all.
+evaluated once for every distinct combination (the *domain*) of the columns it reads, and the join
+then compares those columns. The domain is pushed down through R (`push_domain`) to where it is
+read. Where a filter there already equates every domain column with a column of R, that column
+stands in for the domain, and no domain is computed at all.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from tensorsql.planner.expressions import (
     Expression,
     conjunction,
@@ -10,9 +12,9 @@ from tensorsql.planner.expressions import (
     is_volatile,
 )
 from tensorsql.planner.index_plans import IndexFilter
-from tensorsql.planner.logical import Filter
+from tensorsql.planner.index_use import costly_calls, drop_trims, find_uses, keep_fields
+from tensorsql.planner.logical import Filter, Join
 from tensorsql.planner.plan import Plan
-from tensorsql.planner.rules.index_use import costly_calls, drop_trims, find_uses, keep_fields
 from tensorsql.planner.traversal import transform_up
 
 
@@ -20,26 +22,38 @@ def use_index_filter(plan: Plan) -> Plan:
     """Decide conjuncts with costly calls by index bounds, after the cheap ones.
 
     `Filter(CP(mask, …) > 5000 AND label = 7)` → `IndexFilter(CP(mask, …) > 5000)` over
-    `Filter(label = 7)`, if an index covers one of the calls.
+    `Filter(label = 7)`, if an index covers one of the calls. A conjunct that became part of an
+    inner join's condition, since it reads both sides, is decided above the join in the same way.
     """
     rewritten = transform_up(plan, _rewrite)
     return plan if rewritten is plan else drop_trims(rewritten)
 
 
 def _rewrite(node: Plan) -> Plan:
-    if not isinstance(node, Filter) or is_volatile(node.predicate):
-        return node
-    calls = costly_calls(node.predicate)
-    if not calls:
-        return node
-    source, uses = find_uses(node.input, calls)
+    match node:
+        case Filter(input=below, predicate=predicate):
+            return _decided(node, below, predicate)
+        case Join(kind="inner", condition=condition):
+            parts = conjuncts(condition)
+            costly = [part for part in parts if costly_calls(part)]
+            rest = [part for part in parts if not costly_calls(part)]
+            if costly and not any(is_fallible(part) for part in rest):
+                join = dataclasses.replace(node, condition=conjunction(rest))
+                return _decided(node, join, conjunction(costly))
+    return node
+
+
+def _decided(node: Plan, below: Plan, predicate: Expression) -> Plan:
+    """The node as an index filter of `below`; itself if no index covers a call."""
+    calls = () if is_volatile(predicate) else costly_calls(predicate)
+    source, uses = find_uses(below, calls)
     if not uses:
         return node
-    parts = conjuncts(node.predicate)
+    parts = conjuncts(predicate)
     cheap = [part for part in parts if not _stays(part)]
     costly = [part for part in parts if _stays(part)]
-    below = Filter(source, conjunction(cheap)) if cheap else source
-    return keep_fields(IndexFilter(below, conjunction(costly), uses), node.fields)
+    source = Filter(source, conjunction(cheap)) if cheap else source
+    return keep_fields(IndexFilter(source, conjunction(costly), uses), node.fields)
 
 
 def _stays(part: Expression) -> bool:

@@ -19,9 +19,9 @@ from tensorsql.planner.expressions import (
     substitute,
 )
 from tensorsql.planner.index_plans import IndexFilter, IndexTopN
+from tensorsql.planner.index_use import costly_calls, drop_trims, find_uses, keep_fields
 from tensorsql.planner.logical import Aggregate, Filter, Project, TopN
 from tensorsql.planner.plan import Plan
-from tensorsql.planner.rules.index_use import costly_calls, drop_trims, find_uses, keep_fields
 from tensorsql.planner.traversal import transform_up
 
 BOUNDED_AGGREGATES = ("sum", "avg", "min", "max")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tensorsql.errors import BindError, CorruptError, UnsupportedError, nearest
 from tensorsql.storage.arrow_types import arrow_type
 from tensorsql.storage.catalog import Relation
 from tensorsql.storage.formats.objects import arrow_relation
+from tensorsql.storage.formats.options import Files, Options
 from tensorsql.storage.formats.paths import expand, reading, writing
 from tensorsql.storage.types import Kind, Type
 
@@ -63,6 +64,8 @@ def options_of(given: Mapping[str, Any]) -> CsvOptions:
 
     `columns` is a mapping or pairs of name and type, which then name the file's columns in order.
     """
+    for name, value in given.items():
+        _check_option(name, value)
     known = {name: _SQL_OPTIONS[name] for name in given if name in _SQL_OPTIONS}
     unknown = [name for name in given if name not in (*_SQL_OPTIONS, "columns", "format")]
     if unknown:
@@ -74,6 +77,53 @@ def options_of(given: Mapping[str, Any]) -> CsvOptions:
     elif "names" in values:
         values["names"] = tuple(values["names"])
     return CsvOptions(**values)
+
+
+def _check_option(name: str, value: Any) -> None:
+    """BindError for a value that does not fit the option."""
+    wanted, fits = _VALUES.get(name, ("", None))
+    if fits is not None and not fits(value):
+        raise BindError(f"option {name} of a CSV file is {wanted}, not {value!r}")
+
+
+def _is_character(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 1 and value.isascii() and value not in "\r\n"
+
+
+def _is_names(value: Any) -> bool:
+    texts = isinstance(value, tuple | list) and all(isinstance(name, str) for name in value)
+    return texts and len(set(value)) == len(value) > 0
+
+
+_CHARACTER = ("one ASCII character", _is_character)
+_FLAG = ("true or false", lambda value: isinstance(value, bool))
+_TEXT = ("a text", lambda value: isinstance(value, str))
+_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "delim": _CHARACTER,
+    "sep": _CHARACTER,
+    "delimiter": _CHARACTER,
+    "quote": _CHARACTER,
+    "header": _FLAG,
+    "all_varchar": _FLAG,
+    "nullstr": _TEXT,
+    "null": _TEXT,
+    "skip": (
+        "a number of lines",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+    ),
+    "names": ("a list of different names", _is_names),
+}
+
+
+def read_files(function: str, files: Files, options: Options) -> Relation:
+    """`relation` of a call of the table function; BindError for an unknown option."""
+    return relation(function, files, options_of(options))
+
+
+def write_table(table: pa.Table, path: str, options: Options) -> int:
+    """Write a table as COPY says; a .tsv has tabs unless the options say otherwise."""
+    defaults = {"delimiter": "\t"} if path.lower().endswith(".tsv") else {}
+    return write(path, table.schema, [table], options_of({**defaults, **options}))
 
 
 def relation(name: str, files: str | Sequence[str], options: CsvOptions | None = None) -> Relation:
@@ -115,7 +165,7 @@ def write(
         quoting_style="needed",
     )
     rows = 0
-    with writing(Path(path)), arrow_csv.CSVWriter(path, text, write_options=how) as writer:
+    with writing(path) as target, arrow_csv.CSVWriter(target, text, write_options=how) as writer:
         for batch in batches:
             columns = [
                 _written(column, item.type) for column, item in zip(batch, text, strict=True)

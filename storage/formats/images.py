@@ -11,13 +11,15 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
-from tensorsql.errors import CorruptError, UnsupportedError
+from tensorsql.errors import BindError, CorruptError, UnsupportedError
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.objects import numpy_array
+from tensorsql.storage.formats.options import Files, Options, check_options
 from tensorsql.storage.formats.paths import expand, reading
 from tensorsql.storage.lazy import lazy_relation
 
+LARGEST_SIDE = 1 << 16  # pixels
 GREY_MODES = ("1", "L")
 
 
@@ -30,6 +32,12 @@ class ImageHeader:
     mode: str
 
 
+def read_files(function: str, files: Files, options: Options) -> Relation:
+    """`relation` of a call of the table function; BindError for an unknown option."""
+    check_options(function, options, ("size",))
+    return relation(function, files, options.get("size"))
+
+
 def relation(
     name: str, files: str | Sequence[str], size: tuple[int, int] | None = None
 ) -> Relation:
@@ -38,6 +46,12 @@ def relation(
     Channels are 1 if every image is grey, else 3. Images of different sizes need `size`
     (width, height), to which all are resized; `width` and `height` say what the file had.
     """
+    if size is not None and (
+        not isinstance(size, tuple)
+        or len(size) != 2
+        or not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in size)
+    ):
+        raise BindError(f"size is [width, height] in pixels, not {size}")
     paths = expand(files)
     headers = [_header(path) for path in paths]
     channels = 1 if all(header.mode in GREY_MODES for header in headers) else 3
@@ -76,6 +90,8 @@ def _header(path: Path) -> ImageHeader:
         try:
             with Image.open(path) as image:
                 return ImageHeader(image.width, image.height, image.mode)
+        except Image.DecompressionBombError as error:
+            raise CorruptError(f'file "{path}" cannot be read: {error}') from None
         except UnidentifiedImageError:
             raise CorruptError(f'file "{path}" is not an image') from None
 

@@ -19,7 +19,9 @@ from tensorsql.storage import types
 from tensorsql.storage.analyze import analyze
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.formats.npy import map_array
 from tensorsql.storage.formats.objects import arrow_table
+from tensorsql.storage.formats.options import Files, Options, check_options
 from tensorsql.storage.formats.paths import expand, reading
 from tensorsql.storage.mask_values import check_element, check_pixels
 from tensorsql.storage.physical import physical
@@ -30,9 +32,16 @@ if TYPE_CHECKING:
 
 # What Pillow calls pixels of one channel, and the dtype they have as an array.
 IMAGE_DTYPES = {"1": "bool", "L": "uint8", "I;16": "uint16", "I": "int32", "F": "float32"}
+LARGEST_SCALE = (1 << 32) - 1
 MASK = "mask"
 
 Arrays = list[np.ndarray]  # each [n, h, w]
+
+
+def read_files(function: str, files: Files, options: Options) -> Relation:
+    """`relation` of a call of the table function; BindError for an unknown option."""
+    check_options(function, options, ("scale",))
+    return relation(function, files, options.get("scale"))
 
 
 def relation(name: str, files: str | Sequence[str], scale: int | None = None) -> Relation:
@@ -174,8 +183,10 @@ def _whole_scale(scale: Any) -> int | None:
         whole = int(scale)
     except (TypeError, ValueError, OverflowError):
         whole = 0
-    if whole != scale or whole < 1:
-        raise BindError(f"the scale of a mask must be a positive whole number, not {scale}")
+    if whole != scale or not 1 <= whole <= LARGEST_SCALE:
+        raise BindError(
+            f"the scale of a mask is a whole number from 1 to {LARGEST_SCALE}, not {scale}"
+        )
     return whole
 
 
@@ -199,13 +210,7 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _map(path: Path) -> np.ndarray:
-    with reading(path):
-        if path.stat().st_size == 0:
-            raise CorruptError(f'file "{path}" is empty')
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:
-            array = np.load(path, allow_pickle=False)  # arrays without elements cannot be mapped
+    array = map_array(path)
     if not isinstance(array, np.ndarray) or array.ndim not in (2, 3):
         shape = array.shape if isinstance(array, np.ndarray) else "an archive"
         raise ConversionError(f'"{path}" holds {shape}; masks are [n, h, w] or [h, w]')
@@ -224,6 +229,8 @@ def _image(path: Path, pixels: bool) -> tuple[str, np.ndarray]:
                         f'image "{path}" has mode {image.mode}; a mask has a single channel'
                     )
                 return mode, np.asarray(image) if pixels else np.zeros(0)
+        except Image.DecompressionBombError as error:
+            raise CorruptError(f'file "{path}" cannot be read: {error}') from None
         except UnidentifiedImageError:
             raise CorruptError(f'"{path}" is neither a .npy file nor an image') from None
 

@@ -13,11 +13,19 @@ from numpy.typing import NDArray
 
 from tensorsql.errors import CorruptError, UnsupportedError
 from tensorsql.storage import types
+from tensorsql.storage.array_file import load_array
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.objects import numpy_array
+from tensorsql.storage.formats.options import Files, Options, check_options
 from tensorsql.storage.formats.paths import expand, reading
 from tensorsql.storage.lazy import lazy_relation
+
+
+def read_files(function: str, files: Files, options: Options) -> Relation:
+    """`relation` of a call of the table function; BindError for an unknown option."""
+    check_options(function, options, ())
+    return relation(function, files)
 
 
 def relation(name: str, files: str | Sequence[str]) -> Relation:
@@ -56,23 +64,25 @@ def _column(paths: Sequence[Path], arrays: Sequence[NDArray[Any]], name: str) ->
 
 def load(path: Path) -> NDArray[Any]:
     """A file as a memory-mapped array of at least one dimension in native byte order."""
-    with reading(path):
-        if path.stat().st_size == 0:
-            raise CorruptError(f'file "{path}" is empty')
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:
-            array = np.load(path, allow_pickle=False)  # arrays without elements cannot be mapped
+    array = map_array(path)
     if not isinstance(array, np.ndarray):
         raise UnsupportedError(f'file "{path}" is an archive of arrays; read_npy takes .npy files')
-    if array.ndim == 0 or array.dtype.kind not in "biuf":
+    if array.ndim == 0 or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise UnsupportedError(
             f'file "{path}" holds {array.ndim}-D {array.dtype}, not rows of numbers'
         )
+    if 0 in array.shape[1:]:
+        raise UnsupportedError(f'file "{path}" holds rows of shape {array.shape[1:]}, no numbers')
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     loaded: NDArray[Any] = array
     return loaded
+
+
+def map_array(path: Path) -> Any:
+    """The array or archive in a file, memory-mapped; CorruptError for what is neither."""
+    with reading(path):
+        return load_array(path, mapped=True)
 
 
 def filenames(paths: Sequence[Path], counts: Sequence[int]) -> pa.Array:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as is_type
 
-from tensorsql.errors import ConversionError, CorruptError, UnsupportedError, nearest
+from tensorsql.errors import BindError, ConversionError, CorruptError, UnsupportedError, nearest
 from tensorsql.storage.analyze import merge
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.formats.options import Files, Options, check_options
 from tensorsql.storage.formats.paths import expand, reading, writing
 from tensorsql.storage.lazy import lazy_relation
 from tensorsql.storage.statistics import ColumnStatistics
@@ -26,6 +28,12 @@ COMPRESSION = "snappy"
 CODECS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none", "uncompressed")
 
 
+def read_files(function: str, files: Files, options: Options) -> Relation:
+    """`relation` of a call of the table function; BindError for an unknown option."""
+    check_options(function, options, ())
+    return relation(function, files)
+
+
 def relation(name: str, files: str | Sequence[str]) -> Relation:
     """The files end to end as one relation; columns are read when they are used.
 
@@ -34,6 +42,8 @@ def relation(name: str, files: str | Sequence[str]) -> Relation:
     paths = expand(files)
     footers = [_footer(path) for path in paths]
     first = footers[0].schema.to_arrow_schema()
+    if repeated := _repeated(first.names):
+        raise UnsupportedError(f'file "{paths[0]}" has two columns called "{repeated}"')
     columns = tuple(ColumnSchema(field.name, type_of_arrow(field.type)) for field in first)
     for path, footer in zip(paths, footers, strict=True):
         missing = set(first.names) - set(footer.schema.to_arrow_schema().names)
@@ -43,6 +53,12 @@ def relation(name: str, files: str | Sequence[str]) -> Relation:
     statistics = {column.name: _statistics(footers, column) for column in columns}
     rows = sum(footer.num_rows for footer in footers)
     return lazy_relation(TableSchema(name, columns), rows, load, statistics)
+
+
+def write_table(table: pa.Table, path: str, options: Options) -> int:
+    """Write a table as COPY says; BindError for an unknown option."""
+    check_options("parquet", options, ("compression",))
+    return write(path, table.schema, [table], str(options.get("compression", COMPRESSION)))
 
 
 def write(
@@ -56,12 +72,26 @@ def write(
         raise UnsupportedError(f'no compression "{compression}"{nearest(compression, CODECS)}')
     rows = 0
     codec = compression.lower().replace("uncompressed", "none")
-    with writing(Path(path)), pq.ParquetWriter(path, schema, compression=codec) as writer:
+    _check_writable(schema)
+    with writing(path) as target, pq.ParquetWriter(target, schema, compression=codec) as writer:
         for batch in batches:
             table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
             writer.write_table(table, row_group_size=ROW_GROUP)
             rows += table.num_rows
     return rows
+
+
+def _check_writable(schema: pa.Schema) -> None:
+    for field in schema:
+        if is_type.is_interval(field.type):
+            raise UnsupportedError(f'column "{field.name}": Parquet has no type INTERVAL')
+    repeated = _repeated(schema.names)
+    if repeated is not None:
+        raise BindError(f'two columns are called "{repeated}"; give one an alias')
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    return next((name for place, name in enumerate(names) if name in names[:place]), None)
 
 
 def _footer(path: Path) -> pq.FileMetaData:
@@ -89,6 +119,8 @@ def _statistics(footers: Sequence[pq.FileMetaData], column: ColumnSchema) -> Col
     for footer in footers:
         names = [footer.schema.column(i).path for i in range(footer.num_columns)]
         if column.name not in names:  # nested: its leaves have paths of their own
+            return ColumnStatistics(has_nan=column.type.is_float)
+        if type_of_arrow(footer.schema.to_arrow_schema().field(column.name).type) != column.type:
             return ColumnStatistics(has_nan=column.type.is_float)
         number = names.index(column.name)
         for group in range(footer.num_row_groups):

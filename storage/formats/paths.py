@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
+import os
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
-from tensorsql.errors import CorruptError, Error, IOError, nearest
+from tensorsql.errors import BindError, CorruptError, Error, IOError, nearest
 
 
 def expand(files: str | Sequence[str]) -> list[Path]:
@@ -18,6 +20,8 @@ def expand(files: str | Sequence[str]) -> list[Path]:
     Raises IOError for a path that is not there or a glob that matches nothing.
     """
     patterns = [files] if isinstance(files, str) else list(files)
+    if not patterns:
+        raise BindError("no file is named; the list of paths is empty")
     return [path for pattern in patterns for path in _matches(pattern)]
 
 
@@ -32,21 +36,38 @@ def reading(path: Path) -> Iterator[None]:
         raise IOError(f'file "{path}" does not exist') from None
     except (PermissionError, IsADirectoryError) as error:
         raise IOError(f'file "{path}" cannot be read: {error.strerror}') from None
+    except RecursionError:
+        raise CorruptError(f'file "{path}" cannot be read: it nests too deeply') from None
     except (OSError, ValueError, EOFError, SyntaxError, pa.ArrowException) as error:
         raise CorruptError(f'file "{path}" cannot be read: {error}') from None
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write into an IOError that names the file."""
+def writing(path: str) -> Iterator[str]:
+    """The path to write to: what is there stays until all is written, and after a failure.
+
+    IOError that names the file if it cannot be written.
+    """
+    if not path or "\0" in path:
+        raise IOError(f'"{path}" is not the path of a file')
+    plain = not os.path.exists(path) or os.path.isfile(path)
+    target = f"{os.path.realpath(path)}.{uuid.uuid4().hex[:8]}.part" if plain else path
     try:
-        yield
+        yield target
+        if plain:
+            os.replace(target, path if not os.path.islink(path) else os.path.realpath(path))
     except (OSError, pa.ArrowException) as error:
-        raise IOError(f'file "{path}" cannot be written: {error}') from None
+        reason = os.strerror(error.errno) if getattr(error, "errno", None) else error
+        raise IOError(f'file "{path}" cannot be written: {reason}') from None
+    finally:
+        if plain:
+            Path(target).unlink(missing_ok=True)
 
 
 def _matches(pattern: str) -> list[Path]:
-    path = Path(pattern).expanduser()
+    if not pattern or "\0" in pattern:
+        raise IOError(f'"{pattern}" is not the path of a file')
+    path = Path(os.path.expanduser(pattern))
     if path.is_file():
         return [path]
     if glob.has_magic(pattern):
@@ -57,6 +78,8 @@ def _matches(pattern: str) -> list[Path]:
         raise IOError(f'no file matches "{pattern}"')
     if path.is_dir():
         raise IOError(f'"{pattern}" is a folder; use a glob such as "{pattern}/*"')
+    if os.path.lexists(path):
+        raise IOError(f'"{pattern}" is not a plain file, or a link to nothing')
     siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
     close = nearest(path.name, siblings) if len(siblings) > 12 else ""
     raise IOError(f'file "{pattern}" does not exist{close}')

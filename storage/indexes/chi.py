@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tensorsql.errors import BindError, CatalogError, nearest
+from tensorsql.errors import BindError, CatalogError, nearest, shown
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.catalog import ColumnSchema, IndexEntry, Relation
 from tensorsql.storage.types import Kind
@@ -27,10 +27,15 @@ class ChiIndex:
     """Bounds `CP(mask, …)` and, from the members, CP over INTERSECT, UNION and AVG of a group."""
 
     method = "CHI"
+    functions = frozenset({"cp"})
 
     def covers(self, entry: IndexEntry, call: Call, column: str) -> bool:
         """Every CP over the indexed column."""
-        return call.function.name == "cp" and entry.arguments[0].lower() == column.lower()
+        return call.function.name in self.functions and entry.arguments[0].lower() == column.lower()
+
+    def mismatch(self, entry: IndexEntry, call: Call) -> str:
+        """Only the column can differ."""
+        return ""
 
     def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
         """Count every mask of the relation."""
@@ -79,9 +84,10 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
         if key not in LIMITS:
             raise CatalogError(f'a CHI index has no option "{name}"{nearest(name, LIMITS)}')
         low, high = LIMITS[key]
-        if isinstance(value, bool) or int(value) != value or not low <= value <= high:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise CatalogError(
-                f"option {key} of a CHI index is a whole number from {low} to {high}, not {value}"
+                f"option {key} of a CHI index is a whole number from {low} to {high}, "
+                f"not {shown(value)}"
             )
         result[key] = int(value)
     return result

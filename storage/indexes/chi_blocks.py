@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tensorsql.storage.array_file import load_array
 from tensorsql.storage.mask_counts import chunks, read_block
 from tensorsql.storage.mask_values import bin_edges
 from tensorsql.storage.masks import Integers, MaskSource, same_size
@@ -168,14 +169,11 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 def load_block(directory: Path, stem: str) -> ChiBlock:
     """A block written by `save_block`, its counts memory-mapped."""
-    rows = np.load(directory / f"{stem}.rows.npy")
-    counts = directory / f"{stem}.counts.npy"
+    rows = load_array(directory / f"{stem}.rows.npy")
     cell = int(rows[0, -1])
     row_ids, heights, widths = (np.ascontiguousarray(part[:-1]) for part in rows)
-    empty = 0 in np.load(counts, mmap_mode="r").shape
-    return ChiBlock(
-        np.load(counts, mmap_mode=None if empty else "r"), row_ids, heights, widths, cell
-    )
+    counts = load_array(directory / f"{stem}.counts.npy", mapped=True)
+    return ChiBlock(counts, row_ids, heights, widths, cell)
 
 
 def locate(block: ChiBlock, ids: Integers) -> tuple[Integers, Integers]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from tensorsql.errors import BindError, CatalogError
+from tensorsql.errors import BindError, CatalogError, CorruptError
 from tensorsql.planner.expressions import Call
 from tensorsql.planner.neurons import layer_shape
 from tensorsql.storage.catalog import IndexEntry, ModelEntry, Relation
@@ -20,8 +20,6 @@ from tensorsql.storage.types import Kind
 if TYPE_CHECKING:
     from tensorsql.storage.indexes.npi_blocks import Block
 
-CALLS = ("neuron_distance", "neuron_score")
-
 
 class NpiIndex:
     """`CREATE INDEX i ON t USING NPI (model, 'layer') WITH (budget = 0.2)`.
@@ -31,10 +29,11 @@ class NpiIndex:
     """
 
     method = "NPI"
+    functions = frozenset({"neuron_distance", "neuron_score"})
 
     def covers(self, entry: IndexEntry, call: Call, column: str) -> bool:
         """The same column, layer and weights: an index of replaced weights is never used."""
-        if call.function.name not in CALLS or len(entry.arguments) != 2:
+        if call.function.name not in self.functions or len(entry.arguments) != 2:
             return False
         model: ModelEntry = call.option("model")
         return (
@@ -42,6 +41,14 @@ class NpiIndex:
             and entry.arguments[1] == call.option("layer")
             and entry.options.get("weights_hash") == model.weights_hash
         )
+
+    def mismatch(self, entry: IndexEntry, call: Call) -> str:
+        """Whether it is of this layer of the model, before the model was replaced."""
+        model: ModelEntry = call.option("model")
+        current = entry.options.get("weights_hash") == model.weights_hash
+        if current or tuple(entry.arguments) != (model.name, call.option("layer")):
+            return ""
+        return f"is of other weights of model {model.name}"
 
     def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
         """Run the model over all rows, block by block."""
@@ -83,7 +90,12 @@ def blocks_of(entry: IndexEntry) -> list[Block]:
         return []
     from tensorsql.storage.indexes.npi_blocks import load_blocks
 
-    return load_blocks(entry.directory, int(entry.options.get("blocks", 0)))
+    try:
+        return load_blocks(entry.directory, int(entry.options.get("blocks", 0)))
+    except CorruptError as error:
+        raise CorruptError(
+            f'index "{entry.name}" cannot be used: {error.message}; drop it and create it again'
+        ) from error
 
 
 def image_column(relation: Relation, named: str | None) -> str:
@@ -91,7 +103,7 @@ def image_column(relation: Relation, named: str | None) -> str:
     schema = relation.schema
     images = [column.name for column in schema.columns if column.type.kind is Kind.TENSOR]
     if named is not None:
-        found = schema.column(named)
+        found = schema.column(str(named))
         if found is None or found.type.kind is not Kind.TENSOR:
             raise BindError(f'"{named}" is no TENSOR column of {schema.name}{_listed(images)}')
         return found.name

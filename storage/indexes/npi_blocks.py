@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tensorsql.errors import CorruptError, DataError
 from tensorsql.errors import IOError as FileError
+from tensorsql.storage.array_file import load_array
 
 ARRAYS = ("row_ids", "planes", "lower", "upper", "mai_rows", "mai_values")
 
@@ -175,8 +176,7 @@ def block_file(directory: str, number: int, name: str) -> Path:
 
 def _mapped(path: Path) -> np.ndarray:
     try:
-        # An empty array cannot be mapped.
-        array: np.ndarray = np.load(path, mmap_mode="r" if path.stat().st_size > 512 else None)
-    except (OSError, ValueError, EOFError) as error:
-        raise CorruptError(f'index file "{path}" cannot be read: {error}') from error
+        array: np.ndarray = load_array(path, mapped=True)
+    except (OSError, ValueError) as error:
+        raise CorruptError(f'file "{path}" cannot be read: {error}') from error
     return array

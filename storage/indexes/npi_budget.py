@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tensorsql.errors import BindError, nearest
+from tensorsql.errors import BindError, nearest, shown
 
 DEFAULT_BUDGET = 0.2
 VALUE_BYTES = 4  # an activation, a bound
@@ -51,7 +51,8 @@ def _number(options: Mapping[str, Any], name: str, low: float, high: float) -> f
         value = math.nan
     if not low <= value <= high:
         raise BindError(
-            f"{name} of an NPI index is a number from {low:g} to {high:g}, not {options[name]}"
+            f"{name} of an NPI index is a number from {low:g} to {high:g}, "
+            f"not {shown(options[name])}"
         )
     return value
 

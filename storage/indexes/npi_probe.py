@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from tensorsql.planner.intervals import Interval
-from tensorsql.storage.indexes.measures import Length, Measure
 from tensorsql.storage.indexes.npi_blocks import Block
 from tensorsql.storage.indexes.nta import BlockWalk, walk_blocks
+from tensorsql.storage.measures import Length, Measure
 
 if TYPE_CHECKING:
     from tensorsql.storage.column import Column

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from tensorsql.storage.indexes.measures import Measure
 from tensorsql.storage.indexes.npi_blocks import Block
+from tensorsql.storage.measures import Measure
 
 Step = tuple[Tensor, float, bool]  # row ids to run, the best of all unseen rows, finished
 

@@ -18,7 +18,7 @@ from tensorsql.storage.activations import ActivationCache
 from tensorsql.storage.arrow import to_arrow
 from tensorsql.storage.catalog import ModelEntry
 from tensorsql.storage.column import Column, Constant, Flat, RowRef, slice_column
-from tensorsql.storage.indexes.measures import DISTANCES, SCORES, Measure
+from tensorsql.storage.measures import DISTANCES, SCORES, Measure
 from tensorsql.storage.models.load import open_model
 from tensorsql.storage.models.model import Model
 from tensorsql.storage.table import Reader

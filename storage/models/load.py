@@ -52,7 +52,7 @@ def load_model(name: str, path: str, options: Mapping[str, Any]) -> ModelEntry:
 def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) -> ModelEntry:
     """The record of a copy of the module: later changes of its weights are not seen."""
     if not isinstance(module, nn.Module):
-        raise BindError(f'model "{name}" is a {type(module).__name__}, not a torch module')
+        raise BindError(f'model "{name}" is of type {type(module).__name__}, not a torch module')
     read = read_options(options)
     private = copy.deepcopy(module).eval().requires_grad_(False)
     dtype = next((p.dtype for p in private.parameters() if p.is_floating_point()), torch.float32)

@@ -29,6 +29,8 @@ def why_untrusted(path: str) -> str | None:
     Raises BadZipFile, KeyError, TypeError or ValueError for a file that is no such archive.
     """
     with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} is damaged")
         members = {name.split("/", 1)[-1]: name for name in archive.namelist()}
         for member, name in members.items():
             if reason := _reason(member, archive, name):

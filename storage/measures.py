@@ -15,6 +15,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tensorsql.storage.rounding import square_root
+
 Bounds = tuple[Tensor, Tensor]
 
 
@@ -58,7 +60,7 @@ def _largest(parts: Tensor) -> Tensor:
 
 
 def _rooted_total(parts: Tensor) -> Tensor:
-    return _total(parts).sqrt()
+    return square_root(_total(parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,7 @@ class Cosine:
         target = self._target_square
         if not target:
             return (~zero).double()
-        cosine = dot / (square.sqrt() * target**0.5)
+        cosine = dot / (square_root(square) * target**0.5)
         cosine = torch.where(square == 0, dot.sign(), cosine).clamp(-1, 1)
         return torch.where(zero, torch.ones_like(cosine), 1 - cosine)
 

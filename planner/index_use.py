@@ -6,18 +6,15 @@ plain projections. The scan then also gives the row id, which travels beside the
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from tensorsql.planner.expressions import Call, ColumnRef, Expression, walk
-from tensorsql.planner.index_plans import IndexFilter, IndexUse
-from tensorsql.planner.logical import Aggregate, Filter, Join, Limit, Project, Scan, Sort, TopN
-from tensorsql.planner.plan import Field, Plan, new_field
+from tensorsql.planner.index_plans import IndexUse
+from tensorsql.planner.logical import Aggregate, Project
+from tensorsql.planner.plan import Field, Plan
+from tensorsql.planner.provenance import expose_row_id
 from tensorsql.planner.traversal import transform_up
-from tensorsql.storage.catalog import Relation
 from tensorsql.storage.indexes import INDEXES
-from tensorsql.storage.types import BIGINT
 
 COSTLY = 1000.0  # per row, relative to adding two integers: more than reading a row's bounds
 
@@ -48,63 +45,6 @@ def find_uses(plan: Plan, calls: Iterable[Call]) -> tuple[Plan, tuple[IndexUse, 
                     uses.append(use)
                 break
     return plan, tuple(uses)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a column comes from, and the plan that gives its row id as well."""
-
-    plan: Plan
-    row_id: Field
-    relation: Relation
-    name: str
-
-
-def expose_row_id(plan: Plan, column: int) -> Origin | None:
-    """The stored column an output column is, or None if it is computed or of no table."""
-    match plan:
-        case Scan():
-            return _scan(plan, column)
-        case Project():
-            return _project(plan, column)
-        case Filter() | IndexFilter() | Sort() | Limit() | TopN():
-            origin = expose_row_id(plan.input, column)
-            return origin and dataclasses.replace(origin, plan=plan.with_inputs((origin.plan,)))
-        case Join():
-            return _join(plan, column)
-    return None
-
-
-def _scan(plan: Scan, column: int) -> Origin | None:
-    name = next((name for field, name in plan.columns if field.id == column), None)
-    if name is None:
-        return None
-    row_id = plan.row_id or new_field("row_id", BIGINT)
-    scan = plan if plan.row_id is not None else dataclasses.replace(plan, row_id=row_id)
-    return Origin(scan, row_id, plan.relation, name)
-
-
-def _project(plan: Project, column: int) -> Origin | None:
-    source = next((e for field, e in plan.assignments if field.id == column), None)
-    origin = expose_row_id(plan.input, source.id) if isinstance(source, ColumnRef) else None
-    if origin is None:
-        return None
-    passed = (origin.row_id, origin.row_id.ref())
-    assignments = plan.assignments
-    if passed not in assignments:
-        assignments = (*assignments, passed)
-    return dataclasses.replace(origin, plan=Project(origin.plan, assignments))
-
-
-def _join(plan: Join, column: int) -> Origin | None:
-    for place, side in enumerate(plan.inputs):
-        if any(field.id == column for field in side.fields):
-            origin = expose_row_id(side, column)
-            if origin is None or (place == 1 and plan.kind in ("semi", "anti", "mark")):
-                return None
-            inputs = (origin.plan, plan.right) if place == 0 else (plan.left, origin.plan)
-            return dataclasses.replace(origin, plan=plan.with_inputs(inputs))
-    return None
 
 
 def keep_fields(plan: Plan, fields: tuple[Field, ...]) -> Plan:
