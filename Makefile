@@ -34,7 +34,7 @@ check: $(VENV)/.installed-check
 	$(BIN)/mypy
 
 golden: $(VENV)/.installed-test
-	TENSORSQL_GOLDEN=1 $(BIN)/python -m pytest tests/test_golden.py
+	TENSORSQL_GOLDEN=1 $(BIN)/python -m pytest tests/test_golden.py tests/test_rules.py
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tensorsql.tpch.bench

@@ -7,8 +7,8 @@ combines the states: groups come out in the order in which the input first shows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +25,7 @@ from tensorsql.operators.grouping import Grouped, Reducing
 from tensorsql.operators.key_codes import Groups, group_rows
 from tensorsql.operators.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.program import Context, Merging, Run, Scope
+from tensorsql.operators.ranges import Range, proven_ranges
 from tensorsql.operators.result import Columns, Rows
 from tensorsql.planner.expressions import AggregateCall, Expression
 from tensorsql.planner.logical import Aggregate
@@ -33,6 +34,8 @@ from tensorsql.storage.types import BIGINT
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream
+
+SAMPLE_ROWS = 8192  # fewer say too little of how much grouping reduces
 
 
 def compile_aggregate(plan: Aggregate, node: int, compiler: Compiler) -> Stream:
@@ -45,19 +48,23 @@ def compile_aggregate(plan: Aggregate, node: int, compiler: Compiler) -> Stream:
     sets = plan.grouping_sets
     if sets is None:
         sets = (tuple(range(len(keys))),)
-    recipe = AggregateRecipe(node, columns_of(plan.fields), keys, calls, sets)
+    inputs = (*keys, *(child for call in calls for child in call.children))
+    ranges = proven_ranges(plan.input, inputs)
+    recipe = AggregateRecipe(node, columns_of(plan.fields), keys, calls, sets, ranges)
     return compiler.reopen(compiler.close(stream, recipe), node)
 
 
 @dataclass(frozen=True)
 class AggregateRecipe:
-    """Output columns (keys, then aggregates), what computes them, and the grouping sets."""
+    """Output columns (keys, then aggregates), what computes them, the grouping sets, and proven
+    ranges of stored values by input id."""
 
     node: int
     columns: Columns
     keys: tuple[Expression, ...]
     calls: tuple[AggregateCall, ...]
     sets: tuple[tuple[int, ...], ...]
+    ranges: Mapping[int, Range] = field(default_factory=dict)
 
     def start(self, run: Run) -> AggregateSink:
         """Compile keys, arguments, filters and orders together, each once."""
@@ -66,7 +73,7 @@ class AggregateRecipe:
         for call in self.calls:
             inputs.append(CallInput(call, len(expressions)))
             expressions.extend(call.children)
-        evaluator = compile_expressions(expressions, run.context)
+        evaluator = compile_expressions(expressions, run.context, self.ranges)
         return AggregateSink(self, inputs, evaluator, expressions, run.context)
 
 
@@ -188,8 +195,7 @@ class Merged:
     @staticmethod
     def of_one(count: int) -> Merged:
         """The groups of a single table, as they are."""
-        numbers = torch.arange(count)
-        return Merged(Groups(numbers, count, numbers, ordered=True), [count])
+        return Merged(Groups.single(count), [count])
 
     def of_tables(self) -> Sequence[Tensor]:
         """For each table, the number of each of its groups."""
@@ -206,6 +212,7 @@ class AggregateSink(Merging):
     expressions: Sequence[Expression]
     context: Context
     scope: Scope = "ordered"
+    poor: set[int] = field(default_factory=set)  # grouping sets that batches hardly reduce
 
     def new_state(self) -> list[list[Table]]:
         """Tables of one morsel, per grouping set."""
@@ -214,15 +221,23 @@ class AggregateSink(Merging):
     def accumulate(self, state: list[list[Table]], batch: Batch) -> None:
         """Add the batch's tables."""
         columns = self.evaluator(batch)
-        for tables, chosen in zip(state, self.recipe.sets, strict=True):
-            tables.append(self._table(columns, batch.rows, chosen))
+        for number, (tables, chosen) in enumerate(zip(state, self.recipe.sets, strict=True)):
+            each_row = number in self.poor
+            tables.append(self._table(columns, batch.rows, chosen, each_row))
+            if not each_row and 2 * tables[-1].count > max(batch.rows, SAMPLE_ROWS):
+                self.poor.add(number)  # what order workers see it in changes no result
 
-    def _table(self, columns: Sequence[Column], rows: int, chosen: Sequence[int]) -> Table:
+    def _table(
+        self, columns: Sequence[Column], rows: int, chosen: Sequence[int], each_row: bool = False
+    ) -> Table:
+        """The groups of some rows, or (`each_row`) every row as a group of its own."""
         keys = [columns[place] for place in chosen]
-        groups = _groups(keys, rows)
+        groups = Groups.single(rows) if each_row else _groups(keys, rows)
         grouped = Grouped.of(groups) if rows else Grouped(groups.numbers, groups.count)
         pieces = [call.piece(columns, grouped) for call in self.inputs]
-        return Table([take(key, groups.first) for key in keys], groups.count, pieces)
+        if not each_row:
+            keys = [take(key, groups.first) for key in keys]
+        return Table(keys, groups.count, pieces)
 
     def merge(self, states: Sequence[list[list[Table]]]) -> Rows:
         """All groups: set by set, in order of first appearance."""

@@ -20,8 +20,8 @@ from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.program import Context
 from tensorsql.planner.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.index_plans import IndexUse
-from tensorsql.planner.intervals import EXACT, INFINITY, Interval, compose, constant, unknown
 from tensorsql.planner.index_use import COSTLY
+from tensorsql.planner.intervals import EXACT, INFINITY, Interval, compose, constant, unknown
 from tensorsql.storage.column import Batch, Column, Constant, Flat, RowRef, Wide, widen
 from tensorsql.storage.indexes import INDEXES
 from tensorsql.storage.indexes.protocol import Probe

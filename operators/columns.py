@@ -25,7 +25,6 @@ from tensorsql.storage.column import (
     StringDictionary,
     Struct,
     Wide,
-    ragged_take,
     take,
 )
 from tensorsql.storage.types import BLOB, HUGEINT, Kind, Type
@@ -107,14 +106,15 @@ def with_nulls(column: Column, missing: Tensor) -> Column:
 
 def _empty_ragged(column: Bytes | List, missing: Tensor, validity: Tensor) -> Column:
     lengths = column.offsets[1:] - column.offsets[:-1]
-    kept = lengths.masked_fill(missing, 0)
-    ends = torch.cumsum(kept, 0)
+    emptied = lengths.masked_fill(missing, 0)
+    if torch.equal(emptied, lengths):
+        return replace(column, validity=validity)
+    ends = torch.cumsum(emptied, 0)
     offsets = torch.cat([ends.new_zeros(1), ends])
-    inside = torch.arange(int(offsets[-1]))
-    inside += torch.repeat_interleave(column.offsets[:-1] - offsets[:-1], kept)
-    if isinstance(column, Bytes):
-        return Bytes(column.type, offsets, column.data.index_select(0, inside), validity)
-    return List(column.type, offsets, take(column.child, inside), validity)
+    kept = torch.nonzero(~missing).reshape(-1)
+    filled = take(replace(column, validity=None), kept)
+    assert isinstance(filled, Bytes | List)
+    return replace(filled, offsets=offsets, validity=validity)
 
 
 def concat(columns: Sequence[Column]) -> Column:
@@ -264,14 +264,11 @@ def to_bytes(column: Dictionary) -> Bytes:
     if len(column.dictionary) == 0:
         offsets = torch.zeros(len(column) + 1, dtype=torch.int64)
         return Bytes(column.type, offsets, torch.zeros(0, dtype=torch.uint8), column.validity)
-    entries = text_column(column.type, column.dictionary.entries)
-    offsets, inside = ragged_take(entries.offsets, column.codes)
+    text = take(text_column(column.type, column.dictionary.entries), column.codes)
     if column.validity is not None:
-        empty = Bytes(column.type, offsets, entries.data.index_select(0, inside), None)
-        nulled = with_nulls(empty, ~column.validity)
-        assert isinstance(nulled, Bytes)
-        return nulled
-    return Bytes(column.type, offsets, entries.data.index_select(0, inside), None)
+        text = with_nulls(text, ~column.validity)
+    assert isinstance(text, Bytes)
+    return text
 
 
 def text_column(type: Type, entries: pa.LargeStringArray) -> Bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns import expand
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.program import Run, Stateless
+from tensorsql.operators.ranges import Range, proven_ranges
 from tensorsql.planner.expressions import Expression
 from tensorsql.planner.logical import Filter
 from tensorsql.storage.column import Batch, Column, Flat
@@ -23,19 +24,21 @@ if TYPE_CHECKING:
 def compile_filter(plan: Filter, node: int, compiler: Compiler) -> Stream:
     """The input's stream with the filter."""
     (stream,) = compiler.inputs(plan, node)
-    return stream.then(FilterRecipe(node, plan.predicate))
+    ranges = proven_ranges(plan.input, [plan.predicate])
+    return stream.then(FilterRecipe(node, plan.predicate, ranges))
 
 
 @dataclass(frozen=True)
 class FilterRecipe:
-    """The predicate."""
+    """The predicate, and proven ranges of stored values by column id."""
 
     node: int
     predicate: Expression
+    ranges: Mapping[int, Range] = field(default_factory=dict)
 
     def start(self, run: Run) -> FilterOperator:
         """Compile the predicate."""
-        return FilterOperator(compile_expressions([self.predicate], run.context))
+        return FilterOperator(compile_expressions([self.predicate], run.context, self.ranges))
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def places(values: Tensor, low: int, size: int) -> Tensor:
     For integer tensors [n] and low … low + size - 1 in the range of int64.
     """
     array = values.numpy()
-    narrow = array.dtype != np.int64 and -(2**31) <= low and low + size <= 2**31 > size
+    narrow = array.dtype != np.int64 and low >= -(2**31) and low + size <= 2**31 > size
     signed, unsigned = (np.int32, np.uint32) if narrow else (np.int64, np.uint64)
     array = array.astype(signed, copy=False)
     # A negative difference is a large unsigned one, and no difference wraps around into the range.
@@ -140,6 +140,8 @@ def run_sums(values: Tensor, starts: Tensor) -> Tensor:
     """int64 sum of each run of an int64 tensor; runs are not empty."""
     if int(starts.shape[0]) == 1:
         return values.sum().reshape(1)
+    if starts.shape == values.shape:
+        return values
     return torch.from_numpy(np.add.reduceat(values.numpy(), starts.numpy()))
 
 

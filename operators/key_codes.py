@@ -46,6 +46,12 @@ class Groups:
     first: Tensor
     ordered: bool = False
 
+    @staticmethod
+    def single(rows: int) -> Groups:
+        """Every row a group of its own."""
+        numbers = torch.arange(rows)
+        return Groups(numbers, rows, numbers, ordered=True)
+
 
 def key_codes(columns: Sequence[Column], nulls: Literal["group", "never"] = "group") -> KeyCodes:
     """Codes of the rows of at least one column."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.program import Operator, Run, Stateless
+from tensorsql.operators.ranges import Range, proven_ranges
 from tensorsql.planner.expressions import ColumnRef, Expression
 from tensorsql.planner.logical import Project
 from tensorsql.storage.column import Batch
@@ -20,15 +21,17 @@ def compile_project(plan: Project, node: int, compiler: Compiler) -> Stream:
     """The input's stream with the computed columns in place of its own."""
     (stream,) = compiler.inputs(plan, node)
     assignments = tuple((field.id, expression) for field, expression in plan.assignments)
-    return stream.then(ProjectRecipe(node, assignments))
+    ranges = proven_ranges(plan.input, [expression for _, expression in assignments])
+    return stream.then(ProjectRecipe(node, assignments, ranges))
 
 
 @dataclass(frozen=True)
 class ProjectRecipe:
-    """Output column ids and what computes them."""
+    """Output column ids, what computes them, and proven ranges of stored values by input id."""
 
     node: int
     assignments: tuple[tuple[int, Expression], ...]
+    ranges: Mapping[int, Range] = field(default_factory=dict)
 
     def start(self, run: Run) -> Operator:
         """Renaming alone keeps selections; anything else computes dense columns."""
@@ -41,7 +44,7 @@ class ProjectRecipe:
             return RenameOperator(tuple(references))
         expressions = [expression for _, expression in self.assignments]
         ids = tuple(id for id, _ in self.assignments)
-        return ProjectOperator(ids, compile_expressions(expressions, run.context))
+        return ProjectOperator(ids, compile_expressions(expressions, run.context, self.ranges))
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,21 @@ torch wraps silently, so what is not proven goes through a checking kernel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tensorsql.operators.literals import physical
-from tensorsql.planner.expressions import Call, ColumnRef, Expression, Literal
+from tensorsql.planner.expressions import Call, ColumnRef, Expression, Literal, walk
+from tensorsql.planner.facts import facts
+from tensorsql.planner.plan import Plan
 from tensorsql.storage.types import INTEGER_BITS, Kind, Type
 
 Range = tuple[int, int]
+CHECKED = frozenset({"+", "-", "*", "negate", "abs"})  # they raise where a result does not fit
 
 
 def is_proven(call: Call, ranges: Mapping[int, Range]) -> bool:
     """Whether the stored values of + - * and negate are known to fit the result's type."""
-    if call.function.name not in ("+", "-", "*", "negate", "abs"):
+    if call.function.name not in CHECKED:
         return False
     if call.type.is_wide or not (call.type.is_integer or call.type.kind is Kind.DECIMAL):
         return False
@@ -24,6 +27,20 @@ def is_proven(call: Call, ranges: Mapping[int, Range]) -> bool:
     if computed is None or allowed is None:
         return False
     return allowed[0] <= computed[0] and computed[1] <= allowed[1]
+
+
+def proven_ranges(plan: Plan, expressions: Iterable[Expression]) -> dict[int, Range]:
+    """Proven bounds of the stored values of columns that the expressions compute with."""
+    ids: set[int] = set()
+    for expression in expressions:
+        if any(isinstance(n, Call) and n.function.name in CHECKED for n in walk(expression)):
+            ids |= {n.id for n in walk(expression) if isinstance(n, ColumnRef) and _counts(n.type)}
+    known = facts(plan).ranges if ids else {}
+    return {id: (int(known[id][0]), int(known[id][1])) for id in sorted(ids & known.keys())}
+
+
+def _counts(type: Type) -> bool:
+    return type_range(type) is not None
 
 
 def type_range(type: Type) -> Range | None:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tensorsql.operators.layouts import values_of
 from tensorsql.operators.literals import wide_numbers, wide_of
 from tensorsql.storage.column import Column, Constant, Flat, Wide
 from tensorsql.storage.types import HUGEINT, Type
@@ -96,12 +95,6 @@ def _upper(word: Tensor) -> Tensor:
     return (word >> 32) & HALF
 
 
-def multiply_words(a: Tensor, b: Tensor) -> Words:
-    """The exact 128-bit product of two signed words."""
-    hi, lo = unsigned_product(a, b)
-    return hi - torch.where(a < 0, b, 0) - torch.where(b < 0, a, 0), lo
-
-
 def multiply(a: Words, b: Words) -> tuple[Words, Tensor]:
     """The product, wrapped, and where it overflowed.
 
@@ -179,11 +172,3 @@ def by_python(apply: Callable[[int, int], int], a: Words, b: Words, type: Type) 
         wide_numbers(Wide(HUGEINT, hi.expand(count), lo.expand(count))) for hi, lo in (a, b)
     )
     return wide_of([apply(x, y) for x, y in zip(left, right, strict=True)], type, None)
-
-
-def as_wide(column: Column, type: Type) -> Wide:
-    """An integer or Wide column as a Wide one of another type with the same stored value."""
-    if isinstance(column, Wide):
-        return Wide(type, column.hi, column.lo, column.validity)
-    values = values_of(column).to(torch.int64)
-    return Wide(type, values >> 63, values, column.validity)

@@ -64,6 +64,7 @@ from sqlglot.errors import TokenError
 from sqlglot.generators.duckdb import DuckDBGenerator
 from sqlglot.tokenizer_core import Token, TokenType
 
+from tensorsql.errors import UnsupportedError
 from tensorsql.parser.diagnosis import (
     SyntaxProblem,
     check_structure,
@@ -88,7 +89,9 @@ class TensorDialect(DuckDB):
         KEYWORDS: ClassVar[dict[str, TokenType]] = {
             word: kind
             for word, kind in DuckDB.Tokenizer.KEYWORDS.items()
+            # Not so `?::`, which would hide a parameter that is cast.
             if kind not in (TokenType.COMMAND, TokenType.BLOCK_START, TokenType.BLOCK_END)
+            and word != "?::"
         }
 
     Parser = TensorParser
@@ -109,12 +112,21 @@ def parse(sql: str) -> list[exp.Expression]:
 
     ParseError, with position and text, for anything that is not a statement of the language.
     """
+    check_text(sql)
     tokens = tokenize(sql)
     found = []
     for statement in statements_of(tokens):
         check_structure(statement, sql)
         found.append(_parse_one(statement, sql))
     return found
+
+
+def text_of(node: exp.Expr) -> str:
+    """A tree as SQL, for messages; its kind alone if it is one of ours that has no text."""
+    try:
+        return str(node.sql(DIALECT))
+    except ValueError:
+        return node.key.upper()
 
 
 def _parse_one(tokens: list[Token], sql: str) -> exp.Expression:
@@ -124,7 +136,7 @@ def _parse_one(tokens: list[Token], sql: str) -> exp.Expression:
     except SyntaxProblem as problem:
         raise syntax_error(problem, sql) from None
     except RecursionError:
-        raise error_at(sql, tokens[0].start, "the statement nests too deeply") from None
+        raise UnsupportedError("the statement nests too deeply") from None
     except (AttributeError, IndexError, TypeError, ValueError):
         # sqlglot trips over some malformed text, `{: 1}` for one.
         raise syntax_error(SyntaxProblem("", parser._curr or tokens[-1], []), sql) from None
@@ -149,6 +161,15 @@ def tokenize(sql: str) -> list[Token]:
         raise error_at(sql, rest, f"unterminated {kind}")
     place_tokens(tokens, sql)
     return tokens
+
+
+def check_text(sql: str) -> None:
+    """ParseError at half a surrogate pair, which is no character."""
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        sql = sql.encode(errors="replace").decode()
+        raise error_at(sql, error.start, "this is half a character; is the encoding right?") from None
 
 
 def scan(sql: str) -> tuple[list[Token], int]:

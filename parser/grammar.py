@@ -36,6 +36,10 @@ class TensorParser(CommandParser):
         **CommandParser.UNARY_PARSERS,
         TokenType.DASH: lambda self: self._parse_negation(),
     }
+    TYPE_LITERAL_PARSERS: ClassVar[dict[exp.DType, Callable[..., exp.Expr]]] = {
+        kind: lambda self, this, kind: self._parse_type_literal(this, kind)
+        for kind in (exp.DType.DATE, exp.DType.TIME, exp.DType.TIMESTAMPNTZ)
+    }
     ALTER_DROP_REQUIRES_COLUMN = False
 
     def _parse_placeholder(self) -> exp.Expr | None:
@@ -55,6 +59,17 @@ class TensorParser(CommandParser):
     def _parse_negation(self) -> exp.Neg:
         sign = self._prev
         return self.expression(exp.Neg(this=self._parse_unary()), sign)
+
+    def _parse_type_literal(self, this: exp.Expr, kind: exp.DataType) -> exp.Expr:
+        """`DATE '2020-01-01'::VARCHAR` casts the date; sqlglot would cast the text first."""
+        literal = this
+        while not isinstance(literal, exp.Literal):
+            literal = literal.this
+        found = self.expression(exp.Cast(this=literal.copy(), to=kind))
+        if literal is this:
+            return found
+        literal.replace(found)
+        return this
 
     def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
         """NOT is a node of its own for every predicate, LIKE too."""

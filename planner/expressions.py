@@ -6,10 +6,12 @@ function touches neither parser nor planner.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tensorsql.errors import UnsupportedError
 from tensorsql.planner.functions import Signature
 from tensorsql.storage.types import BOOLEAN, Type
 
@@ -55,7 +57,7 @@ class Literal(Expression):
     value: Any
 
     def __str__(self) -> str:
-        from tensorsql.planner.explain import literal_text
+        from tensorsql.planner.expression_text import literal_text
 
         return literal_text(self)
 
@@ -81,7 +83,7 @@ class Call(Expression):
         return dict(self.options).get(name)
 
     def __str__(self) -> str:
-        from tensorsql.planner.explain import call_text
+        from tensorsql.planner.expression_text import call_text
 
         return call_text(self)
 
@@ -116,7 +118,7 @@ class AggregateCall(Expression):
         )
 
     def __str__(self) -> str:
-        from tensorsql.planner.explain import aggregate_text
+        from tensorsql.planner.expression_text import aggregate_text
 
         return aggregate_text(self)
 
@@ -178,6 +180,19 @@ def walk(expression: Expression) -> Iterator[Expression]:
     yield expression
     for child in expression.children:
         yield from walk(child)
+
+
+LARGEST_EXPRESSION = 100_000  # nodes
+
+
+def checked_size(expression: Expression) -> Expression:
+    """The expression, which a construct that repeats its operand has made.
+
+    UnsupportedError if nesting them has made it too large to handle.
+    """
+    if next(itertools.islice(walk(expression), LARGEST_EXPRESSION, None), None) is not None:
+        raise UnsupportedError("the expression grows too large; compute its parts in a subquery")
+    return expression
 
 
 def transform(expression: Expression, rewrite: Callable[[Expression], Expression]) -> Expression:

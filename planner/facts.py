@@ -43,7 +43,7 @@ def facts(plan: Plan) -> Facts:
         case Project():
             return _project(plan)
         case Sort():
-            return replace(facts(plan.input), order=_order(plan))
+            return replace(facts(plan.input), order=_order(plan), dense=frozenset())
         case Limit() | TopN() | IndexTopN():
             return _limit(plan)
         case Distinct():

@@ -43,9 +43,10 @@ class IndexFilter(Unary):
 
 @dataclass(frozen=True)
 class IndexTopN(Unary):
-    """The first `count` rows after `offset` by `keys` among those where `predicate` is TRUE, found
+    """The first `count` rows after `offset` by `keys` among those where `predicate` is TRUE.
 
-    best bound first: a row is skipped only if (bound, place) comes after the k-th (value, place).
+    Found best bound first: a row is skipped only if (bound, place) comes after the k-th (value,
+    place).
     With `group_keys` the node also stands for the Aggregate below: its rows are groups in the order
     of their first rows, `keys` and `predicate` read the Aggregate's columns, `indexes` its input's.
     """

@@ -150,8 +150,27 @@ class Project(Unary):
         return dataclasses.replace(self, assignments=reassign(self.assignments, expressions))
 
 
+class Joining(Binary):
+    """Helper: what joins share."""
+
+    kind: Any
+    condition: Expression
+    mark: Field | None
+
+    @property
+    def fields(self) -> Fields:
+        return join_fields(self.kind, self.left, self.right, self.mark)
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        return (self.condition,)
+
+    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
+        return dataclasses.replace(self, condition=expressions[0])  # type: ignore[call-arg]
+
+
 @dataclass(frozen=True)
-class Join(Binary):
+class Join(Joining):
     """left ⋈ right on `condition` (TRUE = cross join).
 
     semi/anti output the left columns; mark adds the BOOLEAN `mark` (TRUE, FALSE, or NULL where no
@@ -164,24 +183,13 @@ class Join(Binary):
     condition: Expression = TRUE
     mark: Field | None = None
 
-    @property
-    def fields(self) -> Fields:
-        return join_fields(self.kind, self.left, self.right, self.mark)
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        return (self.condition,)
-
-    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, condition=expressions[0])
-
 
 @dataclass(frozen=True)
-class DependentJoin(Binary):
-    """A join whose right side may read columns of the left: what the binder emits for every
+class DependentJoin(Joining):
+    """A join whose right side may read columns of the left.
 
-    correlated (or not) subquery, LATERAL and table function with outer arguments. The rule
-    `unnest_dependent_joins` removes all of them; none reaches the compiler.
+    The binder emits one for every subquery, correlated or not, every LATERAL and every table
+    function with outer arguments; the rule `unnest_dependent_joins` removes all of them.
     """
 
     kind: Literal["inner", "left", "semi", "anti", "mark", "single"]
@@ -190,24 +198,13 @@ class DependentJoin(Binary):
     condition: Expression = TRUE
     mark: Field | None = None
 
-    @property
-    def fields(self) -> Fields:
-        return join_fields(self.kind, self.left, self.right, self.mark)
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        return (self.condition,)
-
-    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, condition=expressions[0])
-
 
 @dataclass(frozen=True)
 class Aggregate(Unary):
     """GROUP BY keys with aggregates; no keys = one row, also over no rows.
 
     `grouping_sets` are index tuples into keys (None = one set of all keys); a key outside a row's
-    set is NULL. `grouping` fields, if any, tell the sets apart.
+    set is NULL.
     """
 
     input: Plan

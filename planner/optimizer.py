@@ -19,6 +19,7 @@ from tensorsql.planner.rules.order_joins import order_joins
 from tensorsql.planner.rules.prune_columns import prune_columns
 from tensorsql.planner.rules.push_down_filters import push_down_filters
 from tensorsql.planner.rules.reduce_group_keys import reduce_group_keys
+from tensorsql.planner.rules.restrict_aggregates import restrict_aggregates
 from tensorsql.planner.rules.simplify_comparisons import simplify_comparisons
 from tensorsql.planner.rules.simplify_joins import simplify_joins
 from tensorsql.planner.rules.unnest_dependent_joins import unnest_dependent_joins
@@ -47,6 +48,8 @@ RULES: tuple[Rule, ...] = (
     order_joins,
     # Joins were rebuilt with their conditions on top: those that read one side go down again.
     push_down_filters,
+    # Once it is settled which inputs meet an aggregate in a join.
+    restrict_aggregates,
     # After unnesting added domain columns to GROUP BY.
     reduce_group_keys,
     merge_projects,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.expressions import Call, ColumnRef, Expression, columns_of
+from tensorsql.planner.expressions import Call, ColumnRef, Expression
 from tensorsql.planner.functions import NOT
 from tensorsql.planner.resolve import resolve
 from tensorsql.storage.types import BOOLEAN
@@ -61,8 +61,3 @@ def null_in_null_out(expression: Expression, ids: frozenset[int]) -> bool:
     if isinstance(expression, Call) and expression.function.nulls == "propagate":
         return any(null_in_null_out(arg, ids) for arg in expression.args)
     return False
-
-
-def reads_only(expression: Expression, ids: frozenset[int]) -> bool:
-    """Whether every column the expression reads is among `ids`."""
-    return columns_of(expression) <= ids

@@ -25,6 +25,7 @@ from tensorsql.planner.expressions import (
     Literal,
     Position,
     SortKey,
+    checked_size,
 )
 from tensorsql.planner.functions import FunctionKind, Parameter, Signature
 from tensorsql.planner.signatures import ALIASES, SIGNATURES
@@ -58,7 +59,7 @@ def resolve(name: str, args: Sequence[Expression], position: Position | None = N
         count, expand = EXPANSIONS[folded]
         if len(args) != count:
             raise BindError(f"{folded} takes {count} arguments, not {len(args)}", position)
-        return expand(args, position)
+        return checked_size(expand(args, position))
     signature = choose(folded, args, ("scalar",), position)
     try:
         return _build(signature, args, position)

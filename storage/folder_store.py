@@ -84,8 +84,11 @@ class FolderStore:
     def keep_deletion(self, flags: NDArray[np.bool_]) -> Deletion:
         """A bitmap file of one bit a row."""
         path = self.folder / "segments" / f"{uuid.uuid4().hex}.npy"
-        np.save(path, np.packbits(flags, bitorder="little"))
-        sync(path)
+        try:
+            np.save(path, np.packbits(flags, bitorder="little"))
+            sync(path)
+        except OSError as error:
+            raise IOError(f'deletion bitmap "{path}" cannot be written: {error}') from None
         return Deletion(int(flags.sum()), partial(_load_flags, path), path.name)
 
     def latest(self) -> Snapshot:

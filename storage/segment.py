@@ -5,7 +5,6 @@ Opening one and asking for its statistics is torch-free; `column` is where tenso
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tensorsql.errors import CorruptError, IOError
+from tensorsql.storage.once import Once
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Type
 
@@ -64,14 +64,10 @@ class LazySource:
 
     def __init__(self, load: Callable[[str], pa.Array]) -> None:
         self._load = load
-        self._arrays: dict[str, pa.Array] = {}
-        self._lock = threading.Lock()
+        self._arrays: Once[pa.Array] = Once()
 
     def array(self, column: str) -> pa.Array:
-        with self._lock:
-            if column not in self._arrays:
-                self._arrays[column] = self._load(column)
-            return self._arrays[column]
+        return self._arrays.get(column, lambda: self._load(column))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LazySource, (self._load,)

@@ -1,7 +1,7 @@
-"""What is known of a column or expression: facts are proven for a snapshot, estimates only steer.
+"""What is proven of stored columns and of plans at a snapshot. Free of torch.
 
-Free of torch. A stale fact is a wrong answer, a stale estimate only a slow one: they are different
-types and never mixed.
+A stale fact is a wrong answer, a stale estimate only a slow one: estimates are another type, in
+`planner/cardinality.py`, and the two never mix.
 """
 
 from __future__ import annotations
@@ -49,12 +49,3 @@ class Facts:
     row_bound: int | None = None
     dense: frozenset[int] = frozenset()
     fan_out: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Estimates:
-    """Guesses that steer the choice of plan and never its answer."""
-
-    rows: float
-    distinct: dict[int, float]
-    width: float = 8.0

@@ -24,6 +24,7 @@ from tensorsql.storage.column import (
     slice_column,
 )
 from tensorsql.storage.concat import bytes_of, concat, merge_dictionaries, recode
+from tensorsql.storage.once import Once
 from tensorsql.storage.physical import valid_flags
 from tensorsql.storage.segment import Segment
 from tensorsql.storage.text import code_array
@@ -59,7 +60,7 @@ class SegmentsReader:
         self._segments = tuple(segments)
         self._deleted = tuple(deleted) or (None,) * len(self._segments)
         self._starts = np.cumsum([0, *(segment.rows for segment in self._segments)])
-        self._columns: dict[str, list[Column]] = {}
+        self._columns: Once[list[Column]] = Once()
         self._mask_columns: dict[str, RowRef] = {}
         self._lock = threading.RLock()
 
@@ -111,11 +112,11 @@ class SegmentsReader:
                 yield number, a, b
 
     def _layout(self, name: str, type: Type) -> list[Column]:
-        with self._lock:
-            if name not in self._columns:
-                columns = [segment.column(name, type) for segment in self._segments]
-                self._columns[name] = one_layout(columns) if type.is_text else columns
-            return self._columns[name]
+        def load() -> list[Column]:
+            columns = [segment.column(name, type) for segment in self._segments]
+            return one_layout(columns) if type.is_text else columns
+
+        return self._columns.get(name, load)
 
     def _masks(self, name: str, type: Type) -> RowRef:
         from tensorsql.storage.masks import StoredMasks

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SAMPLE = 8192
-SMALL = 256
+SMALL = 4096
 
 
 def worth_encoding(distinct: int, rows: int) -> bool:
-    """Whether a dictionary pays: each entry is used at least 8 times, or 2 times if it is tiny."""
-    return distinct <= max(rows // 8, min(rows // 2, SMALL))
+    """Whether a dictionary pays: each entry is used at least 8 times, or there are few."""
+    return distinct <= max(rows // 8, SMALL)
 
 
 def encode_text(text: pa.LargeStringArray) -> pa.Array:

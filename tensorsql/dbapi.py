@@ -6,6 +6,7 @@ Statements commit by themselves unless `begin()` or BEGIN opened a transaction; 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from tensorsql.guard import guarded
 from tensorsql.rows import Rows
 
 if TYPE_CHECKING:
-    import os
-
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -42,6 +41,10 @@ def connect(
     from tensorsql.session import Session
     from tensorsql.storage.database import Database
 
+    if not isinstance(database, (str, os.PathLike)) or "\0" in os.fspath(database):
+        raise errors.InterfaceError(f"a database is a path or ':memory:', not {database!r}")
+    if config is not None and not all(isinstance(name, str) for name in dict(config)):
+        raise errors.InterfaceError("config is a mapping of settings' names to values")
     with guarded():
         opened = Database.open(database, read_only=read_only)
         try:
@@ -128,6 +131,7 @@ class Connection:
         """
         from tensorsql.storage.formats.objects import relation
 
+        _check_name(name)
         with guarded():
             self.session.registered[name.lower()] = relation(name, value)
         return self
@@ -221,6 +225,8 @@ class Cursor:
         """
         self._check_open()
         self._reset()
+        if not isinstance(rows, Iterable):
+            raise errors.InterfaceError(f"rows are an iterable, not {type(rows).__name__}")
         given = list(rows)
         for row in given:
             _check_arguments(sql, row)
@@ -263,6 +269,8 @@ class Cursor:
     def fetchmany(self, size: int | None = None) -> list[Row]:
         """The next `size` rows (default: `arraysize`), fewer at the end."""
         size = self.arraysize if size is None else size
+        if not isinstance(size, int):
+            raise errors.InterfaceError(f"a size is an int, not {type(size).__name__}")
         buffered = [row for _, row in zip(range(size), self._buffered(), strict=False)]
         return buffered + self._next(max(size - len(buffered), 0))
 
@@ -337,6 +345,11 @@ class Cursor:
         self._rows = Rows(result) if result.has_rows else None
         self._changes = result.changes
         self.seconds = result.seconds
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise errors.InterfaceError(f"a table's name is a str, not {name!r}")
 
 
 def _check_arguments(sql: object, parameters: object) -> None:

@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Iterable
 
 
+CONTEXT = 100  # characters of a long line shown on either side of the place
+
+
 class Warning(Exception):  # the name is PEP 249's
     """Important warnings (PEP 249)."""
 
@@ -32,8 +35,10 @@ class Error(Exception):
         line, column = self.position
         lines = self.sql.splitlines() or [""]
         text = lines[min(line, len(lines)) - 1].replace("\t", " ")
-        prefix = f"LINE {line}: "
-        return f"\n{prefix}{text}\n{' ' * (len(prefix) + max(column, 1) - 1)}^"
+        start = max(0, column - CONTEXT) if len(text) > 2 * CONTEXT else 0
+        prefix = f"LINE {line}: " + ("…" if start else "")
+        text = text[start : start + 2 * CONTEXT] + ("…" if start + 2 * CONTEXT < len(text) else "")
+        return f"\n{prefix}{text}\n{' ' * (len(prefix) + max(column - start, 1) - 1)}^"
 
 
 class InterfaceError(Error):
@@ -120,7 +125,9 @@ def shown(value: object) -> str:
     """A value as SQL writes it: NULL, true, a number or 'text'."""
     if value is None:
         return "NULL"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,10 +2,42 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tensorsql.errors import Error, InternalError, OutOfMemoryError, UnsupportedError
+
+
+class Nesting:
+    """Room for statements that nest deeply, while any thread runs one; python's limit otherwise.
+
+    The parser takes some thirty python frames for a pair of parentheses.
+    """
+
+    FRAMES = 5000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._before = sys.getrecursionlimit()
+                sys.setrecursionlimit(max(self._before, self.FRAMES))
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                sys.setrecursionlimit(self._before)
+
+
+NESTING = Nesting()  # the limit is the process's, so is this
 
 
 @contextmanager

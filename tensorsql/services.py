@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tensorsql.errors import CatalogError, nearest
+
 if TYPE_CHECKING:
     from tensorsql.session import Session
 
@@ -40,6 +42,10 @@ class Services:
         return self._inference
 
     def find_model(self, name: str) -> Any:
-        """The model of this name, or None."""
+        """The model of this name; CatalogError with the nearest names if there is none."""
         with self.session.open_transaction() as transaction:
-            return transaction.model(name)
+            found = transaction.model(name)
+            if found is None:
+                hint = nearest(name, transaction.model_names())
+                raise CatalogError(f'model "{name}" not found{hint}')
+            return found

@@ -12,9 +12,11 @@ from sqlglot import exp
 
 from tensorsql import settings as registry
 from tensorsql.errors import Error, TransactionError
+from tensorsql.guard import NESTING
 from tensorsql.parser import statements
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
+from tensorsql.planner.binder.parameters import check_count
 from tensorsql.planner.optimizer import Observe, optimize
 from tensorsql.planner.plan import Plan
 from tensorsql.result import Result
@@ -37,9 +39,15 @@ CHANGES = (
     statements.DropModel,
     statements.CreateMethodIndex,
     statements.DropIndex,
-    statements.CopyStatement,
 )
 Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+def changes(tree: exp.Expr) -> bool:
+    """Whether the statement changes the database; COPY … TO only writes a file."""
+    if isinstance(tree, statements.CopyStatement):
+        return bool(tree.args["direction"] == "from")
+    return isinstance(tree, CHANGES)
 
 
 class Session:
@@ -71,11 +79,14 @@ class Session:
         began = time.perf_counter()
         result = Result()
         try:
-            for tree in parse(sql):
-                with self.open_transaction(isinstance(tree, CHANGES)) as transaction:
-                    catalog = SessionCatalog(self, transaction)
-                    statement = bind(tree, catalog, parameters, self.settings)
-                    result = carry_out(statement, self, transaction)
+            with NESTING:
+                trees = parse(sql)
+                check_count(trees, parameters)
+                for tree in trees:
+                    with self.open_transaction(changes(tree)) as transaction:
+                        catalog = SessionCatalog(self, transaction)
+                        statement = bind(tree, catalog, parameters, self.settings)
+                        result = carry_out(statement, self, transaction)
         except Error as error:
             error.sql = error.sql or sql
             raise

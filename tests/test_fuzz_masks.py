@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fuzz_masks import MaskRow, MaskTable, Question, mask_tables, questions, rows_like, same
+from fuzz_mask_tables import MaskRow, MaskTable, mask_tables, rows_like
+from fuzz_masks import Question, questions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sql_values import same
 
 import tensorsql
 

@@ -6,7 +6,8 @@ import os
 
 import pytest
 from engines import Duckdb, Tensorsql
-from fuzz_sql import FOCUSES, Query, queries, tables
+from fuzz_sql import FOCUSES, Query, queries
+from fuzz_tables import tables
 from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ SOAK = 40 if os.environ.get("TENSORSQL_SOAK") == "1" else 1
 # Shrinking takes minutes; what hypothesis notes is enough to repeat a failure.
 PHASES = (Phase.explicit, Phase.generate)
 OPTIONAL_RULES = sorted({rule.__name__ for rule in RULES} - REQUIRED)
+SETTINGS = ((1, 2), (7, 2), (7, 1), (1000, 1), (0, 2))  # morsel size and threads
+ALL = ",".join(OPTIONAL_RULES)
 BOTH = tuple[Tensorsql, Duckdb]
 
 
@@ -50,7 +53,7 @@ def _check(engines: BOTH, query: Query, expected: list[Row] | None) -> None:
 
 @pytest.mark.parametrize("focus", FOCUSES)
 def test_duckdb_agrees(focus: str, engines: BOTH) -> None:
-    @settings(max_examples=25 * SOAK, phases=PHASES)
+    @settings(max_examples=40 * SOAK, phases=PHASES)
     @given(tables(), st.lists(queries(focus), min_size=1, max_size=3))
     def check(statements: list[str], several: list[Query]) -> None:
         _load(engines, statements)
@@ -60,38 +63,38 @@ def test_duckdb_agrees(focus: str, engines: BOTH) -> None:
     check()
 
 
-@pytest.mark.parametrize("rule", OPTIONAL_RULES)
-def test_no_rule_changes_an_answer(rule: str, engines: BOTH) -> None:
-    @settings(max_examples=5 * SOAK, phases=PHASES)
+@pytest.mark.parametrize("disabled", [*OPTIONAL_RULES, ALL], ids=[*OPTIONAL_RULES, "all"])
+def test_no_rule_changes_an_answer(disabled: str, engines: BOTH) -> None:
+    @settings(max_examples=8 * SOAK, phases=PHASES)
     @given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
     def check(statements: list[str], several: tuple[Query, ...]) -> None:
         _load(engines, statements)
         for query in several:
             _check(engines, query, _expected(engines[1], query))
 
-    engines[0].execute(f"SET disabled_rules = '{rule}'")
+    engines[0].execute(f"SET disabled_rules = '{disabled}'")
     try:
         check()
     finally:
         engines[0].execute("RESET disabled_rules")
 
 
-@settings(max_examples=10 * SOAK, phases=PHASES)
+@settings(max_examples=15 * SOAK, phases=PHASES)
 @given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
-def test_morsel_sizes_agree_to_the_bit(
+def test_morsel_sizes_and_threads_agree_to_the_bit(
     engines: BOTH, statements: list[str], several: tuple[Query, ...]
 ) -> None:
     _load(engines, statements)
     for query in several:
         if _expected(engines[1], query) is not None:
-            answers = {_shown(engines[0], query, size) for size in (1, 7, 1000, 0)}
+            answers = {_shown(engines[0], query, *settings) for settings in SETTINGS}
             assert len(answers) == 1
 
 
-def _shown(engine: Tensorsql, query: Query, morsel_size: int) -> tuple[str, ...]:
-    engine.execute(f"SET morsel_size = {morsel_size}")
+def _shown(engine: Tensorsql, query: Query, morsel_size: int, threads: int) -> tuple[str, ...]:
+    engine.execute(f"SET morsel_size = {morsel_size}; SET threads = {threads}")
     try:
         rows = [repr(row) for row in engine.execute(query.sql).rows]
     finally:
-        engine.execute("RESET morsel_size")
+        engine.execute("RESET morsel_size; RESET threads")
     return tuple(rows if query.ordered else sorted(rows))

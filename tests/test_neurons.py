@@ -309,7 +309,7 @@ def test_no_rows_and_nulls(plain: Session) -> None:
         ({"id": "half", "input": 0}, "input 0 is ambiguous: 150 rows"),
         ({"id": "ident"}, 'no column "ident"; there is "half", "id", "v"'),
         ({"image": "half"}, "needs a TENSOR column"),
-        ({"dist": "'l3'"}, 'dist "l3" is not known; there is "cosine"'),
+        ({"dist": "'l3'"}, "dist 'l3' is not known; there is"),
         ({"weights": "[1.0]", "neurons": "[0, 1]"}, "1 weights for 2 neurons"),
         ({"weights": "[0.0]", "neurons": "[0]"}, "above 0"),
         ({"layers": "'acts'"}, 'no argument "layers"; did you mean "layer"'),

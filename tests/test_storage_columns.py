@@ -113,7 +113,7 @@ def test_text_layout_follows_repetition() -> None:
     column = from_arrow(repeated, stored=True)
     assert isinstance(column, Dictionary) and column.dictionary.sorted
     assert column.dictionary.entries.to_pylist() == ["a", "b"]
-    unique = pa.array([f"name {number}" for number in range(200)])
+    unique = pa.array([f"name {number}" for number in range(5000)])
     assert isinstance(from_arrow(unique, stored=True), Bytes)
 
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from tensorsql.errors import ConversionError
 from tensorsql.operators.functions.strings import kernel
+from tensorsql.operators.functions.substring import screened
 
 Token = str | None  # a literal character, or "%" and "_" as ANY and ONE
 ANY, ONE = "%", "_"
@@ -39,7 +40,9 @@ def _matcher(pattern: str, escape: str, fold: bool) -> Callable[[pa.Array], pa.A
     if not wild and not fold:
         return lambda array: pc.equal(array, pa.scalar(text, array.type))
     if shape == [(0, ANY), (last, ANY)] and last > 0:
-        return lambda array: pc.match_substring(array, text, ignore_case=fold)
+        return _screened(
+            text, fold, lambda array: pc.match_substring(array, text, ignore_case=fold)
+        )
     if shape == [(last, ANY)]:
         return lambda array: pc.starts_with(array, text, ignore_case=fold)
     if shape == [(0, ANY)]:
@@ -48,7 +51,26 @@ def _matcher(pattern: str, escape: str, fold: bool) -> Callable[[pa.Array], pa.A
         {ANY: ".*", ONE: "."}[character] if is_wild else re.escape(character)
         for is_wild, character in tokens
     )
-    return lambda array: pc.match_substring_regex(array, rf"(?s)\A{expression}\z", ignore_case=fold)
+    longest = max(_pieces(tokens), key=len)
+    whole = rf"(?s)\A{expression}\z"
+    return _screened(
+        longest, fold, lambda array: pc.match_substring_regex(array, whole, ignore_case=fold)
+    )
+
+
+def _pieces(tokens: list[tuple[bool, str]]) -> list[str]:
+    """The literal text between wildcards."""
+    marked = "".join("\0" if is_wild else character for is_wild, character in tokens)
+    return marked.split("\0")
+
+
+def _screened(
+    piece: str, fold: bool, test: Callable[[pa.Array], pa.Array]
+) -> Callable[[pa.Array], pa.Array]:
+    """The test, run only on texts with a piece that it needs, where that is worth looking for."""
+    if fold or len(piece.encode()) < 2:
+        return test
+    return lambda array: screened(array, piece.encode(), test)
 
 
 def _like(array: pa.Array, pattern: str, escape: str = "") -> pa.Array:

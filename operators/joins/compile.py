@@ -92,7 +92,9 @@ def is_smaller(first: Plan, second: Plan) -> bool:
 
 def scanned_rows(plan: Plan) -> int:
     """The rows of the largest relation that a plan reads, about the most rows it may have."""
-    return max((scan.relation.rows for scan in walk_plan(plan) if isinstance(scan, Scan)), default=0)
+    return max(
+        (scan.relation.rows for scan in walk_plan(plan) if isinstance(scan, Scan)), default=0
+    )
 
 
 def _extra(plan: Join, build: Plan) -> tuple[int, ...]:

@@ -113,7 +113,9 @@ class KeyMatcher(Matcher):
         found = self.table.index_select(0, codes)
         if self.runs is None:
             return Matches(codes, codes, None, found)
-        starts, counts = (each.index_select(0, found) for each in (self.runs.starts, self.runs.counts))
+        starts, counts = (
+            each.index_select(0, found) for each in (self.runs.starts, self.runs.counts)
+        )
         return Matches(starts, counts, self.runs.order)
 
 

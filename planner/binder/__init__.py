@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError
+from tensorsql.errors import UnsupportedError
 from tensorsql.planner.binder.catalog import BindCatalog
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.parameters import Parameters
@@ -31,4 +31,4 @@ def bind(
     try:
         return bind_statement(statement, environment)
     except RecursionError:
-        raise BindError("the statement nests too deeply") from None
+        raise UnsupportedError("the statement nests too deeply") from None

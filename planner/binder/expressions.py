@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError, Error, UnsupportedError
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import DIALECT, position, text_of
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.planner.binder import functions, literals, subqueries, windows
 from tensorsql.planner.binder.environment import Environment
@@ -23,6 +23,7 @@ from tensorsql.planner.expressions import (
     Literal,
     SortKey,
     WindowCall,
+    checked_size,
 )
 from tensorsql.planner.resolve import cast, resolve, struct_call
 from tensorsql.storage import types
@@ -125,7 +126,7 @@ class ExpressionBinder:
             return functions.bind_call(self, node)
         if isinstance(node, FullRoi):
             raise BindError("FULL stands for the whole mask as the roi of CP and AREA only")
-        raise UnsupportedError(f"{node.sql(DIALECT)} is not supported here")
+        raise UnsupportedError(f"{text_of(node)} is not supported here")
 
     def _column(self, node: exp.Column) -> Expression:
         if isinstance(node.this, exp.Star):
@@ -188,7 +189,8 @@ class ExpressionBinder:
     def _between(self, node: exp.Between) -> Expression:
         value = self.bind(node.this)
         low, high = self.bind(node.args["low"]), self.bind(node.args["high"])
-        return resolve("and", [resolve(">=", [value, low]), resolve("<=", [value, high])])
+        both = resolve("and", [resolve(">=", [value, low]), resolve("<=", [value, high])])
+        return checked_size(both)
 
     def _in(self, node: exp.In) -> Expression:
         if (query := node.args.get("query")) is not None:

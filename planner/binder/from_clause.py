@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, nearest
-from tensorsql.parser.dialect import DIALECT, parse, position
+from tensorsql.parser.dialect import parse, position, text_of
 from tensorsql.planner.binder import joins, table_functions
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import EMPTY, Scope, Source, Tables, named_columns, tables_of
@@ -57,7 +57,7 @@ def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> 
             return _parenthesized(node, environment, outer)
         case exp.Subquery() | exp.Values():
             return _derived(node, environment, outer)
-    raise UnsupportedError(f"{node.sql(DIALECT)} is not supported in FROM", position(node))
+    raise UnsupportedError(f"{text_of(node)} is not supported in FROM", position(node))
 
 
 def alias_of(node: exp.Expr) -> tuple[str, tuple[str, ...]]:

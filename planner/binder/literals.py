@@ -28,6 +28,7 @@ UNIT_WORDS = {
 }
 PIECE = re.compile(r"\s*([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*([A-Za-z]+)")
 NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+WIDEST_INTEGER = 39  # digits of a HUGEINT
 HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]+")
 AMOUNT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
 CLOCK = re.compile(r"\s*([+-]?)(\d+):(\d{2})(?::(\d{2})(\.\d{1,6})?)?\s*$")
@@ -44,6 +45,8 @@ def number(text: str) -> Literal:
         return Literal(types.DOUBLE, float(text))
     if "." in text:
         return decimal_literal(Decimal(text), len(text) - 1)
+    if len(text.lstrip("0")) > WIDEST_INTEGER:
+        return Literal(types.DOUBLE, float(text))
     return integer_literal(int(text))
 
 
@@ -80,7 +83,7 @@ def literal_of_value(value: Any) -> Literal:
         case Decimal():
             return decimal_literal(value)
         case str():
-            return Literal(types.VARCHAR, value)
+            return Literal(types.VARCHAR, _text(value))
         case bytes() | bytearray() | memoryview():
             return Literal(types.BLOB, bytes(value))
         case uuid.UUID():
@@ -92,6 +95,14 @@ def literal_of_value(value: Any) -> Literal:
             kind = types.struct(*((name, item.type) for name, item in items))
             return Literal(kind, tuple(item.value for _, item in items))
     return temporal_literal(value)
+
+
+def _text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BindError("a parameter holds half a character, which is no text") from None
+    return value
 
 
 def temporal_literal(value: Any) -> Literal:

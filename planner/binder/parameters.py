@@ -14,6 +14,24 @@ from tensorsql.planner.expressions import Literal
 Given = Sequence[Any] | Mapping[str, Any] | None
 
 
+def check_count(statements: Sequence[exp.Expr], given: Given) -> None:
+    """BindError if more values were given by position than the statements have parameters."""
+    if given is None or isinstance(given, Mapping):
+        return
+    needed = max((_count(statement) for statement in statements), default=0)
+    if len(given) > needed:
+        raise BindError(f"{len(given)} parameters were given, but the statement has {needed}")
+
+
+def _count(statement: exp.Expr) -> int:
+    names = [node.name if node.args.get("this") else "" for node in _placeholders(statement)]
+    return max([names.count(""), *(int(name) for name in names if name.isdigit())])
+
+
+def _placeholders(statement: exp.Expr) -> list[exp.Expr]:
+    return list(statement.find_all(exp.Placeholder, exp.Parameter))
+
+
 class Parameters:
     """The values given with a statement; `?` are numbered by where they stand in the text."""
 
@@ -34,6 +52,8 @@ class Parameters:
 
     def _numbered(self, number: int) -> Any:
         values = [] if self.given is None or isinstance(self.given, Mapping) else self.given
+        if isinstance(self.given, Mapping):
+            raise BindError("parameters were given by name, but ? and $1 are taken by position")
         if not 1 <= number <= len(values):
             raise BindError(
                 f"no value was given for parameter {number}; {len(values)} parameters were given"
@@ -42,6 +62,8 @@ class Parameters:
 
     def _named(self, name: str) -> Any:
         values = self.given if isinstance(self.given, Mapping) else {}
+        if self.given and not isinstance(self.given, Mapping):
+            raise BindError(f"parameters were given by position, but :{name} is taken by name")
         if name not in values:
             raise BindError(f'no value was given for parameter "{name}"{nearest(name, values)}')
         return values[name]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError, Error, UnsupportedError
+from tensorsql.errors import BindError, Error, TypeMismatchError, UnsupportedError
 from tensorsql.parser.dialect import DIALECT, position
 from tensorsql.planner.binder.aggregates import Grouping
 from tensorsql.planner.binder.environment import Environment
@@ -141,7 +141,7 @@ class SelectBinder:
         for key, target in (("having", clauses.having), ("qualify", clauses.qualify)):
             clause = self.node.args.get(key)
             if clause is not None:
-                target.append(self.binder.condition(clause.this))
+                target.append(self._group_condition(clause.this))
         for condition in clauses.having:
             having = self.node.args["having"]
             self._forbid(condition, having, "HAVING", WindowCall, UnnestExpression)
@@ -156,6 +156,14 @@ class SelectBinder:
         for item in [] if order is None else order.expressions:
             self._order_item(item, clauses)
         return clauses
+
+    def _group_condition(self, node: exp.Expr) -> Expression:
+        """HAVING or QUALIFY; where a name makes no sense as a column, it is an output column's."""
+        try:
+            return self.binder.condition(node)
+        except TypeMismatchError:
+            with self.scope.preferring_aliases(True):
+                return self.binder.condition(node)
 
     def _items(self, node: exp.Expr) -> list[tuple[str, Expression]]:
         if is_star(node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tensorsql.planner.domain import outer_columns
 from tensorsql.planner.expressions import (
     Expression,
     columns_of,
@@ -11,7 +12,6 @@ from tensorsql.planner.expressions import (
 )
 from tensorsql.planner.logical import Filter, Project
 from tensorsql.planner.plan import Plan
-from tensorsql.planner.rules.push_domain import outer_columns
 
 
 def pull_up_predicates(

@@ -7,17 +7,22 @@ domain value at once, and for each domain column the inner column that now carri
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
 
 from tensorsql.errors import UnsupportedError
+from tensorsql.planner.domain import (
+    Domain,
+    Mapping,
+    Pushed,
+    inline_shared,
+    made_exact,
+    outer_columns,
+)
 from tensorsql.planner.expressions import (
     AggregateCall,
-    ColumnRef,
     Expression,
     Literal,
     SortKey,
     WindowCall,
-    columns_of,
     conjunction,
     conjuncts,
     substitute,
@@ -30,7 +35,6 @@ from tensorsql.planner.logical import (
     Join,
     Limit,
     Project,
-    Reference,
     SetOperation,
     Sort,
     Unnest,
@@ -38,119 +42,15 @@ from tensorsql.planner.logical import (
     Window,
     With,
 )
-from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
+from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.predicates import (
     column_equality,
     equal,
-    is_not_null,
-    null_in_null_out,
-    rejects_null,
 )
 from tensorsql.planner.resolve import resolve, resolve_aggregate
-from tensorsql.planner.traversal import clone, renumber, walk_plan
+from tensorsql.planner.traversal import clone, renumber
 
-Mapping = dict[int, ColumnRef]
 COUNTS = frozenset({"count", "count_if", "approx_count_distinct"})  # 0 over no rows, not NULL
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """A plan freed of outer references: `mapping` outer id → inner column.
-
-    For ids in `exact` NULL in the inner column stands for NULL in the domain; for the others its
-    NULLs mean nothing. The inner column may hold more values than the domain.
-    """
-
-    plan: Plan
-    mapping: Mapping
-    exact: frozenset[int]
-
-
-@dataclass
-class Domain:
-    """The outer columns a subplan reads, and (only if asked for) a shared plan of their values."""
-
-    left: Plan
-    columns: tuple[Field, ...]
-    may_substitute: bool
-    kind: str
-    root: Plan
-    definitions: list[tuple[int, str, Plan]] = field(default_factory=list)
-    shared_left: Reference | None = None
-
-    @classmethod
-    def over(cls, join: DependentJoin, right: Plan, may_substitute: bool) -> Domain:
-        """The domain of the left columns that `right` reads."""
-        outer = outer_columns(right)
-        columns = tuple(f for f in join.left.fields if f.id in outer)
-        return cls(join.left, columns, may_substitute, join.kind, right)
-
-    @property
-    def ids(self) -> frozenset[int]:
-        """Ids of the outer columns."""
-        return frozenset(column.id for column in self.columns)
-
-    def reference(self) -> Pushed:
-        """A fresh reading of the distinct outer values."""
-        if not self.definitions:
-            self._define()
-        shared, name, plan = self.definitions[-1]
-        outer = [column.id for column in self.columns]
-        fresh = [new_field(column.name, column.type) for column in plan.fields]
-        columns = tuple((new, old.id) for new, old in zip(fresh, plan.fields, strict=True))
-        mapping = {id: new.ref() for id, new in zip(outer, fresh, strict=True)}
-        return Pushed(Reference(shared, name, columns), mapping, frozenset(outer))
-
-    def _define(self) -> None:
-        copy, renamed = clone(self.left)
-        left_id, domain_id = fresh_id(), fresh_id()
-        pairs = tuple((f, renamed[f.id]) for f in self.left.fields)
-        self.shared_left = Reference(left_id, "outer", pairs)
-        fresh = [new_field(f.name, f.type) for f in self.columns]
-        source = tuple((new, renamed[old.id]) for new, old in zip(fresh, self.columns, strict=True))
-        distinct = Distinct(Reference(left_id, "outer", source))
-        self.definitions = [(left_id, "outer", copy), (domain_id, "domain", distinct)]
-
-    def strict_above(self, plan: Plan) -> bool:
-        """Whether every operator above `plan` keeps a row of NULLs a row of NULLs, or drops it."""
-        path: list[Project | Filter] = []
-        node = self.root
-        while node is not plan:
-            if not isinstance(node, Project | Filter):
-                return False
-            path.append(node)
-            node = node.input
-        return _keeps_null(path, frozenset(f.id for f in plan.fields))
-
-    def left_side(self) -> Plan:
-        """The left input of the final join: itself, or a reading of it if it is shared now."""
-        return self.left if self.shared_left is None else self.shared_left
-
-    def wrap(self, plan: Plan) -> Plan:
-        """The plan with the shared definitions it needs."""
-        return With(tuple(self.definitions), plan) if self.definitions else plan
-
-
-def _keeps_null(path: list[Project | Filter], ids: frozenset[int]) -> bool:
-    for node in reversed(path):
-        if isinstance(node, Filter):
-            if not rejects_null(node.predicate, ids):
-                return False
-        elif all(null_in_null_out(value, ids) for _, value in node.assignments):
-            ids = frozenset(f.id for f in node.fields)
-        else:
-            return False
-    return True
-
-
-def outer_columns(plan: Plan) -> frozenset[int]:
-    """Columns the plan reads and does not define."""
-    used: set[int] = set()
-    defined: set[int] = set()
-    for node in walk_plan(plan):
-        defined.update(f.id for f in node.fields)
-        used.update(id for expression in node.expressions for id in columns_of(expression))
-    return frozenset(used - defined)
 
 
 def push(plan: Plan, domain: Domain) -> Pushed:
@@ -322,7 +222,7 @@ def _join(plan: Join, domain: Domain) -> Pushed:
         flipped = dataclasses.replace(plan, kind="left", left=plan.right, right=plan.left)
         return _join(flipped, domain)
     if plan.kind == "full":
-        raise UnsupportedError("a correlated subquery cannot contain a full outer join")
+        return _full_join(plan, domain)
     only_right = plan.kind == "inner" and not outer_columns(plan.left) & domain.ids
     if only_right and outer_columns(plan.right) & domain.ids:
         right = push(plan.right, domain)
@@ -336,12 +236,26 @@ def _join(plan: Join, domain: Domain) -> Pushed:
     if pushed_right is None:
         return _same(Join(plan.kind, left.plan, plan.right, conjunction(parts), plan.mark), left)
     if plan.kind == "mark":  # a comparison with NULL must not make the mark NULL
-        left, pushed_right = (_made_exact(side, domain.ids) for side in (left, pushed_right))
+        left, pushed_right = (made_exact(side, domain.ids) for side in (left, pushed_right))
     exact = left.exact & pushed_right.exact
     for id, ref in left.mapping.items():
         parts.append(equal(ref, pushed_right.mapping[id], id in exact))
     joined = Join(plan.kind, left.plan, pushed_right.plan, conjunction(parts), plan.mark)
     return _same(joined, left)
+
+
+def _full_join(plan: Join, domain: Domain) -> Pushed:
+    """Both sides take the domain; a row without partner has its value on one side only."""
+    left, right = (made_exact(push(side, domain), domain.ids) for side in plan.inputs)
+    pairs = {id: (ref, right.mapping[id]) for id, ref in left.mapping.items()}
+    parts = list(conjuncts(substitute(plan.condition, dict(left.mapping))))
+    parts += [equal(*pair, null_safe=True) for pair in pairs.values()]
+    joined = Join("full", left.plan, right.plan, conjunction(parts))
+    carried = {id: new_field(ref.name, ref.type) for id, (ref, _) in pairs.items()}
+    passed: list[tuple[Field, Expression]] = [(f, f.ref()) for f in joined.fields]
+    passed += [(carried[id], resolve("coalesce", list(pair))) for id, pair in pairs.items()]
+    mapping = {id: f.ref() for id, f in carried.items()}
+    return Pushed(Project(joined, tuple(passed)), mapping, domain.ids)
 
 
 def _dependent_join(plan: DependentJoin, domain: Domain) -> Pushed:
@@ -395,7 +309,7 @@ def _set_operation(plan: SetOperation, domain: Domain) -> Pushed:
     exact = frozenset(id for pushed in pushed_sides for id in pushed.exact)
     sides = []
     for child, pushed in zip(plan.inputs, pushed_sides, strict=True):
-        pushed = _made_exact(pushed, exact)
+        pushed = made_exact(pushed, exact)
         visible = tuple((f, f.ref()) for f in child.fields)
         extra = tuple(
             (new_field(ref.name, ref.type), ref)
@@ -407,16 +321,6 @@ def _set_operation(plan: SetOperation, domain: Domain) -> Pushed:
     result = dataclasses.replace(plan, left=sides[0], right=sides[1], columns=columns)
     ids = (column.id for column in domain.columns)
     return Pushed(result, {id: f.ref() for id, f in zip(ids, carried, strict=True)}, exact)
-
-
-def _made_exact(pushed: Pushed, ids: frozenset[int]) -> Pushed:
-    """The same with these ids exact: the others' NULLs, which mean nothing, are dropped.
-
-    An inner column that a filter equates with an outer one has no rows for NULL.
-    """
-    parts = [is_not_null(pushed.mapping[id]) for id in ids - pushed.exact]
-    plan = Filter(pushed.plan, conjunction(parts)) if parts else pushed.plan
-    return Pushed(plan, pushed.mapping, pushed.exact | ids)
 
 
 def _window(plan: Window, domain: Domain) -> Pushed:
@@ -466,18 +370,3 @@ def _append(result: Pushed | None, one: Plan, plan: Values, domain: Domain) -> P
     carried = joined.fields[width:]
     mapping = {c.id: f.ref() for c, f in zip(domain.columns, carried, strict=True)}
     return Pushed(joined, mapping, domain.ids)
-
-
-def inline_shared(plan: With) -> Plan:
-    """The body with every reference replaced by a copy of its definition."""
-    definitions = {shared: definition for shared, _, definition in plan.definitions}
-
-    def replace_references(node: Plan) -> Plan:
-        inputs = tuple(map(replace_references, node.inputs))
-        if isinstance(node, Reference) and node.shared in definitions:
-            copy, renamed = clone(replace_references(definitions[node.shared]))
-            by_id = {f.id: f for f in copy.fields}
-            return Project(copy, tuple((f, by_id[renamed[old]].ref()) for f, old in node.columns))
-        return node.with_inputs(inputs) if inputs else node
-
-    return replace_references(plan.body)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tensorsql.planner.domain import Domain, Pushed, made_exact, outer_columns
 from tensorsql.planner.expressions import (
     Expression,
     columns_of,
@@ -18,11 +19,11 @@ from tensorsql.planner.expressions import (
     conjuncts,
     is_fallible,
 )
-from tensorsql.planner.logical import DependentJoin, Filter, Join, Limit, Project, Sort
+from tensorsql.planner.logical import DependentJoin, Join, Limit, Project, Sort
 from tensorsql.planner.plan import Plan
-from tensorsql.planner.predicates import equal, is_not_null
+from tensorsql.planner.predicates import equal
 from tensorsql.planner.rules.pull_up_predicates import pull_up_predicates
-from tensorsql.planner.rules.push_domain import Domain, Pushed, outer_columns, push
+from tensorsql.planner.rules.push_domain import push
 from tensorsql.planner.traversal import walk_plan
 
 
@@ -58,19 +59,15 @@ def _unnest(join: DependentJoin) -> Plan:
 
 def _compare(join: DependentJoin, pushed: Pushed, domain: Domain) -> Plan:
     """The join on its own condition and the equality of every domain column."""
-    parts: list[Expression] = []
-    right = pushed.plan
-    for field in domain.columns:
-        inner = pushed.mapping[field.id]
-        exact = field.id in pushed.exact
-        if not exact and join.kind == "mark":
-            # A comparison with NULL must not make the mark NULL: compare null-safe, NULLs removed.
-            right = Filter(right, is_not_null(inner))
-            exact = True
-        parts.append(equal(field.ref(), inner, null_safe=exact))
+    if join.kind == "mark":  # a comparison with NULL must not make the mark NULL
+        pushed = made_exact(pushed, domain.ids)
+    parts: list[Expression] = [
+        equal(field.ref(), pushed.mapping[field.id], null_safe=field.id in pushed.exact)
+        for field in domain.columns
+    ]
     parts.extend(conjuncts(join.condition))
     left = domain.left_side()
-    result: Plan = Join(join.kind, left, right, conjunction(parts), join.mark)
+    result: Plan = Join(join.kind, left, pushed.plan, conjunction(parts), join.mark)
     if join.kind in ("semi", "anti", "mark"):
         return result
     wanted = tuple((field, field.ref()) for field in join.fields)

@@ -63,7 +63,7 @@ def write_file(table: pa.Table, path: str, options: Options) -> int:
     """Write a table in the format that `format`, or else the suffix, says; returns its rows."""
     given = {name.lower(): value for name, value in options.items()}
     suffix = Path(path).suffix.lower().removeprefix(".")
-    name = str(given.pop("format", "") or (suffix if suffix in WRITERS else "csv")).lower()
+    name = str(given.pop("format", "") or (suffix if suffix in SUFFIXES else "csv")).lower()
     found = WRITERS.get(name)
     if found is None:
         raise UnsupportedError(f'cannot write format "{name}"{nearest(name, WRITERS)}')

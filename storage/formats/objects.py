@@ -32,7 +32,22 @@ def is_table(value: Any) -> bool:
 
 
 def arrow_table(value: Any) -> pa.Table:
-    """The object as an Arrow table, without copying what Arrow can share."""
+    """The object as an Arrow table, without copying what Arrow can share.
+
+    UnsupportedError for an object that is no table of columns with different names.
+    """
+    try:
+        table = _arrow_table(value)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise UnsupportedError(f"this {type(value).__name__} cannot be read: {error}") from None
+    names = table.column_names
+    if len(set(names)) < len(names) or not names:
+        problem = f"columns of one name: {', '.join(names)}" if names else "no columns"
+        raise UnsupportedError(f"this {type(value).__name__} has {problem}")
+    return table
+
+
+def _arrow_table(value: Any) -> pa.Table:
     if isinstance(value, pa.Table):
         return value
     if isinstance(value, pa.RecordBatch):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tensorsql.errors import IOError as FileError
 from tensorsql.storage.array_file import load_array
 from tensorsql.storage.mask_counts import chunks, read_block
 from tensorsql.storage.mask_values import bin_edges
@@ -161,10 +162,13 @@ def save_block(block: ChiBlock, directory: Path, stem: str) -> None:
 
 
 def _save(path: Path, array: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.save(file, array)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("wb") as file:
+            np.save(file, array)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise FileError(f'index file "{path}" cannot be written: {error}') from None
 
 
 def load_block(directory: Path, stem: str) -> ChiBlock:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from tensorsql.errors import BindError, CatalogError, CorruptError
+from tensorsql.errors import BindError, CorruptError
 from tensorsql.planner.expressions import Call
 from tensorsql.planner.neurons import layer_shape
 from tensorsql.storage.catalog import IndexEntry, ModelEntry, Relation
@@ -121,8 +121,5 @@ def _model(entry: IndexEntry, context: Any) -> ModelEntry:
     if len(entry.arguments) != 2:
         raise BindError("an NPI index takes a model and a layer, as in USING NPI (cnn, 'fc1')")
     name = entry.arguments[0]
-    found = context.services.find_model(name)
-    if found is None:
-        raise CatalogError(f'model "{name}" not found')
-    model: ModelEntry = found
+    model: ModelEntry = context.services.find_model(name)
     return model
