@@ -169,7 +169,9 @@ def check_text(sql: str) -> None:
         sql.encode()
     except UnicodeEncodeError as error:
         sql = sql.encode(errors="replace").decode()
-        raise error_at(sql, error.start, "this is half a character; is the encoding right?") from None
+        raise error_at(
+            sql, error.start, "this is half a character; is the encoding right?"
+        ) from None
 
 
 def scan(sql: str) -> tuple[list[Token], int]:

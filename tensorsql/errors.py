@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 CONTEXT = 100  # characters of a long line shown on either side of the place
 
 
@@ -102,7 +101,7 @@ class UnsupportedError(NotSupportedError):
 
 
 class OutOfMemoryError(OperationalError):
-    """A reservation would pass `memory_limit`."""
+    """The machine has no memory left for the statement."""
 
 
 class InterruptedError(OperationalError):  # the name follows DuckDB's

@@ -69,19 +69,6 @@ def _rules(value: Any) -> tuple[str, ...]:
     return names
 
 
-def _bytes(value: Any) -> int:
-    units = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-    word = str(value).strip().lower()
-    unit = next((unit for unit in units if word.endswith(unit)), "")
-    try:
-        number = int(float(word.removesuffix(unit)) * units.get(unit, 1))
-    except (ValueError, OverflowError):
-        number = -1
-    if number < 0:
-        raise ValueError("must be a number of bytes, such as '2GB'")
-    return number
-
-
 SETTINGS: tuple[Setting, ...] = (
     Setting("threads", os.cpu_count() or 1, "workers a query may use", _whole(1, MOST_THREADS)),
     Setting(
@@ -98,7 +85,6 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("use_indexes", True, "whether mask and neuron indexes may be used", _flag),
     Setting("disabled_rules", (), "optimizer rules left out, separated by commas", _rules),
-    Setting("memory_limit", 0, "bytes a query may reserve, e.g. '2GB'; 0 = no limit", _bytes),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 

@@ -229,8 +229,7 @@ class Writer:
         columns = tuple((f"{alias}.c{n}", kind) for n, kind in enumerate(kinds))
         names = ", ".join(f"c{n}" for n in range(len(kinds)))
         condition = self.comparison(Scope(columns, outer), 0)
-        outputs = ", ".join(name for name, _ in columns)
-        return f"SELECT {outputs} FROM ({inside}) AS {alias}({names}) WHERE {condition}"
+        return f"SELECT {names} FROM ({inside}) AS {alias}({names}) WHERE {condition}"
 
     def _subquery(
         self, kinds: Sequence[str], outer: tuple[tuple[str, str], ...], depth: int

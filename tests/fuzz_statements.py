@@ -49,7 +49,8 @@ SELECT alive, count(*), sum(paid), avg(height), max(born) FILTER (WHERE id > 1) 
     GROUP BY alive HAVING count(*) > 0;
 SELECT * FROM people p LEFT JOIN visits v ON p.id = v.person AND v.at IS NOT NULL;
 SELECT name, (SELECT count(*) FROM visits v WHERE v.person = p.id) FROM people p
-    WHERE EXISTS (SELECT 1 FROM visits v WHERE v.person = p.id) AND id IN (SELECT person FROM visits);
+    WHERE EXISTS (SELECT 1 FROM visits v WHERE v.person = p.id)
+    AND id IN (SELECT person FROM visits);
 WITH t(a) AS MATERIALIZED (SELECT 1 AS a UNION ALL SELECT id + 1 FROM people) SELECT sum(a) FROM t;
 WITH a AS (SELECT id, paid * 2 AS twice FROM people), b AS (VALUES (1, 'x'), (2, NULL))
     SELECT * FROM a, b WHERE a.twice > 3 UNION ALL SELECT id, paid, 1, 'y' FROM people;
@@ -62,12 +63,14 @@ SELECT substring(name FROM 1 FOR 2), trim(BOTH 'A' FROM name), position('a' IN n
 SELECT DISTINCT place FROM visits INTERSECT SELECT name FROM people EXCEPT SELECT 'x';
 SELECT unnest([1, 2, 3]) AS u, * EXCLUDE (id) REPLACE (upper(name) AS name) FROM people;
 SELECT label, count(*) FROM images GROUP BY GROUPING SETS ((label), ()) ORDER BY ALL;
-SELECT id FROM maps WHERE CP(mask, -, (0.5, 1.0)) > 100 AND CP(mask, ((3, 3), (20, 20)), (0.2, 0.6)) < 200;
+SELECT id FROM maps WHERE CP(mask, -, (0.5, 1.0)) > 100
+    AND CP(mask, ((3, 3), (20, 20)), (0.2, 0.6)) < 200;
 SELECT id, CP(mask, ((1, 1), (14, 14)), (0.5, 1.0)) / CP(mask, -, (0.5, 1.0)) AS r FROM maps
     ORDER BY r DESC, id LIMIT 5;
 SELECT kind, SUM(CP(mask, -, (0.25, 0.75))) AS s FROM maps GROUP BY kind ORDER BY s DESC LIMIT 2;
 SELECT m.id, CP(m.mask, i.box, (0.5, 1.0)) FROM maps m JOIN images i ON m.id = i.image_id;
-SELECT label, PREDICT(fashion, image), PREDICT(fashion, image) = label FROM images WHERE image_id < 6;
+SELECT label, PREDICT(fashion, image), PREDICT(fashion, image) = label FROM images
+    WHERE image_id < 6;
 SELECT * FROM PREDICT(model => fashion, data => images);
 SELECT * FROM TOPK_SIMILAR(data => images, model => fashion, layer => 'relu3',
     neurons => TOP_NEURONS(3), input => 5, k => 4, dist => 'l2');
@@ -75,7 +78,8 @@ SELECT * FROM TOPK_HIGHEST(data => (SELECT * FROM images WHERE label < 5), model
     layer => 'relu3', neurons => [3, 5], k => 3, score => 'sum') t;
 EXPLAIN SELECT id FROM maps WHERE CP(mask, -, (0.5, 1.0)) > 100;
 EXPLAIN ANALYZE SELECT count(*) FROM people, visits WHERE people.id = visits.person;
-CREATE TABLE other (a INTEGER NOT NULL, b DECIMAL(5, 2) DEFAULT 1.5, c VARCHAR[], d BOX, PRIMARY KEY (a));
+CREATE TABLE other (a INTEGER NOT NULL, b DECIMAL(5, 2) DEFAULT 1.5, c VARCHAR[], d BOX,
+    PRIMARY KEY (a));
 CREATE OR REPLACE TABLE other AS SELECT id, name FROM people WHERE id > 1;
 CREATE VIEW young (n, p) AS SELECT name, paid FROM people WHERE born > DATE '1900-01-01';
 INSERT INTO visits (id, place) VALUES (7, 'Rome'), (8, DEFAULT);

@@ -138,7 +138,7 @@ import tensorsql
 from tensorsql import errors
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 connection = tensorsql.connect(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 for sql in sys.stdin.read().split(";"):
     try:
         connection.execute(sql)
@@ -153,12 +153,12 @@ for sql in sys.stdin.read().split(";"):
 def test_a_full_disk_changes_nothing(folder: Path) -> None:
     """A limit on the size of files stands for the disk."""
     with tensorsql.connect(folder) as connection:
-        connection.execute("CREATE TABLE big AS SELECT range AS i FROM range(700000)")
-        connection.execute("CREATE TABLE more AS SELECT mask FROM maps, range(5)")
+        connection.execute("CREATE TABLE big AS SELECT range AS i FROM range(340000)")
+        connection.execute("CREATE TABLE more AS SELECT mask FROM maps, range(15)")
         before = connection.execute("SHOW TABLES").fetchall()
     statements = [
-        "CREATE TABLE t AS SELECT range AS i FROM range(200000)",
-        "INSERT INTO big SELECT range FROM range(100000)",
+        "CREATE TABLE t AS SELECT range AS i FROM range(20000)",
+        "INSERT INTO big SELECT range FROM range(20000)",
         "CREATE TABLE t AS SELECT mask FROM maps, range(10)",
         "DELETE FROM big WHERE i % 2 = 0",
         "UPDATE big SET i = i + 1",
@@ -174,7 +174,7 @@ def test_a_full_disk_changes_nothing(folder: Path) -> None:
     with tensorsql.connect(folder) as connection:
         assert connection.execute("SHOW TABLES").fetchall() == before
         found = connection.execute("SELECT count(*), max(i) FROM big").fetchall()
-        assert found == [(700_000, 699_999)]
+        assert found == [(340_000, 339_999)]
     assert not (folder.parent / "big.csv").exists()
 
 
@@ -198,7 +198,7 @@ while True:
 )
 def test_killed_while_creating(folder: Path, create: str, drop: str) -> None:
     """Afterwards it is there whole or not at all, and no file is left over."""
-    for wait in (0.03, 0.15, 0.4):
+    for wait in (0.03, 0.3):
         command = [sys.executable, "-c", KILLED, str(folder), create, drop]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None and child.stdout.readline() == "ready\n"
@@ -215,7 +215,11 @@ def test_killed_while_creating(folder: Path, create: str, drop: str) -> None:
 
 def test_read_only(folder: Path, tmp_path: Path) -> None:
     with tensorsql.connect(folder, read_only=True) as connection:
-        for sql in ("INSERT INTO visits VALUES (1, 1, 'x', NULL)", "DROP TABLE people", "CHECKPOINT"):
+        for sql in (
+            "INSERT INTO visits VALUES (1, 1, 'x', NULL)",
+            "DROP TABLE people",
+            "CHECKPOINT",
+        ):
             with pytest.raises(errors.TransactionError, match="read-only"):
                 connection.execute(sql)
         assert connection.execute(f"COPY people TO '{tmp_path}/p.csv'").rowcount == 3

@@ -259,7 +259,7 @@ def test_config_gives_settings(connection: Connection) -> None:
         assert configured.session.settings["morsel_size"] == 7
     with pytest.raises(errors.CatalogError, match='did you mean "threads"'):
         tensorsql.connect(config={"thread": 1})
-    with pytest.raises(errors.OutOfRangeError, match="at least 1"):
+    with pytest.raises(errors.OutOfRangeError, match="from 1 to"):
         tensorsql.connect(config={"threads": 0})
 
 

@@ -114,7 +114,7 @@ def change(con: tensorsql.Connection, data: st.DataObject, rows: Inputs) -> Inpu
     return replace(rows, values=values, missing=np.where(chosen, rows.missing[0], rows.missing))
 
 
-@settings(max_examples=45 * SOAK)
+@settings(max_examples=30 * SOAK)
 @given(st.data())
 def test_random_questions(con: tensorsql.Connection, data: st.DataObject) -> None:
     """Fresh, after INSERT, DELETE and UPDATE, in a transaction, and after new weights."""

@@ -98,9 +98,7 @@ def test_limits_of_limit(connection: Connection) -> None:
         ("SELECT * FROM t LIMIT ?", ("x",), "LIMIT is a number of rows"),
     ],
 )
-def test_parameters(
-    connection: Connection, sql: str, parameters: object, message: str
-) -> None:
+def test_parameters(connection: Connection, sql: str, parameters: object, message: str) -> None:
     with pytest.raises(errors.ProgrammingError, match=message):
         connection.execute(sql, parameters)  # type: ignore[arg-type]
 

@@ -339,7 +339,6 @@ ERRORS = [
     ("ATTACH x", NEAR + '"x"; expected a folder name in quotes', (1, 8)),
     ("DETACH", END + "; expected a name", (1, 7)),
     ("ALTER TABLE t FOO", NEAR + '"FOO"', (1, 15)),
-    ("SELECT " + "(" * 5000 + "1" + ")" * 5000, "the statement nests too deeply", (1, 1)),
 ]
 
 

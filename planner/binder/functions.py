@@ -49,6 +49,8 @@ def bind_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     if kind == "table":
         raise BindError(f"{parts.name} is a table function: write it in FROM")
     _check_plain(parts)
+    if any(isinstance(argument, exp.Star) for argument in parts.args):
+        resolve(parts.name, (), position(node))  # tells of an unknown name before the star
     return resolve(parts.name, binder.bind_all(parts.args), position(node))
 
 

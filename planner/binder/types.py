@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest
@@ -38,7 +40,7 @@ SIMPLE = {
     DType.UUID: types.UUID,
     DType.NULL: types.NULL,
 }
-MEMBERS: dict[exp.DataType.Type, type[exp.Expr]] = {
+MEMBERS: dict[Any, type[exp.Expr]] = {
     DType.ARRAY: exp.DataType,
     DType.LIST: exp.DataType,
     DType.STRUCT: exp.ColumnDef,
@@ -73,7 +75,7 @@ def bind_type(node: exp.DataType) -> Type:
     raise UnsupportedError(f"type {node.sql(DIALECT)} is not supported")
 
 
-def _members(node: exp.DataType) -> list[exp.Expr]:
+def _members(node: exp.DataType) -> list[Any]:
     """What a nested type is made of."""
     form = MEMBERS[node.this]
     if not node.expressions or not all(isinstance(member, form) for member in node.expressions):

@@ -57,7 +57,8 @@ def writing(path: str) -> Iterator[str]:
         if plain:
             os.replace(target, path if not os.path.islink(path) else os.path.realpath(path))
     except (OSError, pa.ArrowException) as error:
-        reason = os.strerror(error.errno) if getattr(error, "errno", None) else error
+        code = getattr(error, "errno", None)
+        reason = os.strerror(code) if isinstance(code, int) else error
         raise IOError(f'file "{path}" cannot be written: {reason}') from None
     finally:
         if plain:

@@ -158,7 +158,9 @@ def save_block(block: Block, directory: str, number: int) -> None:
         for name in ARRAYS:
             np.save(block_file(directory, number, name), getattr(block, name))
     except OSError as error:
-        raise FileError(f'cannot write an index to "{directory}": {error.strerror or error}') from error
+        raise FileError(
+            f'cannot write an index to "{directory}": {error.strerror or error}'
+        ) from error
 
 
 def load_blocks(directory: str, count: int) -> list[Block]:
