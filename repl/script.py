@@ -58,7 +58,7 @@ def _statements(text: str, start: int) -> Iterator[tuple[int, str]]:
 def read_text(path: str | int) -> str:
     """The text of a script; IOError names a file that cannot be read."""
     try:
-        with open(path, encoding="utf-8", closefd=isinstance(path, str)) as file:
+        with open(path, encoding="utf-8-sig", closefd=isinstance(path, str)) as file:
             return file.read()
     except OSError as error:
         raise IOError(f'script "{path}" cannot be read: {error.strerror}') from None

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.domain import Domain, Pushed, made_exact, outer_columns
 from tensorsql.planner.expressions import (
     Expression,
     columns_of,
@@ -22,9 +21,10 @@ from tensorsql.planner.expressions import (
 from tensorsql.planner.logical import DependentJoin, Join, Limit, Project, Sort
 from tensorsql.planner.plan import Plan
 from tensorsql.planner.predicates import equal
-from tensorsql.planner.rules.pull_up_predicates import pull_up_predicates
-from tensorsql.planner.rules.push_domain import push
 from tensorsql.planner.traversal import walk_plan
+from tensorsql.planner.unnesting.domain import Domain, Pushed, made_exact, outer_columns
+from tensorsql.planner.unnesting.pull_up_predicates import pull_up_predicates
+from tensorsql.planner.unnesting.push_domain import push
 
 
 def unnest_dependent_joins(plan: Plan) -> Plan:

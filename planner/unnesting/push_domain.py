@@ -9,14 +9,6 @@ from __future__ import annotations
 import dataclasses
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.planner.domain import (
-    Domain,
-    Mapping,
-    Pushed,
-    inline_shared,
-    made_exact,
-    outer_columns,
-)
 from tensorsql.planner.expressions import (
     AggregateCall,
     Expression,
@@ -49,6 +41,14 @@ from tensorsql.planner.predicates import (
 )
 from tensorsql.planner.resolve import resolve, resolve_aggregate
 from tensorsql.planner.traversal import clone, renumber
+from tensorsql.planner.unnesting.domain import (
+    Domain,
+    Mapping,
+    Pushed,
+    inline_shared,
+    made_exact,
+    outer_columns,
+)
 
 COUNTS = frozenset({"count", "count_if", "approx_count_distinct"})  # 0 over no rows, not NULL
 

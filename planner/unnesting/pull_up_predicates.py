@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.domain import outer_columns
 from tensorsql.planner.expressions import (
     Expression,
     columns_of,
@@ -12,6 +11,7 @@ from tensorsql.planner.expressions import (
 )
 from tensorsql.planner.logical import Filter, Project
 from tensorsql.planner.plan import Plan
+from tensorsql.planner.unnesting.domain import outer_columns
 
 
 def pull_up_predicates(
