@@ -60,6 +60,8 @@ def _struct(node: exp.Struct) -> str | None:
 def _table(node: exp.Table) -> str | None:
     if isinstance(node.this, (exp.Placeholder, exp.Parameter)):
         return "a parameter cannot stand for a table; write its name"
+    if any(isinstance(node.args.get(key), str) for key in ("db", "catalog")):
+        return "a name is missing between two dots"
     return None
 
 

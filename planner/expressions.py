@@ -177,9 +177,11 @@ FALSE = Literal(BOOLEAN, False)
 
 def walk(expression: Expression) -> Iterator[Expression]:
     """The expression and everything below it, parents first."""
-    yield expression
-    for child in expression.children:
-        yield from walk(child)
+    waiting = [expression]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(node.children))
 
 
 LARGEST_EXPRESSION = 100_000  # nodes

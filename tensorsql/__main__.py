@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ class File:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 1 after an error, 130 after Ctrl-C."""
     options = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack characters
     try:
         with guarded(), connect(options.database, options.read_only) as connection:
             run(connection, options)

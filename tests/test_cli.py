@@ -330,3 +330,13 @@ def test_terminals_are_not_overrun(monkeypatch: pytest.MonkeyPatch, sql: str, fo
     assert {cell_len(line) for line in lines[:-1]} == {cell_len(lines[0])}
     assert cell_len(lines[0]) <= 60
     assert lines[-1] == footer
+
+
+def test_text_that_is_not_as_expected(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A byte order mark is skipped, bytes that are no UTF-8 and half characters are told."""
+    path = tmp_path / "script.sql"
+    path.write_bytes(b"\xef\xbb\xbfSELECT 1 AS a;")
+    assert run(capsys, "--mode", "csv", "-f", str(path)) == (0, "a\n1\n", "")
+    path.write_bytes(b"SELECT '\xff';")
+    assert "it is not UTF-8 text" in run(capsys, "-f", str(path))[2]
+    assert "half a character" in run(capsys, "-c", "SELECT '\udcff'")[2]

@@ -46,7 +46,7 @@ def _visit(plan: Plan, estimator: Estimator) -> Plan:
             a[2] is b[2] for a, b in zip(definitions, plan.definitions, strict=True)
         )
         return plan if same else With(definitions, body)
-    if isinstance(plan, Join) and plan.kind in ("inner", "semi", "anti"):
+    if isinstance(plan, Join) and (_is_free(plan) or plan.kind in ("semi", "anti")):
         graph = Graph.of(plan)
         leaves = [_visit(leaf, estimator) for leaf in graph.leaves]
         return _restore(plan, _build(graph, leaves, estimator))
@@ -81,7 +81,7 @@ class Graph:
 
     def _add(self, plan: Plan) -> None:
         match plan:
-            case Join(kind="inner"):
+            case Join() if _is_free(plan):
                 self._add(plan.left)
                 self._add(plan.right)
                 self.predicates.extend(conjuncts(plan.condition))
@@ -93,6 +93,11 @@ class Graph:
                 self.predicates.extend(conjuncts(plan.predicate))
             case _:
                 self.leaves.append(plan)
+
+
+def _is_free(join: Join) -> bool:
+    """Whether an inner join may change places: the rows a fallible condition sees must not change."""
+    return join.kind == "inner" and _movable(join.condition)
 
 
 def _movable(predicate: Expression) -> bool:

@@ -28,6 +28,7 @@ from tensorsql.planner.logical import (
     With,
 )
 from tensorsql.planner.plan import Field, Plan
+from tensorsql.planner.predicates import equality
 
 Parts = list[Expression]
 
@@ -168,12 +169,30 @@ def _join(plan: Join, parts: Parts) -> Plan:
 
 
 def _adopt(plan: Join, parts: Parts, own: Parts) -> tuple[Parts, Parts]:
-    """An inner join takes filters above it into its condition, a mark filtered on becomes semi."""
+    """An inner join takes the filters above it into its condition.
+
+    A fallible one only where it is the first to compare the two sides: joining on it then evaluates it
+    for no row that another comparison might have dropped.
+    """
     if plan.kind != "inner":
         return parts, own
-    taken = [part for part in parts if not is_fallible(part) and not is_volatile(part)]
+    left = frozenset(field.id for field in plan.left.fields)
+    right = frozenset(field.id for field in plan.right.fields)
+    compared = any(_reads_both(part, left, right) for part in own)
+    taken: Parts = []
+    for part in parts:
+        both = _reads_both(part, left, right)
+        joins = equality(part) is not None and both and not compared
+        if not is_volatile(part) and (joins or not is_fallible(part)):
+            taken.append(part)
+        compared = compared or both
     moving, staying = _split(parts, taken)
     return staying, own + [part for part in moving if part not in own]
+
+
+def _reads_both(part: Expression, left: frozenset[int], right: frozenset[int]) -> bool:
+    ids = columns_of(part)
+    return bool(ids & left) and bool(ids & right)
 
 
 def _sides(parts: Parts, left: frozenset[int], right: frozenset[int], allowed: str) -> list[Parts]:
