@@ -30,7 +30,8 @@ def main() -> int:
     except tensorsql.Error as error:
         print(describe(error), file=sys.stderr)
         return 1
-    print(f"\nDone in {time.perf_counter() - began:.0f} s. Open the shell on the same database with:")
+    print(f"\nDone in {time.perf_counter() - began:.0f} s.")
+    print("Open the shell on the same database with:")
     print(f"\n    {Path(sys.executable).parent / 'tensorsql'} {DATABASE}\n")
     return 0
 

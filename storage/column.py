@@ -1,13 +1,13 @@
 """Columns: a closed union of layouts over tensors, and `Batch`, the unit operators pass on.
 
 Every column has a SQL `type` and a `validity` tensor (bool, True = valid) or None when all rows are
-valid. Values under NULL are zeros, in-domain, so kernels may compute on them. Storage may be narrower
-than the type (an INTEGER column in int8): `evaluate` alone widens, by `widen`. Kernels never write
-their inputs. Columns are immutable.
+valid. Values under NULL are zeros, in-domain, so kernels may compute on them. Storage may be
+narrower than the type (an INTEGER column in int8): `evaluate` alone widens, by `widen`. Kernels
+never write their inputs. Columns are immutable.
 
 | layout | tensors | types |
 |---|---|---|
-| Flat | values [n] or [n, …] | BOOLEAN, integers, REAL, DOUBLE, DECIMAL ≤ 18, DATE, TIME, TIMESTAMP, BOX [n, 4] float64, TENSOR in memory |
+| Flat | values [n] or [n, …] | numbers but the wide ones, BOOLEAN, dates and times, BOX, TENSOR |
 | Constant | a column of one row, repeated | any |
 | Wide | hi int64 [n], lo int64 [n] holding an unsigned word | HUGEINT, DECIMAL > 18 |
 | Interval | months, days int32, microseconds int64 | INTERVAL |
@@ -211,8 +211,9 @@ Column = Flat | Constant | Wide | Interval | Dictionary | Bytes | List | Struct 
 class Batch:
     """Rows in flight: columns by id, all of `count` rows, of which `selection` picks some.
 
-    `selection` is an int32 tensor of ascending positions, or None for all rows. `rows` is how many
-    rows count. `morsel` is the source's morsel number: order across batches is by (morsel, position).
+    `selection` is an int32 tensor of ascending positions, or None for all rows. `rows` is how
+    many rows count. `morsel` is the source's morsel number: batches are in order of (morsel,
+    position).
     """
 
     columns: Mapping[int, Column]
@@ -246,7 +247,7 @@ class Batch:
 
 
 def take(column: Column, rows: Tensor) -> Column:
-    """Gather rows (int32 or int64 [m], repeats allowed, in range) into a column of the same type."""
+    """Gather rows (int32 or int64 [m], in range, repeats allowed) into a column of this type."""
     if isinstance(column, Constant):
         return Constant(column.one, int(rows.shape[0]))
     validity = None if column.validity is None else column.validity.index_select(0, rows)

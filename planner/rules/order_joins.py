@@ -96,7 +96,7 @@ class Graph:
 
 
 def _is_free(join: Join) -> bool:
-    """Whether an inner join may change places: the rows a fallible condition sees must not change."""
+    """Whether an inner join may change places; the rows a fallible condition sees must not."""
     return join.kind == "inner" and _movable(join.condition)
 
 

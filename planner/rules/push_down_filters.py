@@ -171,8 +171,8 @@ def _join(plan: Join, parts: Parts) -> Plan:
 def _adopt(plan: Join, parts: Parts, own: Parts) -> tuple[Parts, Parts]:
     """An inner join takes the filters above it into its condition.
 
-    A fallible one only where it is the first to compare the two sides: joining on it then evaluates it
-    for no row that another comparison might have dropped.
+    A fallible one only where it is the first to compare the two sides: joining on it then
+    evaluates it for no row that another comparison might have dropped.
     """
     if plan.kind != "inner":
         return parts, own
