@@ -29,7 +29,7 @@ class Levels:
         return Levels(at(self.lower, rows), at(self.upper, rows))
 
 
-def at(values: np.ndarray, rows: Integers) -> np.ndarray:
+def at(values: np.ndarray, rows: Integers | slice) -> np.ndarray:
     """values[rows]; a single value stands for every row."""
     return values if len(values) == 1 else values[rows]
 

@@ -26,7 +26,7 @@ def oracle() -> Oracle:
 
 def numbers() -> st.SearchStrategy[str]:
     leaves = st.sampled_from(
-        ["i", "j", "b", "d", "e", "f", "1", "0", "-2", "0.5", "2.75", "NULL", "1e0"]
+        ["i", "j", "b", "d", "e", "f", "1", "0", "-2", "0.5", "2.75", "NULL::INTEGER", "1e0"]
     )
     return st.recursive(
         leaves,

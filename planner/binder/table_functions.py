@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError, OutOfRangeError, UnsupportedError, nearest
+from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder import from_clause, neurons
 from tensorsql.planner.binder.environment import Environment
@@ -24,6 +24,7 @@ from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.expressions import Expression, Literal
 from tensorsql.planner.logical import Project, Unnest
 from tensorsql.planner.plan import Plan, new_field
+from tensorsql.planner.resolve import cast, resolve
 from tensorsql.storage import types
 from tensorsql.storage.formats import READERS
 from tensorsql.storage.types import BIGINT, Kind
@@ -151,20 +152,12 @@ def read_files(arguments: TableArguments) -> Plan:
 def series(arguments: TableArguments) -> Plan:
     """`range(stop)`, `range(start, stop[, step])`; generate_series includes its end."""
     arguments.check(3, ())
-    function = arguments.function
-    ends = [arguments.value(node, "an end") for node in arguments.positional]
-    if not ends or not all(isinstance(end, int) for end in ends):
-        raise BindError(f"{function} takes 1 to 3 integers", position(arguments.node))
-    start, stop = (0, ends[0]) if len(ends) == 1 else (ends[0], ends[1])
-    step = ends[2] if len(ends) == 3 else 1
-    if step == 0:
-        raise BindError(f"the step of {function} must not be 0", position(arguments.node))
-    last = stop + (1 if step > 0 else -1) if function == "generate_series" else stop
-    if (last - start) // step > LONGEST_SERIES:
-        raise UnsupportedError(f"{function} makes at most {LONGEST_SERIES:,} rows")
-    if not all(-(1 << 63) <= end < 1 << 63 for end in (start, last)):
-        raise OutOfRangeError(f"{function} makes numbers of type BIGINT")
-    return unnested(Literal(types.list_of(BIGINT), tuple(range(start, last, step))), function)
+    function, place = arguments.function, position(arguments.node)
+    if not arguments.positional:
+        raise BindError(f"{function} takes 1 to 3 integers", place)
+    what = function.upper()
+    ends = [arguments.binder.row_value(node, what) for node in arguments.positional]
+    return unnested(resolve(function, [cast(end, BIGINT) for end in ends], place), function)
 
 
 def unnested(value: Expression, name: str, ordinality: str | None = None) -> Plan:
@@ -210,8 +203,6 @@ def predict(arguments: TableArguments) -> Plan:
     return Project(tables.plan, (*kept, (new_field(name, call.type), call)))
 
 
-# The numbers are a literal of the plan.
-LONGEST_SERIES = 10_000_000
 BindTableFunction = Callable[[TableArguments], Plan]
 # DuckDB names the one column of these after the alias: `FROM range(3) r` has a column r.
 NAMED_AFTER_ALIAS = ("range", "generate_series", "unnest")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorsql.planner.functions import Signature
 from tensorsql.planner.signatures.results import element, first, list_of_arguments
-from tensorsql.storage.types import BIGINT, BOOLEAN, Kind, struct
+from tensorsql.storage.types import BIGINT, BOOLEAN, Kind, list_of, struct
 
 LISTS = (Kind.LIST,)
 
@@ -22,6 +22,11 @@ SIGNATURES = (
     Signature("list_extract", (LISTS, BIGINT), element, "lists.list_extract", cost=2.0),
     Signature("list_contains", (LISTS, "any"), BOOLEAN, "lists.list_contains", cost=5.0),
     Signature("contains", (LISTS, "any"), BOOLEAN, "lists.list_contains", cost=5.0),
+    *(
+        Signature(name, (BIGINT,) * count, list_of(BIGINT), f"series.{kernel}", fallible=True)
+        for name, kernel in (("range", "open_series"), ("generate_series", "closed_series"))
+        for count in (1, 2, 3)
+    ),
     # `resolve.struct_call` gives the field names, `resolve` the option "field".
     Signature(
         "struct_pack",

@@ -8,8 +8,9 @@ Masks of one grid shape share a block of at most `BLOCK_ROWS` rows, whatever the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from tensorsql.storage.array_file import load_array
 from tensorsql.storage.mask_counts import chunks, read_block
 from tensorsql.storage.mask_values import bin_edges
 from tensorsql.storage.masks import Integers, MaskSource, same_size
+
+Places = Integers | slice  # of masks; a slice has both ends
 
 BLOCK_ROWS = 1 << 16
 BUILD_PIXELS = 1 << 20
@@ -34,7 +37,7 @@ class Histogram:
     scale: int
     element: str
 
-    @property
+    @cached_property
     def edges(self) -> np.ndarray:
         """Ascending levels; the last lies beyond every pixel."""
         return bin_edges(self.bins, self.scale, self.element)
@@ -67,6 +70,11 @@ class ChiBlock:
     def key(self) -> tuple[int, int, int]:
         """Blocks of one key may be joined."""
         return (self.cell, *self.grid)
+
+    @cached_property
+    def is_regular(self) -> bool:
+        """Whether all masks have one size."""
+        return all(bool((sizes == sizes[0]).all()) for sizes in (self.heights, self.widths))
 
 
 def build_blocks(
@@ -172,18 +180,42 @@ def _save(path: Path, array: np.ndarray) -> None:
 
 
 def load_block(directory: Path, stem: str) -> ChiBlock:
-    """A block written by `save_block`, its counts memory-mapped."""
-    rows = load_array(directory / f"{stem}.rows.npy")
+    """A block written by `save_block`, memory-mapped."""
+    rows = np.asarray(load_array(directory / f"{stem}.rows.npy", mapped=True))
     cell = int(rows[0, -1])
-    row_ids, heights, widths = (np.ascontiguousarray(part[:-1]) for part in rows)
+    row_ids, heights, widths = rows[:, :-1]
     counts = load_array(directory / f"{stem}.counts.npy", mapped=True)
     return ChiBlock(counts, row_ids, heights, widths, cell)
 
 
-def locate(block: ChiBlock, ids: Integers) -> tuple[Integers, Integers]:
-    """Which of the ids the block counts, and at which positions."""
-    first, last = block.row_ids[0], block.row_ids[-1]
-    near = np.flatnonzero((ids >= first) & (ids <= last))
+def locate(block: ChiBlock, ids: Integers, ascending: bool) -> tuple[Places, Places]:
+    """Which of the ids the block counts, and at which positions: slices where both are runs."""
+    first, last = int(block.row_ids[0]), int(block.row_ids[-1])
+    if ascending:
+        start, stop = np.searchsorted(ids, [first, last + 1]).tolist()
+        near = np.arange(start, stop)
+        begin = int(np.searchsorted(block.row_ids, ids[start])) if start < stop else 0
+        run = slice(begin, begin + stop - start)
+        if np.array_equal(block.row_ids[run], ids[start:stop]):
+            return slice(start, stop), run
+    else:
+        near = np.flatnonzero((ids >= first) & (ids <= last))
+    if last - first + 1 == len(block.row_ids):
+        return near, ids[near] - first
     places = np.searchsorted(block.row_ids, ids[near])
     found = block.row_ids[places] == ids[near]
     return near[found], places[found]
+
+
+def located(blocks: Sequence[ChiBlock], ids: Integers) -> Iterator[tuple[ChiBlock, Places, Places]]:
+    """Each block that counts some of the ids, with what `locate` says of it."""
+    ascending = bool((ids[1:] > ids[:-1]).all())
+    for block in blocks:
+        rows, positions = locate(block, ids, ascending)
+        if length(rows):
+            yield block, rows, positions
+
+
+def length(places: Places) -> int:
+    """How many places these are."""
+    return places.stop - places.start if isinstance(places, slice) else len(places)

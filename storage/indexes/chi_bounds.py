@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from tensorsql.planner.intervals import INFINITY, Interval
 from tensorsql.storage.column import Column, Constant, take, valid_rows
-from tensorsql.storage.indexes.chi_blocks import ChiBlock, Histogram
+from tensorsql.storage.indexes.chi_blocks import ChiBlock, Histogram, Places, length
 from tensorsql.storage.mask_counts import Levels, Region, at
 from tensorsql.storage.masks import Integers, clip
 
-Bounds = tuple[np.ndarray, np.ndarray]  # lower and upper, int64 per mask
+Bounds = tuple[np.ndarray, np.ndarray]  # lower and upper per mask, whole numbers of any width
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,12 @@ class BinRange:
         pairs = zip(self.outer, self.inner, strict=True)
         return all(np.array_equal(outer, inner) for outer, inner in pairs)
 
-    def take(self, rows: Integers) -> BinRange:
+    @property
+    def is_single(self) -> bool:
+        """Whether one range holds for all masks."""
+        return all(len(edge) == 1 for edge in (*self.outer, *self.inner))
+
+    def take(self, rows: Places) -> BinRange:
         """The ranges of these masks."""
         first, second = ((at(low, rows), at(high, rows)) for low, high in (self.outer, self.inner))
         return BinRange(first, second)
@@ -64,46 +70,54 @@ def bin_range(histogram: Histogram, levels: Levels) -> BinRange:
 
 
 class CellCounts:
-    """Cumulative counts of chosen masks of one block, cell by cell."""
+    """Cumulative counts of chosen masks of one block, cell by cell.
 
-    def __init__(self, block: ChiBlock, positions: Integers) -> None:
+    Everything stays in the counts' own width: a cell's area, and so every count and overlap, fits.
+    """
+
+    def __init__(self, block: ChiBlock, positions: Places) -> None:
         self.block = block
-        self.count = len(positions)
-        whole = self.count == len(block.row_ids) and bool((np.diff(positions) == 1).all())
-        self._positions = slice(None) if whole else positions
-        self.heights = _narrow(block.heights[positions])
-        self.widths = _narrow(block.widths[positions])
+        self.count = length(positions)
+        self._positions = positions
+        chosen: Places = slice(1) if block.is_regular else positions
+        self.heights, self.widths = block.heights[chosen], block.widths[chosen]
+        self._counts = np.asarray(block.counts).view(self.dtype)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Unsigned, of the counts' width."""
+        return np.dtype(f"u{self.block.counts.itemsize}")
 
     def area(self, gy: int, gx: int) -> np.ndarray:
         """Pixels of the cell, [1 or n]: cells at the right and lower edge are smaller."""
         cell = self.block.cell
-        tall = np.clip(self.heights - gy * cell, 0, cell)
-        wide = np.clip(self.widths - gx * cell, 0, cell)
+        tall = np.clip(self.heights - gy * cell, 0, cell).astype(self.dtype)
+        wide = np.clip(self.widths - gx * cell, 0, cell).astype(self.dtype)
         product: np.ndarray = tall * wide
         return product
 
     def reaching(self, gy: int, gx: int, edge: Integers) -> np.ndarray:
         """How many pixels of the cell reach the level of edge `edge` [1 or n]."""
-        counts = self.block.counts
-        last = counts.shape[2] + 1
+        last = self._counts.shape[2] + 1
+        nothing = np.zeros(1, dtype=self.dtype)
         if len(edge) == 1:
             number = int(edge[0])
             if number in (0, last):
-                return self.area(gy, gx) if number == 0 else np.zeros(1, dtype=np.int64)
-            one: np.ndarray = counts[gy, gx, number - 1][self._positions]
+                return self.area(gy, gx) if number == 0 else nothing
+            one: np.ndarray = self._counts[gy, gx, number - 1][self._positions]
             return one
         inside = np.clip(edge - 1, 0, max(last - 2, 0))
         masks = np.arange(len(self.block.row_ids))[self._positions]
-        found = counts[gy, gx][inside, masks] if last > 1 else np.zeros(self.count, dtype=np.int64)
+        found = self._counts[gy, gx][inside, masks] if last > 1 else nothing
         full = np.where(edge == 0, self.area(gy, gx), found)
-        return np.where(edge == last, 0, full)
+        return np.where(edge == last, nothing, full)
 
     def between(self, gy: int, gx: int, edges: tuple[Integers, Integers]) -> np.ndarray:
         """How many pixels of the cell lie between two ascending edges, [1 or n]."""
         low, high = edges
         if np.array_equal(low, high):
-            return np.zeros(1, dtype=np.uint8)
-        if (high == self.block.counts.shape[2] + 1).all():
+            return np.zeros(1, dtype=self.dtype)
+        if (high == self._counts.shape[2] + 1).all():
             return self.reaching(gy, gx, low)
         # Counts fall from edge to edge: an unsigned difference does not wrap.
         result: np.ndarray = self.reaching(gy, gx, low) - self.reaching(gy, gx, high)
@@ -113,58 +127,61 @@ class CellCounts:
         """The region's lines per row of cells and its columns per column of cells, [1 or n]."""
         down, across = self.block.grid
         if region is None:
-            x0, x1, y0, y1 = np.zeros(1), self.widths, np.zeros(1), self.heights
+            zero = np.zeros(1, dtype=np.int64)
+            x0, x1, y0, y1 = zero, self.widths, zero, self.heights
         else:
             x0, x1 = clip(region[:, 0], region[:, 2], self.widths)
             y0, y1 = clip(region[:, 1], region[:, 3], self.heights)
+        return self._overlaps(y0, y1, down), self._overlaps(x0, x1, across)
+
+    def _overlaps(self, first: Integers, last: Integers, cells: int) -> list[np.ndarray]:
         cell = self.block.cell
-        return _overlaps(y0, y1, down, cell), _overlaps(x0, x1, across, cell)
-
-
-def _overlaps(first: np.ndarray, last: np.ndarray, cells: int, cell: int) -> list[np.ndarray]:
-    return [
-        np.maximum(
-            np.minimum(last, (place + 1) * cell) - np.maximum(first, place * cell), 0
-        ).astype(np.int32)
-        for place in range(cells)
-    ]
-
-
-def _narrow(sizes: Integers) -> Integers:
-    same = len(sizes) > 0 and bool((sizes == sizes[0]).all())
-    return sizes[:1] if same else sizes
+        starts = np.arange(0, cells * cell, cell, dtype=np.int32)[:, None]
+        before, until = (np.clip(end.astype(np.int32) - starts, 0, cell) for end in (first, last))
+        return list((until - before).astype(self.dtype))
 
 
 def cell_bounds(cells: CellCounts, region: Region, bins: BinRange) -> Bounds:
-    """Lower and upper bounds of CP: the sum of each cell's own bounds."""
-    lower = np.zeros(cells.count, dtype=np.int32)
-    upper = np.zeros(cells.count, dtype=np.int32)
+    """Lower and upper bounds of CP: the sum of each cell's own bounds.
+
+    Every cell is a few operations on contiguous rows of counts, added up in 16 bits where no bound
+    can be larger.
+    """
     down, across = cells.overlap(region)
+    heights, widths = cells.overlap(None)
+    largest = sum(int(tall.max(initial=0)) for tall in down)
+    largest *= sum(int(wide.max(initial=0)) for wide in across)
+    narrow = largest < 1 << 16 and cells.dtype.itemsize <= 2
+    dtype: Any = np.uint16 if narrow else np.uint32
+    inside, lower, upper = (np.zeros(cells.count, dtype) for _ in range(3))
     on_edges = bins.on_edges
-    for gy, tall in enumerate(down):
-        for gx, wide in enumerate(across):
-            overlap = tall * wide
-            if not overlap.any():
-                continue
+    rows = [(gy, tall) for gy, tall in enumerate(down) if tall.any()]
+    columns = [(gx, wide) for gx, wide in enumerate(across) if wide.any()]
+    for gy, tall in rows:
+        for gx, wide in columns:
+            overlap, area = tall * wide, heights[gy] * widths[gx]
             outer = cells.between(gy, gx, bins.outer)
             inner = outer if on_edges else cells.between(gy, gx, bins.inner)
-            least, most = _within_cell(inner, outer, overlap, cells.area(gy, gx))
-            lower += least
-            upper += most
+            covered = len(overlap) == len(area) == 1 and overlap[0] == area[0]
+            if covered and on_edges:
+                inside += outer
+                continue
+            upper += outer if covered else np.minimum(outer, _row(overlap, outer))
+            lower += inner if covered else _beyond(inner, area - overlap)
+    lower += inside
+    upper += inside
     return lower, upper
 
 
-def _within_cell(
-    inner: np.ndarray, outer: np.ndarray, overlap: np.ndarray, area: np.ndarray
-) -> Bounds:
-    """Bounds of a cell's part of the region; one overlap for all stays in the counts' own dtype."""
-    if len(overlap) > 1 or len(area) > 1:
-        outside = area - overlap
-        return np.maximum(inner - outside, 0), np.minimum(outer, overlap)
-    covered, rest = int(overlap[0]), int(area[0] - overlap[0])
-    if rest == 0:
-        return inner, outer
-    return np.maximum(inner, rest) - rest, np.minimum(outer, covered)
+def _beyond(counts: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """max(counts - outside, 0) in unsigned numbers."""
+    result: np.ndarray = np.maximum(counts, _row(outside, counts)) - outside
+    return result
+
+
+def _row(value: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """One value as a whole row: numpy's minimum with a scalar takes ten times as long."""
+    return value if len(value) > 1 else np.full(len(row), value[0], value.dtype)
 
 
 def region_bounds(cells: CellCounts, region: Region, bins: BinRange) -> Bounds:

@@ -16,7 +16,7 @@ import numpy as np
 from tensorsql.planner.expressions import AggregateCall, Literal
 from tensorsql.planner.intervals import INFINITY, Interval
 from tensorsql.storage.column import Column
-from tensorsql.storage.indexes.chi_blocks import ChiBlock, Histogram, locate
+from tensorsql.storage.indexes.chi_blocks import ChiBlock, Histogram, located
 from tensorsql.storage.indexes.chi_bounds import (
     BinRange,
     Bounds,
@@ -119,20 +119,17 @@ def _wanted(
 
 
 def _by_key(blocks: Sequence[ChiBlock], groups: Groups) -> list[Members]:
-    ids, codes = groups.row_ids.numpy(), groups.codes.numpy()
+    codes = groups.codes.numpy()
+    keys: dict[tuple[int, int, int], list[tuple[CellCounts, Integers]]] = {}
+    for block, rows, positions in located(blocks, groups.row_ids.numpy()):
+        part = CellCounts(block, positions), codes[rows]
+        keys.setdefault(block.key, []).append(part)
     result = []
-    for key in dict.fromkeys(block.key for block in blocks):
-        cells, owners = [], []
-        for block in blocks:
-            if block.key == key:
-                rows, positions = locate(block, ids)
-                cells.append(CellCounts(block, positions))
-                owners.append(codes[rows])
-        owner = np.concatenate(owners)
-        if len(owner):
-            order = np.argsort(owner, kind="stable")
-            found, starts = np.unique(owner[order], return_index=True)
-            result.append(Members(cells, order, starts, found))
+    for parts in keys.values():
+        owner = np.concatenate([codes for _, codes in parts])
+        order = np.argsort(owner, kind="stable")
+        found, starts = np.unique(owner[order], return_index=True)
+        result.append(Members([cells for cells, _ in parts], order, starts, found))
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
@@ -10,15 +10,23 @@ from torch import Tensor
 from tensorsql.planner.expressions import AggregateCall
 from tensorsql.planner.intervals import INFINITY, Interval
 from tensorsql.storage.column import Column
-from tensorsql.storage.indexes.chi_blocks import ChiBlock, Histogram, locate
-from tensorsql.storage.indexes.chi_bounds import CellCounts, bin_range, cell_bounds, interval_of
+from tensorsql.storage.indexes.chi_blocks import ChiBlock, Histogram, Places, located
+from tensorsql.storage.indexes.chi_bounds import (
+    BinRange,
+    Bounds,
+    CellCounts,
+    bin_range,
+    cell_bounds,
+    interval_of,
+)
 from tensorsql.storage.indexes.chi_groups import bound_groups
 from tensorsql.storage.indexes.protocol import Groups
-from tensorsql.storage.mask_counts import Levels
+from tensorsql.storage.mask_counts import Levels, Region, at
 from tensorsql.storage.mask_values import lower_level, upper_level
-from tensorsql.storage.masks import Integers, box_values, levels
+from tensorsql.storage.masks import box_values, levels
 
 Arguments = Sequence[Column]
+DENSE = 4  # reading a run of so many masks for one costs no more than a gather
 
 
 class ChiProbe:
@@ -36,10 +44,9 @@ class ChiProbe:
         *box, low, high = arguments
         bins = bin_range(self._histogram, self._levels(low, high))
         region = box_values(box[0]) if box else None
-        for block, rows, positions in self._located(ids):
-            chosen = None if region is None else region if len(region) == 1 else region[rows]
-            cells = CellCounts(block, positions)
-            lower[rows], upper[rows] = cell_bounds(cells, chosen, bins.take(rows))
+        for block, rows, positions in located(self._blocks, ids):
+            chosen = None if region is None else at(region, rows)
+            lower[rows], upper[rows] = _bounds(block, positions, chosen, bins.take(rows))
             null[rows] = False
         return interval_of(lower, upper, null, arguments)
 
@@ -54,8 +61,14 @@ class ChiProbe:
             levels(low, self._histogram, lower_level), levels(high, self._histogram, upper_level)
         )
 
-    def _located(self, ids: Integers) -> Iterator[tuple[ChiBlock, Integers, Integers]]:
-        for block in self._blocks:
-            rows, positions = locate(block, ids)
-            if len(rows):
-                yield block, rows, positions
+
+def _bounds(block: ChiBlock, positions: Places, region: Region, bins: BinRange) -> Bounds:
+    """Where one region and range hold for many of the masks in a run, the whole run is bounded."""
+    single = bins.is_single and (region is None or len(region) == 1)
+    if isinstance(positions, slice) or not single:
+        return cell_bounds(CellCounts(block, positions), region, bins)
+    first, last = int(positions.min()), int(positions.max())
+    if last - first >= DENSE * len(positions):
+        return cell_bounds(CellCounts(block, positions), region, bins)
+    lower, upper = cell_bounds(CellCounts(block, slice(first, last + 1)), region, bins)
+    return lower[positions - first], upper[positions - first]

@@ -1,0 +1,64 @@
+"""Series of whole numbers as lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tensorsql.errors import OutOfRangeError
+from tensorsql.operators.frame import Frame
+from tensorsql.operators.layouts import values_of
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.column import Column, Flat, List
+from tensorsql.storage.types import BIGINT
+
+LONGEST = 1 << 28  # elements in all: 2 GB
+
+
+def open_series(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """range(stop), range(start, stop[, step]): start, start + step, … before stop."""
+    return _series(arguments, call, frame, closed=False)
+
+
+def closed_series(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """generate_series: as range, the end included."""
+    return _series(arguments, call, frame, closed=True)
+
+
+def _series(arguments: Sequence[Column], call: Call, frame: Frame, closed: bool) -> List:
+    ends = [values_of(each).expand(frame.count) for each in arguments]
+    start, stop = ends if len(ends) == 2 else (torch.zeros_like(ends[0]), ends[0])
+    step = torch.ones_like(start)
+    if len(ends) == 3:
+        start, stop, step = ends
+    _check(start, stop, step, call, frame)
+    # Rows that are not active may ask for anything: they get nothing.
+    possible = (step != 0) & ((stop.double() - start.double()).abs() < 2.0**62)
+    counts = _counts(start, stop, step, closed).clamp(0, LONGEST)
+    lengths = torch.where(possible, counts, 0)
+    if frame.active is not None:
+        lengths = torch.where(frame.active, lengths, 0)
+    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    owners = torch.repeat_interleave(torch.arange(frame.count), lengths)
+    places = torch.arange(int(offsets[-1])) - offsets[owners]
+    return List(call.type, offsets, Flat(BIGINT, start[owners] + places * step[owners]))
+
+
+def _counts(start: Tensor, stop: Tensor, step: Tensor, closed: bool) -> Tensor:
+    span, safe = stop - start, torch.where(step == 0, 1, step)
+    whole = torch.div(span, safe, rounding_mode="floor")
+    return whole + 1 if closed else whole + (span != whole * safe)
+
+
+def _check(start: Tensor, stop: Tensor, step: Tensor, call: Call, frame: Frame) -> None:
+    """Raise for an active row whose series cannot be made."""
+    name = call.function.name
+    if frame.failing(step == 0) is not None:
+        raise OutOfRangeError(f"the step of {name} must not be 0")
+    rough = (stop.double() - start.double()) / step
+    if frame.failing(rough.clamp(0).cumsum(0) > LONGEST) is not None:
+        raise OutOfRangeError(f"{name} makes at most {LONGEST:,} numbers at a time")
+    if frame.failing((stop.double() - start.double()).abs() >= 2.0**62) is not None:
+        raise OutOfRangeError(f"the ends of {name} are too far apart")
