@@ -28,10 +28,6 @@ class IndexFilter(Unary):
     indexes: tuple[IndexUse, ...] = ()
 
     @property
-    def fields(self) -> Fields:
-        return self.input.fields
-
-    @property
     def expressions(self) -> tuple[Expression, ...]:
         return (self.predicate, *_used(self.indexes))
 

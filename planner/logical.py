@@ -120,10 +120,6 @@ class Filter(Unary):
     predicate: Expression
 
     @property
-    def fields(self) -> Fields:
-        return self.input.fields
-
-    @property
     def expressions(self) -> tuple[Expression, ...]:
         return (self.predicate,)
 
@@ -246,23 +242,25 @@ class Window(Unary):
         return dataclasses.replace(self, calls=reassign(self.calls, expressions))
 
 
-@dataclass(frozen=True)
-class Sort(Unary):
-    """Rows in the order of `keys`; ties keep the input's order (stable)."""
+class Ordering(Unary):
+    """Helper: what nodes with sort keys share."""
 
-    input: Plan
     keys: tuple[SortKey, ...]
-
-    @property
-    def fields(self) -> Fields:
-        return self.input.fields
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
         return tuple(key.expression for key in self.keys)
 
     def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, keys=rekey(self.keys, expressions))
+        return dataclasses.replace(self, keys=rekey(self.keys, expressions))  # type: ignore[call-arg]
+
+
+@dataclass(frozen=True)
+class Sort(Ordering):
+    """Rows in the order of `keys`; ties keep the input's order (stable)."""
+
+    input: Plan
+    keys: tuple[SortKey, ...]
 
 
 @dataclass(frozen=True)
@@ -273,30 +271,15 @@ class Limit(Unary):
     count: int | None
     offset: int = 0
 
-    @property
-    def fields(self) -> Fields:
-        return self.input.fields
-
 
 @dataclass(frozen=True)
-class TopN(Unary):
+class TopN(Ordering):
     """Sort and Limit in one, keeping only offset + count rows at any time."""
 
     input: Plan
     keys: tuple[SortKey, ...]
     count: int
     offset: int = 0
-
-    @property
-    def fields(self) -> Fields:
-        return self.input.fields
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        return tuple(key.expression for key in self.keys)
-
-    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, keys=rekey(self.keys, expressions))
 
 
 @dataclass(frozen=True)
@@ -305,10 +288,6 @@ class Distinct(Unary):
 
     input: Plan
     on: tuple[Expression, ...] | None = None
-
-    @property
-    def fields(self) -> Fields:
-        return self.input.fields
 
     @property
     def expressions(self) -> tuple[Expression, ...]:

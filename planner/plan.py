@@ -73,9 +73,13 @@ class Plan:
 
 
 class Unary(Plan):
-    """Helper: a node with one `input` field."""
+    """Helper: a node with one `input`, whose columns it passes on unless it says otherwise."""
 
     input: Plan
+
+    @property
+    def fields(self) -> Fields:
+        return self.input.fields
 
     @property
     def inputs(self) -> tuple[Plan, ...]:
