@@ -6,7 +6,7 @@ Candidates have bounds per sort key and a place, the last tie-breaker. They are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from tensorsql.storage.column import Batch, Column
 
 MIN_BATCH = 16
 MAX_BATCH = 4096
+SORTED = 1024
 # Where a value stands among NULL, numbers and NaN, which is greater than every number.
 NULL_FIRST, NAN_FIRST, NUMBER, NAN_LAST, NULL_LAST = 0.0, 1.0, 2.0, 3.0, 4.0
 
@@ -76,14 +77,17 @@ def search(
 
     At least `smallest` are verified at a time: models run that many at the price of one.
     """
-    queue = np.lexsort(best[::-1])
+    pieces = _in_order(best)
+    queue = next(pieces, np.empty(0, dtype=np.int64))
     found: list[Verified] = []
     exact: Ranks = np.empty((len(best), 0))
     start = 0
     while start < len(queue):
         context.check()
         size = count if start == 0 else start // 4
-        size = min(max(size, smallest), MAX_BATCH, len(queue) - start)
+        size = min(max(size, smallest), MAX_BATCH)
+        while start + size >= len(queue) and (piece := next(pieces, None)) is not None:
+            queue = np.concatenate([queue, piece])
         batch = queue[start : start + size]
         if exact.shape[1] >= count:
             last = exact[:, np.lexsort(exact[::-1])[count - 1]]
@@ -95,6 +99,23 @@ def search(
         exact = np.hstack([exact, ranks(checked.intervals, order, checked.places, best=False)])
         start += len(batch)
     return found
+
+
+def _in_order(best: Ranks) -> Iterator[NDArray[np.int64]]:
+    """The candidates in order, in pieces: most are never asked for and need no sorting."""
+    rest, size = np.arange(best.shape[1]), SORTED
+    while len(rest):
+        head, rest, size = *_split(best, rest, size), size * 8
+        yield head[np.lexsort(best[::-1, head])]
+
+
+def _split(best: Ranks, rows: NDArray[np.int64], size: int) -> Sequence[NDArray[np.int64]]:
+    """The first `size` rows and their ties by the first key, and the others; both unsorted."""
+    classes, values = best[0, rows], best[1, rows]
+    if len(rows) <= size or (classes != classes[0]).any():
+        return rows, rows[:0]
+    near = values <= np.partition(values, size)[size]
+    return rows[near], rows[~near]
 
 
 def _before(candidates: Ranks, last: np.ndarray) -> int:

@@ -107,7 +107,7 @@ def compile_plan(plan: Plan, context: Context) -> Program:
     return Program(tuple(compiler.pipelines), output)
 
 
-# These three are imported when first met: they pull in indexes and models.
+# These two are imported when first met: they pull in indexes and models.
 def _compile_index_filter(plan: Any, node: int, compiler: Compiler) -> Stream:
     from tensorsql.operators.index_filter import compile_index_filter
 
@@ -118,12 +118,6 @@ def _compile_index_top_n(plan: Any, node: int, compiler: Compiler) -> Stream:
     from tensorsql.operators.index_topn import compile_index_topn
 
     return compile_index_topn(plan, node, compiler)
-
-
-def _compile_table_call(plan: Any, node: int, compiler: Compiler) -> Stream:
-    from tensorsql.operators.table_call import compile_table_call
-
-    return compile_table_call(plan, node, compiler)
 
 
 COMPILE: dict[type[Plan], Callable[[Any, int, Compiler], Stream]] = {
@@ -142,7 +136,6 @@ COMPILE: dict[type[Plan], Callable[[Any, int, Compiler], Stream]] = {
     logical.Unnest: compile_unnest,
     logical.With: compile_with,
     logical.Reference: compile_reference,
-    logical.TableCall: _compile_table_call,
     index_plans.IndexFilter: _compile_index_filter,
     index_plans.IndexTopN: _compile_index_top_n,
 }

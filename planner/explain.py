@@ -26,7 +26,6 @@ from tensorsql.planner.logical import (
     Scan,
     SetOperation,
     Sort,
-    TableCall,
     TopN,
     Unnest,
     Values,
@@ -170,11 +169,6 @@ def _values(node: Values, names: Names) -> str:
     return f"Values {count} row{'' if count == 1 else 's'} [{_listed(node.fields, names)}]"
 
 
-def _table_call(node: TableCall, names: Names) -> str:
-    arguments = ", ".join(f"{name} => {text(value, names)}" for name, value in node.arguments)
-    return f"TableCall {node.function.name}({arguments}) [{_listed(node.fields, names)}]"
-
-
 def _join(node: Join | DependentJoin, names: Names) -> str:
     kind = f"{type(node).__name__} {node.kind}"
     if not conjuncts(node.condition):
@@ -236,7 +230,6 @@ def _with(node: With, names: Names) -> str:
 _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
     Scan: _scan,
     Values: _values,
-    TableCall: _table_call,
     Filter: lambda node, names: f"Filter {_predicate(node.predicate, names)}{_missing_index(node)}",
     Project: lambda node, names: f"Project {_assigned(node.assignments, names)}",
     Join: _join,

@@ -13,7 +13,7 @@ from typing import Literal
 
 from tensorsql.storage.types import BOOLEAN, Kind, Type
 
-FunctionKind = Literal["scalar", "aggregate", "window", "table"]
+FunctionKind = Literal["scalar", "aggregate", "window"]
 # A parameter takes one exact type, any type of some kinds, or any type at all ("any").
 Parameter = Type | tuple[Kind, ...] | Literal["any"]
 Result = Type | Callable[[tuple[Type, ...]], Type]

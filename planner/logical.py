@@ -18,7 +18,6 @@ from tensorsql.planner.expressions import (
     SortKey,
     WindowCall,
 )
-from tensorsql.planner.functions import Signature
 from tensorsql.planner.plan import Assignments, Binary, Field, Fields, Plan, Unary, reassign, rekey
 from tensorsql.storage.catalog import Relation
 
@@ -73,43 +72,6 @@ class Values(Plan):
             expressions[start : start + width] for start in range(0, len(expressions), width)
         )
         return dataclasses.replace(self, rows=rows) if width else self
-
-
-@dataclass(frozen=True)
-class TableCall(Plan):
-    """A table function: `arguments` are (name, constant or outer expression), `data` input plans.
-
-    `options` hold what the binder resolved (model entry, layer, provenance, …).
-    """
-
-    function: Signature
-    arguments: tuple[tuple[str, Expression], ...]
-    data: tuple[Plan, ...]
-    columns: Fields
-    options: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def fields(self) -> Fields:
-        return self.columns
-
-    @property
-    def inputs(self) -> tuple[Plan, ...]:
-        return self.data
-
-    def with_inputs(self, inputs: tuple[Plan, ...]) -> Plan:
-        return dataclasses.replace(self, data=inputs)
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        return tuple(expression for _, expression in self.arguments)
-
-    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        names = (name for name, _ in self.arguments)
-        return dataclasses.replace(self, arguments=tuple(zip(names, expressions, strict=True)))
-
-    def option(self, name: str) -> Any:
-        """A resolved option, or None."""
-        return dict(self.options).get(name)
 
 
 @dataclass(frozen=True)

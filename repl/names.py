@@ -18,7 +18,7 @@ NOT_CALLED = words(
     """
     and or not in like ilike case cast try_cast negate is_null is_not_null is_distinct_from
     is_not_distinct_from current_date box_corners mask_avg mask_intersect mask_union
-    neuron_activations neuron_distance neuron_score number_rows
+    neuron_activations neuron_distance neuron_score
     """
 )
 

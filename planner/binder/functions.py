@@ -46,8 +46,6 @@ def bind_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
         return _placed(aggregate(binder, parts), binder)
     if kind == "window":
         raise BindError(f"{parts.name} is a window function: write {parts.name}(…) OVER (…)")
-    if kind == "table":
-        raise BindError(f"{parts.name} is a table function: write it in FROM")
     _check_plain(parts)
     if any(isinstance(argument, exp.Star) for argument in parts.args):
         resolve(parts.name, (), position(node))  # tells of an unknown name before the star

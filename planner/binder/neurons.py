@@ -24,8 +24,9 @@ from tensorsql.planner.expressions import (
     Expression,
     Literal,
     SortKey,
+    WindowCall,
 )
-from tensorsql.planner.logical import Filter, Project, TableCall, TopN, Unnest
+from tensorsql.planner.logical import Filter, Project, TopN, Unnest, Window
 from tensorsql.planner.neurons import (
     WHOLE_LAYER,
     NeuronGroup,
@@ -38,8 +39,7 @@ from tensorsql.planner.neurons import (
 )
 from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.provenance import carry, origin
-from tensorsql.planner.resolve import cast, resolve
-from tensorsql.planner.signatures import SIGNATURES
+from tensorsql.planner.resolve import cast, resolve, resolve_aggregate
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry
 from tensorsql.storage.types import BIGINT, DOUBLE, REAL, Kind
@@ -303,7 +303,8 @@ def _ranked(
     keys = (SortKey(result.ref(), descending), SortKey(input_id.ref()))
     best = TopN(rows, keys, _count(arguments))
     rank = new_field("rank", BIGINT)
-    return TableCall(SIGNATURES["number_rows"][0], (), (best,), (input_id, result, rank))
+    number = resolve_aggregate("row_number", [])
+    return Window(best, ((rank, WindowCall(BIGINT, number)),))
 
 
 def _count(arguments: TableArguments) -> int:

@@ -13,7 +13,6 @@ from tensorsql.planner.logical import (
     Reference,
     Scan,
     SetOperation,
-    TableCall,
     Values,
     Window,
     With,
@@ -51,7 +50,7 @@ def _prune(plan: Plan, needed: Needed) -> Plan:
             return plan if columns == plan.columns else dataclasses.replace(plan, columns=columns)
         case Values():
             return _values(plan, needed)
-        case TableCall() | Distinct(on=None):
+        case Distinct(on=None):
             return _inputs(plan, frozenset(f.id for child in plan.inputs for f in child.fields))
         case Join():
             return _join(plan, needed | _read(plan))

@@ -6,7 +6,7 @@ The binder makes these calls; model, layer, neurons, measure and target are thei
 from __future__ import annotations
 
 from tensorsql.planner.functions import Signature
-from tensorsql.storage.types import BIGINT, DOUBLE, REAL, Kind, list_of
+from tensorsql.storage.types import DOUBLE, REAL, Kind, list_of
 
 TENSOR = (Kind.TENSOR,)
 COST = 1_000_000.0  # about half a millisecond of inference a row
@@ -23,5 +23,4 @@ SIGNATURES = (
         cost=COST,
     ),
     # Numbers the rows of its input: the rank of TOPK_SIMILAR and TOPK_HIGHEST.
-    Signature("number_rows", (), BIGINT, "", kind="table"),
 )
