@@ -250,8 +250,17 @@ def rollback(_: statements.Rollback, session: Session, __: Transaction) -> Resul
 
 
 def checkpoint(_: statements.Checkpoint, session: Session, __: Transaction) -> Result:
-    """CHECKPOINT."""
+    """Join small segments, drop deleted rows for good, index the rows added since."""
+    from tensorsql.index_upkeep import extend_index
+
     session.database.checkpoint()
+    transaction = session.database.begin(write=True)
+    try:
+        for entry in transaction.indexes():
+            extend_index(entry, transaction, session.context())
+        transaction.commit()
+    finally:
+        transaction.rollback()
     return Result()
 
 

@@ -46,6 +46,12 @@ class ChiIndex:
         entry = dataclasses.replace(entry, arguments=(column.name,), options=options, state=None)
         return build_entry(entry, relation, column, context)
 
+    def last_row(self, entry: IndexEntry) -> int:
+        """The last row id counted."""
+        from tensorsql.storage.indexes.chi_build import last_row
+
+        return last_row(entry)
+
     def extend(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
         """Count the masks whose row ids come after the last one counted."""
         from tensorsql.storage.indexes.chi_build import build_entry

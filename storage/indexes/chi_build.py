@@ -38,6 +38,11 @@ def open_blocks(entry: IndexEntry) -> list[ChiBlock]:
     return list(_pieces(entry).values())
 
 
+def last_row(entry: IndexEntry) -> int:
+    """The last row id counted, -1 for none."""
+    return max((int(block.row_ids[-1]) for block in _pieces(entry).values()), default=-1)
+
+
 def build_entry(
     entry: IndexEntry, relation: Relation, column: ColumnSchema, context: Any
 ) -> IndexEntry:
@@ -47,7 +52,7 @@ def build_entry(
     part of the index when the entry that lists them is committed.
     """
     pieces = dict(_pieces(entry))
-    last = max((int(block.row_ids[-1]) for block in pieces.values()), default=-1)
+    last = last_row(entry)
     short: list[ChiBlock] = []
     for block in _count_rows(
         histogram_of(entry, column.type), relation, column.name, last, context

@@ -62,8 +62,16 @@ class NpiIndex:
         options = {**entry.options, "image": image, "weights_hash": model.weights_hash}
         return build_blocks(dataclasses.replace(entry, options=options), relation, model, context)
 
+    def last_row(self, entry: IndexEntry) -> int:
+        """The last row id indexed."""
+        blocks = blocks_of(entry)
+        return int(blocks[-1].row_ids[-1]) if blocks else -1
+
     def extend(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
-        """Add blocks for the rows behind the last one indexed; older blocks stay as they are."""
+        """Add blocks for the rows behind the last one indexed; older blocks stay as they are.
+
+        The same entry if the model has other weights by now.
+        """
         from tensorsql.storage.indexes.npi_build import build_blocks
 
         model = _model(entry, context)

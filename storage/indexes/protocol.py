@@ -82,8 +82,11 @@ class Index(Protocol):
     def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
         """The entry with its blocks built for the relation's rows; checks arguments and options."""
 
+    def last_row(self, entry: IndexEntry) -> int:
+        """The last row id the entry has bounds for, -1 if none."""
+
     def extend(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
-        """The entry with blocks for rows added since."""
+        """The entry with blocks for rows behind the last one; the same if it cannot have them."""
 
     def prepare(self, entry: IndexEntry, call: Call, context: Any) -> Probe:
         """A probe for this call; may run inference, e.g. for the target of a similarity query."""

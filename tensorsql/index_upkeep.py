@@ -1,0 +1,44 @@
+"""Keeping indexes up with their tables: CHECKPOINT indexes the rows added since."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from tensorsql.errors import CatalogError, UnsupportedError
+from tensorsql.storage.catalog import IndexEntry, Relation
+from tensorsql.storage.indexes import find_index
+
+if TYPE_CHECKING:
+    from tensorsql.storage.database import Transaction
+
+
+def extend_index(entry: IndexEntry, transaction: Transaction, context: Any) -> None:
+    """Put the index with blocks for the rows behind its last one, if the table has any.
+
+    Until then such rows have no bounds and are verified one by one. The blocks go to a fresh folder
+    together with copies of the old ones, since a folder that was committed never changes. An index
+    whose model is gone, or waits to be registered again, stays as it is.
+    """
+    relation, index = transaction.relation(entry.table), find_index(entry.method)
+    if relation is None or index.last_row(entry) >= _last_row(relation):
+        return
+    moved = entry
+    if entry.directory is not None:
+        directory = transaction.index_directory(entry.name)
+        assert directory is not None
+        shutil.copytree(entry.directory, directory, dirs_exist_ok=True)
+        moved = dataclasses.replace(entry, directory=directory)
+    try:
+        extended = index.extend(moved, relation, context)
+    except (CatalogError, UnsupportedError):
+        return
+    if extended is not moved:
+        transaction.put_index(extended)
+
+
+def _last_row(relation: Relation) -> int:
+    if relation.rows == 0:
+        return -1
+    return int(relation.open().row_ids(relation.rows - 1, relation.rows)[0])
