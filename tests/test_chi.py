@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tensorsql
 from tensorsql.errors import BindError, CatalogError
 from tensorsql.storage.catalog import IndexEntry, Relation
+from tensorsql.storage.column import Constant, Flat
 from tensorsql.storage.indexes import INDEXES
 from tensorsql.storage.indexes.chi_blocks import Histogram, build_blocks
 from tensorsql.storage.indexes.chi_bounds import (
@@ -25,9 +27,11 @@ from tensorsql.storage.indexes.chi_bounds import (
     cell_bounds,
     region_bounds,
 )
+from tensorsql.storage.indexes.chi_probe import ChiProbe
 from tensorsql.storage.mask_counts import Levels, at, count_pixels
 from tensorsql.storage.mask_values import default_scale, lower_level, upper_level
 from tensorsql.storage.masks import StoredMasks, regular_block
+from tensorsql.storage.types import BOX, DOUBLE
 
 PAPER = np.array(
     [
@@ -153,6 +157,66 @@ def test_bounds_enclose(case: Case) -> None:
         assert (value <= high).all()
         assert (low_region <= low).all()
         assert (high <= high_region).all()
+
+
+@pytest.mark.parametrize(("cell", "dtype"), [(15, np.uint8), (30, np.int16), (200, np.int32)])
+def test_bounds_of_large_masks_do_not_wrap(cell: int, dtype: Any) -> None:
+    """90,000 pixels do not fit 16 bits, nor does a cell of 200 × 200."""
+    random = np.random.default_rng(cell)
+    pixels = random.choice(np.array([0, 128, 255], np.uint8), (3, 300, 300), p=[0.1, 0.1, 0.8])
+    source = StoredMasks([regular_block(pixels)], 255, "uint8")
+    histogram, rows = Histogram(cell, 20, 255, "uint8"), np.arange(3)
+    (block,) = build_blocks(histogram, source, rows, rows)
+    assert block.counts.dtype == dtype
+    levels = level_range([(Fraction(1, 2), Fraction(1))], 255, "uint8")
+    for region in (None, np.array([[7.0, 9.0, 290.0, 280.0]]), np.array([[0.0, 0, 250, 250]] * 3)):
+        exact = count_pixels(source, rows, region, levels)
+        low, high = cell_bounds(CellCounts(block, rows), region, bin_range(histogram, levels))
+        assert (low <= exact).all()
+        assert (exact <= high).all()
+        if region is None:
+            assert low.tolist() == exact.tolist() == high.tolist()
+
+
+def test_rows_in_any_order_have_the_same_bounds() -> None:
+    """Runs of rows, gaps, few rows and rows out of order; rows that are not counted are open."""
+    random = np.random.default_rng(6)
+    pixels = np.rint(smooth_masks(random, 400, 16) * 255).astype(np.uint8)
+    source = StoredMasks([regular_block(pixels)], 255, "uint8")
+    histogram, rows = Histogram(4, 10, 255, "uint8"), np.arange(400)
+    row_ids = np.sort(random.choice(600, 400, replace=False))
+    blocks = [
+        *build_blocks(histogram, source, rows[:150], row_ids[:150]),
+        *build_blocks(histogram, source, rows[150:], np.arange(250) + 700),
+    ]
+    ids = [*row_ids[:150].tolist(), *range(700, 950)]
+    probe = ChiProbe(histogram, blocks)
+
+    def bounds(asked: np.ndarray) -> list[tuple[float, float, bool]]:
+        one = Flat(BOX, torch.tensor([[2.0, 3, 13, 11]], dtype=torch.float64))
+        box = Constant(one, len(asked))
+        low, high = (
+            Constant(Flat(DOUBLE, torch.tensor([value], dtype=torch.float64)), len(asked))
+            for value in (0.33, 0.9)
+        )
+        found = probe.bounds(torch.from_numpy(asked), [box, low, high])
+        parts = (found.lower.tolist(), found.upper.tolist(), found.may_be_null.tolist())
+        return list(zip(*parts, strict=True))
+
+    known = {id: bounds(np.array([id]))[0] for id in ids}
+    assert all(high < np.inf and not null for _, high, null in known.values())
+    everything = np.arange(-1, 960)
+    for asked in (
+        everything,
+        np.array(ids),
+        everything[::3],
+        everything[::50],
+        np.sort(random.choice(everything, 300, replace=False)),
+        random.choice(everything, 500),
+        np.array([], dtype=np.int64),
+    ):
+        expected = [known.get(int(id), (0.0, np.inf, True)) for id in asked]
+        assert bounds(asked) == expected
 
 
 def smooth_masks(random: np.random.Generator, count: int, side: int) -> np.ndarray:

@@ -136,8 +136,11 @@ class CellCounts:
 
     def _overlaps(self, first: Integers, last: Integers, cells: int) -> list[np.ndarray]:
         cell = self.block.cell
-        starts = np.arange(0, cells * cell, cell, dtype=np.int32)[:, None]
-        before, until = (np.clip(end.astype(np.int32) - starts, 0, cell) for end in (first, last))
+        dtype = np.min_scalar_type(-cells * cell - 1)
+        starts = np.arange(0, cells * cell, cell, dtype=dtype)[:, None]
+        before, until = (
+            np.clip(end.astype(dtype), starts, starts + dtype.type(cell)) for end in (first, last)
+        )
         return list((until - before).astype(self.dtype))
 
 

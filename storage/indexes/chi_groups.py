@@ -7,8 +7,10 @@ maximum: at most the sum, at least the largest.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ from tensorsql.storage.mask_counts import Levels, Region, at
 from tensorsql.storage.mask_values import lower_level, successor, upper_level
 from tensorsql.storage.masks import Integers, box_values, levels
 
+ROUNDS = 64
+
 
 @dataclass(frozen=True)
 class Members:
@@ -43,20 +47,34 @@ class Members:
     starts: Integers
     groups: Integers
 
+    @cached_property
     def sizes(self) -> Integers:
         """How many members each group has here."""
         return np.diff(np.append(self.starts, len(self.order)))
 
+    @cached_property
+    def common_size(self) -> int:
+        """How many members every group has, 0 if they differ."""
+        return int(self.sizes[0]) if (self.sizes == self.sizes[0]).all() else 0
+
+    def reduce(self, combine: np.ufunc, values: np.ndarray) -> np.ndarray:
+        """Each group's values combined; a few rounds over all groups where they are of one size."""
+        size = self.common_size
+        if 0 < size <= ROUNDS:
+            return functools.reduce(combine, (values[place::size] for place in range(size)))
+        result: np.ndarray = combine.reduceat(values, self.starts)
+        return result
+
     def reaching(self, gy: int, gx: int, edge: Integers) -> np.ndarray:
         """Member counts of a cell at each group's edge [1 or groups], sorted by group."""
-        own = edge if len(edge) == 1 else np.repeat(edge, self.sizes())[np.argsort(self.order)]
+        own = edge if len(edge) == 1 else np.repeat(edge, self.sizes)[np.argsort(self.order)]
         parts, start = [], 0
         for cells in self.cells:
             stop = start + cells.count
             found = cells.reaching(gy, gx, own if len(own) == 1 else own[start:stop])
             parts.append(np.broadcast_to(found, (cells.count,)))
             start = stop
-        result: np.ndarray = np.concatenate(parts).astype(np.int64)[self.order]
+        result: np.ndarray = np.concatenate(parts)[self.order].astype(np.int64)
         return result
 
 
@@ -135,11 +153,10 @@ def _by_key(blocks: Sequence[ChiBlock], groups: Groups) -> list[Members]:
 
 def _complete(members: Members, sizes: Integers) -> np.ndarray:
     """Groups all of whose members are here and have one size."""
-    result: np.ndarray = members.sizes() == sizes[members.groups]
+    result: np.ndarray = members.sizes == sizes[members.groups]
     for height_or_width in ("heights", "widths"):
         values = _member_sizes(members, height_or_width)
-        low = np.minimum.reduceat(values, members.starts)
-        result &= low == np.maximum.reduceat(values, members.starts)
+        result &= members.reduce(np.minimum, values) == members.reduce(np.maximum, values)
     return result
 
 
@@ -181,7 +198,8 @@ class GroupCells(CellCounts):
         self._members = members
         self.block = members.cells[0].block
         self.count = len(members.groups)
-        self.heights, self.widths = heights, widths
+        same = all(bool((sizes == sizes[0]).all()) for sizes in (heights, widths))
+        self.heights, self.widths = (heights[:1], widths[:1]) if same else (heights, widths)
 
     def bounds(self, region: Region, bins: BinRange, how: str) -> tuple[np.ndarray, ...]:
         """Lower and upper bounds of CP, and the region's pixels, per group."""
@@ -219,14 +237,14 @@ class GroupCells(CellCounts):
 
 
 def _intersect(counts: np.ndarray, members: Members, area: np.ndarray) -> Bounds:
-    total = np.add.reduceat(counts, members.starts)
-    least = np.maximum(total - (members.sizes() - 1) * area, 0)
-    return least, np.minimum.reduceat(counts, members.starts)
+    total = members.reduce(np.add, counts)
+    least = np.maximum(total - (members.sizes - 1) * area, 0)
+    return least, members.reduce(np.minimum, counts)
 
 
 def _union(counts: np.ndarray, members: Members, area: np.ndarray) -> Bounds:
-    total = np.add.reduceat(counts, members.starts)
-    return np.maximum.reduceat(counts, members.starts), np.minimum(total, area)
+    total = members.reduce(np.add, counts)
+    return members.reduce(np.maximum, counts), np.minimum(total, area)
 
 
 COMBINE = {"mask_intersect": _intersect, "mask_union": _union}
