@@ -26,7 +26,7 @@ from tensorsql.operators.program import (
 )
 from tensorsql.storage.column import Batch
 
-DEFAULT_MORSEL_SIZE = 131072
+DEFAULT_MORSEL_SIZE = 262144
 INLINE_ROWS = 32768  # torch itself spreads operations on more rows over threads
 
 

@@ -73,7 +73,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("threads", os.cpu_count() or 1, "workers a query may use", _whole(1, MOST_THREADS)),
     Setting(
         "morsel_size",
-        131072,
+        262144,
         "rows a worker takes at a time; 0 = all in one",
         _whole(0, LARGEST_MORSEL),
     ),
