@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import concat, concat_batches, null_column
+from tensorsql.operators.columns import concat_batches, null_column
 from tensorsql.operators.crew import each
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
@@ -30,6 +30,7 @@ from tensorsql.operators.result import Columns, Rows
 from tensorsql.planner.expressions import AggregateCall, Expression
 from tensorsql.planner.logical import Aggregate
 from tensorsql.storage.column import Batch, Column, Flat, take, valid_rows
+from tensorsql.storage.concat import concat
 from tensorsql.storage.types import BIGINT
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import InternalError, UnsupportedError
-from tensorsql.storage.arrow import array_tensor, column_of
+from tensorsql.storage.arrow import column_of
 from tensorsql.storage.column import (
     VALUE_DTYPE,
     Batch,
@@ -27,7 +27,8 @@ from tensorsql.storage.column import (
     Wide,
     take,
 )
-from tensorsql.storage.types import BLOB, HUGEINT, Kind, Type
+from tensorsql.storage.concat import concat
+from tensorsql.storage.types import BLOB, Kind, Type
 
 
 def null_column(type: Type, rows: int) -> Column:
@@ -115,131 +116,6 @@ def _empty_ragged(column: Bytes | List, missing: Tensor, validity: Tensor) -> Co
     filled = take(replace(column, validity=None), kept)
     assert isinstance(filled, Bytes | List)
     return replace(filled, offsets=offsets, validity=validity)
-
-
-def concat(columns: Sequence[Column]) -> Column:
-    """The rows of several columns of one SQL type, in order."""
-    if len(columns) == 1:
-        return columns[0]
-    parts = [column for column in columns if len(column)] or [columns[0]]
-    if len(parts) == 1:
-        return parts[0]
-    ones = {id(part.one) for part in parts if isinstance(part, Constant)}
-    if len(ones) == 1 and all(isinstance(part, Constant) for part in parts):
-        first = parts[0]
-        assert isinstance(first, Constant)
-        return Constant(first.one, sum(len(part) for part in parts))
-    return _concat_same(_one_layout([expand(part) for part in parts]))
-
-
-def _one_layout(parts: list[Column]) -> list[Column]:
-    if any(isinstance(part, Bytes) for part in parts):
-        return [to_bytes(part) if isinstance(part, Dictionary) else part for part in parts]
-    if any(isinstance(part, Wide) for part in parts):  # sums are narrow where they fit
-        return [_widened(part) for part in parts]
-    if any(isinstance(part, Flat) for part in parts):
-        return [fetch(part) for part in parts]
-    return parts
-
-
-def _widened(column: Column) -> Column:
-    if not isinstance(column, Flat):
-        return column
-    words = column.values.to(torch.int64)
-    return Wide(HUGEINT, words >> 63, words, column.validity)
-
-
-def _concat_same(parts: list[Column]) -> Column:
-    first, validity = parts[0], _concat_validity(parts)
-
-    def joined(name: str) -> Tensor:
-        return torch.cat([getattr(part, name) for part in parts])
-
-    match first:
-        case Flat():
-            return Flat(first.type, joined("values"), validity)
-        case Wide():
-            return Wide(first.type, joined("hi"), joined("lo"), validity)
-        case Interval():
-            months, days, micros = map(joined, ("months", "days", "microseconds"))
-            return Interval(first.type, months, days, micros, validity)
-        case Dictionary():
-            codes, dictionary = _unify([part for part in parts if isinstance(part, Dictionary)])
-            return Dictionary(first.type, torch.cat(codes), dictionary, validity)
-        case Bytes() | List():
-            return _concat_ragged(parts, validity)
-        case Struct(children=children):
-            joined_children = tuple(
-                concat([part.children[i] for part in parts if isinstance(part, Struct)])
-                for i in range(len(children))
-            )
-            return Struct(first.type, joined_children, sum(map(len, parts)), validity)
-        case RowRef():
-            return _concat_references(parts, validity)
-    raise InternalError(f"no layout {type(first).__name__}")
-
-
-def _concat_validity(parts: Sequence[Column]) -> Tensor | None:
-    if all(part.validity is None for part in parts):
-        return None
-    return torch.cat(
-        [
-            torch.ones(len(part), dtype=torch.bool) if part.validity is None else part.validity
-            for part in parts
-        ]
-    )
-
-
-def _unify(parts: list[Dictionary]) -> tuple[list[Tensor], StringDictionary]:
-    """Codes of all parts in one dictionary, which is theirs when they share it already."""
-    distinct = {id(part.dictionary): part.dictionary for part in parts if len(part.dictionary)}
-    if len(distinct) <= 1:
-        shared = next(iter(distinct.values()), parts[0].dictionary)
-        return [part.codes for part in parts], shared
-    entries = pa.concat_arrays([dictionary.entries for dictionary in distinct.values()])
-    encoded = entries.dictionary_encode()
-    lookup = array_tensor(encoded.indices.to_numpy())
-    sizes = [len(dictionary) for dictionary in distinct.values()]
-    lookups = dict(zip(distinct, torch.split(lookup, sizes), strict=True))
-    codes = [
-        lookups[id(part.dictionary)].index_select(0, part.codes)
-        if len(part.dictionary)
-        else part.codes
-        for part in parts
-    ]
-    return codes, StringDictionary(encoded.dictionary)
-
-
-def _concat_ragged(parts: list[Column], validity: Tensor | None) -> Column:
-    pieces, ends, total = [], [torch.zeros(1, dtype=torch.int64)], 0
-    for part in parts:
-        assert isinstance(part, Bytes | List)
-        start, stop = int(part.offsets[0]), int(part.offsets[-1])
-        ends.append(part.offsets[1:] + (total - start))
-        total += stop - start
-        pieces.append((part, start, stop))
-    offsets = torch.cat(ends)
-    if isinstance(parts[0], Bytes):
-        data = torch.cat([part.data[start:stop] for part, start, stop in pieces])  # type: ignore[union-attr]
-        return Bytes(parts[0].type, offsets, data, validity)
-    children = [
-        take(part.child, torch.arange(start, stop))  # type: ignore[union-attr]
-        for part, start, stop in pieces
-    ]
-    return List(parts[0].type, offsets, concat(children), validity)
-
-
-def _concat_references(parts: list[Column], validity: Tensor | None) -> Column:
-    sources = {id(part.source): part.source for part in parts if part.source is not None}  # type: ignore[union-attr]
-    if len(sources) > 1:
-        from tensorsql.storage.concat import concat as concat_stored  # it knows sources end to end
-
-        some = next(iter(sources.values()))
-        known = [part if part.source is not None else replace(part, source=some) for part in parts]  # type: ignore[union-attr]
-        return concat_stored(known)
-    source = next(iter(sources.values()), None)
-    rows = torch.cat([part.rows for part in parts])  # type: ignore[union-attr]
-    return RowRef(parts[0].type, source, rows, validity)
 
 
 def fetch(column: Column) -> Column:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from tensorsql.operators.columns import concat, concat_batches
+from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.key_codes import group_rows
 from tensorsql.operators.program import Merging, Run, Scope
@@ -17,6 +17,7 @@ from tensorsql.operators.sort import Keyed, take_batch
 from tensorsql.planner.expressions import Expression
 from tensorsql.planner.logical import Distinct
 from tensorsql.storage.column import Batch, Column, take
+from tensorsql.storage.concat import concat
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

@@ -21,7 +21,7 @@ from tensorsql.operators.bounds import (
     is_bounded,
     row_ids,
 )
-from tensorsql.operators.columns import concat, concat_batches
+from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
 from tensorsql.operators.index_metrics import begin, count_bytes, count_open, count_verified
@@ -34,6 +34,7 @@ from tensorsql.planner.index_plans import IndexTopN
 from tensorsql.planner.intervals import INFINITY, Interval
 from tensorsql.planner.logical import Values
 from tensorsql.storage.column import Batch, Column, Flat, take
+from tensorsql.storage.concat import concat
 from tensorsql.storage.types import BIGINT
 
 if TYPE_CHECKING:

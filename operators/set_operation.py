@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import concat
 from tensorsql.operators.distinct import DistinctRecipe
 from tensorsql.operators.key_codes import group_rows
 from tensorsql.operators.program import Run, Source
@@ -18,6 +17,7 @@ from tensorsql.operators.result import Columns, Rows
 from tensorsql.operators.sort import take_batch
 from tensorsql.planner.logical import SetOperation
 from tensorsql.storage.column import Batch
+from tensorsql.storage.concat import concat
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tensorsql.operators.columns import concat, concat_batches
+from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.ordering import Direction, directions, order_codes, sort_rows
 from tensorsql.operators.program import Merging, Run, Scope
@@ -16,6 +16,7 @@ from tensorsql.operators.result import Columns, Rows
 from tensorsql.planner.expressions import SortKey
 from tensorsql.planner.logical import Sort
 from tensorsql.storage.column import Batch, Column, take
+from tensorsql.storage.concat import concat
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tensorsql.operators.columns import concat, concat_batches
+from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.ordering import Direction, directions, first_rows, order_codes
 from tensorsql.operators.program import Merging, Run, Scope
@@ -17,6 +17,7 @@ from tensorsql.operators.sort import take_batch
 from tensorsql.planner.expressions import SortKey
 from tensorsql.planner.logical import TopN
 from tensorsql.storage.column import Batch, Column, Flat, take
+from tensorsql.storage.concat import concat
 from tensorsql.storage.types import BIGINT
 
 if TYPE_CHECKING:

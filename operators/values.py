@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tensorsql.operators.columns import concat, null_column
+from tensorsql.operators.columns import null_column
 from tensorsql.operators.evaluate import compile_expressions
 from tensorsql.operators.program import Run
 from tensorsql.operators.result import Columns, Rows
 from tensorsql.planner.expressions import Expression
 from tensorsql.planner.logical import Values
 from tensorsql.storage.column import Batch
+from tensorsql.storage.concat import concat
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

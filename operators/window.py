@@ -16,7 +16,7 @@ from torch import Tensor
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators import kernels
 from tensorsql.operators.aggregate import CallInput, Merged
-from tensorsql.operators.columns import concat, concat_batches
+from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.grouping import Grouped
@@ -29,6 +29,7 @@ from tensorsql.operators.sort import Keyed
 from tensorsql.planner.expressions import WindowCall
 from tensorsql.planner.logical import Window
 from tensorsql.storage.column import Batch, Column, take
+from tensorsql.storage.concat import concat
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

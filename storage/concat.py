@@ -86,10 +86,11 @@ def merge_dictionaries(
 
     Sorted, unless all are the same list of entries, which then stays as it is.
     """
-    first = dictionaries[0]
-    if all(d is first or d.entries.equals(first.entries) for d in dictionaries):
+    used = [dictionary for dictionary in dictionaries if len(dictionary)] or dictionaries[:1]
+    first = used[0]
+    if all(d is first or d.entries.equals(first.entries) for d in used):
         same = torch.arange(len(first), dtype=torch.int32)
-        return first, [same for _ in dictionaries]
+        return first, [same[: len(dictionary)] for dictionary in dictionaries]
     together = pc.unique(pa.chunked_array([d.entries for d in dictionaries]))
     entries = together.take(pc.sort_indices(together))
     lookups = [
@@ -101,6 +102,8 @@ def merge_dictionaries(
 
 def recode(column: Dictionary, dictionary: StringDictionary, lookup: Tensor) -> Dictionary:
     """The column in terms of another dictionary."""
+    if column.dictionary is dictionary:
+        return column
     if not len(lookup):
         return replace(column, dictionary=dictionary)
     codes = lookup.index_select(0, column.codes)
@@ -152,9 +155,18 @@ def _same_layout(parts: list[Column]) -> list[Column]:
         return parts
     if layouts == {Dictionary, Bytes}:
         return [bytes_of(part) for part in parts]
+    if layouts == {Flat, Wide}:  # sums are narrow where they fit
+        return [_widened(part) for part in parts]
     if layouts == {Flat, RowRef}:
         return [p.source.fetch(p.rows) if isinstance(p, RowRef) else p for p in parts]
     raise InternalError(f"no common layout of {sorted(layout.__name__ for layout in layouts)}")
+
+
+def _widened(column: Column) -> Column:
+    if not isinstance(column, Flat):
+        return column
+    words = column.values.to(torch.int64)
+    return Wide(column.type, words >> 63, words, column.validity)
 
 
 def _concat(parts: list[Column]) -> Column:

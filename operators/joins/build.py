@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tensorsql.operators.columns import concat, concat_batches, null_column
+from tensorsql.operators.columns import concat_batches, null_column
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.joins.matcher import KeyMatcher, KeySet, Matcher
 from tensorsql.operators.program import Merging, Run, Scope
@@ -16,6 +16,7 @@ from tensorsql.operators.result import Columns, Rows
 from tensorsql.operators.sort import Keyed
 from tensorsql.planner.expressions import Expression
 from tensorsql.storage.column import Batch, Column
+from tensorsql.storage.concat import concat
 
 
 @dataclass(frozen=True)
