@@ -16,8 +16,17 @@ FROM 'examples/images.parquet' i JOIN read_npy('examples/images.npy') n ON n.ind
 ORDER BY i.image_id;
 
 -- One row per saliency map: where the network looked when it made its prediction.
-CREATE TABLE masks AS
-SELECT m.mask_id, m.image_id, m.model_id, m.mask_type, m.label, m.prediction, s.mask
+CREATE TABLE masks (
+    mask_id    INTEGER PRIMARY KEY,
+    image_id   INTEGER NOT NULL,
+    model_id   INTEGER NOT NULL,
+    mask_type  ENUM('grad_cam'),
+    mask       MASK(255),
+    label      INTEGER NOT NULL,
+    prediction INTEGER NOT NULL
+);
+INSERT INTO masks
+SELECT m.mask_id, m.image_id, m.model_id, m.mask_type, s.mask, m.label, m.prediction
 FROM 'examples/masks.parquet' m JOIN read_masks('examples/saliency.npy') s ON s.index = m.mask_id
 ORDER BY m.mask_id;
 
