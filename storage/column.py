@@ -332,11 +332,22 @@ def slice_column(column: Column, start: int, stop: int) -> Column:
 
 
 def widen(column: Column) -> Column:
-    """Flat values in the dtype of their type (`VALUE_DTYPE`); other layouts as they are."""
-    if isinstance(column, Flat) and column.type.kind in VALUE_DTYPE:
-        dtype = VALUE_DTYPE[column.type.kind]
-        if column.values.dtype != dtype:
-            return replace(column, values=column.values.to(dtype))
+    """The column with all its numbers in the dtype of their type (`VALUE_DTYPE`)."""
+    match column:
+        case Flat() if column.type.kind in VALUE_DTYPE:
+            dtype = VALUE_DTYPE[column.type.kind]
+            if column.values.dtype != dtype:
+                return replace(column, values=column.values.to(dtype))
+        case Constant():
+            one = widen(column.one)
+            return column if one is column.one else replace(column, one=one)
+        case List():
+            child = widen(column.child)
+            return column if child is column.child else replace(column, child=child)
+        case Struct():
+            children = tuple(map(widen, column.children))
+            same = all(a is b for a, b in zip(children, column.children, strict=True))
+            return column if same else replace(column, children=children)
     return column
 
 
