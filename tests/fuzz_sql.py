@@ -108,7 +108,7 @@ class Writer:
 
         forms: dict[str, tuple[str, ...]] = {
             "i": ("({i} + {i})", "({i} - {i})", "({i} * 2)", "(- {i})", "({i} % 3)", "abs({i})"),
-            "b": ("({b} + {i})", "({b} - {b})", "length({s})", "extract(YEAR FROM {t})"),
+            "b": ("({b} + {i})", "({b} - {b})", "length({s})", "year({t})"),
             "d": ("({d} + {d})", "({d} * {i})", "({d} / 2)", "CAST({i} AS DOUBLE)", "abs({d})"),
             "m": ("({m} + {m})", "({m} - {m})", "({m} * 2)", "({m} * {m})", "(- {m})", "abs({m})"),
             "s": (
