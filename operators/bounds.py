@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import Error
-from tensorsql.operators.columns import expand
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.program import Context
 from tensorsql.planner.expressions import Call, ColumnRef, Expression, Literal, walk
@@ -23,6 +22,7 @@ from tensorsql.planner.index_plans import IndexUse
 from tensorsql.planner.index_use import COSTLY
 from tensorsql.planner.intervals import EXACT, INFINITY, Interval, compose, constant, unknown
 from tensorsql.storage.column import Batch, Column, Constant, Flat, RowRef, Wide, widen
+from tensorsql.storage.concat import expand
 from tensorsql.storage.indexes import INDEXES
 from tensorsql.storage.indexes.protocol import Probe
 from tensorsql.storage.types import Kind, Type

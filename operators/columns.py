@@ -27,7 +27,7 @@ from tensorsql.storage.column import (
     Wide,
     take,
 )
-from tensorsql.storage.concat import concat
+from tensorsql.storage.concat import concat, expand
 from tensorsql.storage.types import BLOB, Kind, Type
 
 
@@ -57,13 +57,6 @@ def null_column(type: Type, rows: int) -> Column:
         case Kind.BOX:
             return Flat(type, torch.zeros((rows, 4), dtype=torch.float64), validity)
     return Flat(type, torch.zeros(rows, dtype=VALUE_DTYPE[type.kind]), validity)
-
-
-def expand(column: Column) -> Column:
-    """The column without the Constant layout."""
-    if not isinstance(column, Constant):
-        return column
-    return take(expand(column.one), torch.zeros(column.length, dtype=torch.int32))
 
 
 def take_or_null(column: Column, rows: Tensor) -> Column:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tensorsql.errors import InternalError, UnsupportedError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import binary_array, comparable, expand
+from tensorsql.operators.columns import binary_array, comparable
 from tensorsql.storage.column import (
     Bytes,
     Column,
@@ -31,6 +31,7 @@ from tensorsql.storage.column import (
     Wide,
     slice_column,
 )
+from tensorsql.storage.concat import expand
 from tensorsql.storage.types import BLOB, Kind
 
 DAY_MICROSECONDS = 86_400_000_000

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import expand
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.program import Run, Stateless
 from tensorsql.planner.expressions import Expression
 from tensorsql.planner.logical import Unnest
 from tensorsql.storage.column import Batch, Column, Flat, List, take
+from tensorsql.storage.concat import expand
 from tensorsql.storage.types import BIGINT
 
 if TYPE_CHECKING:

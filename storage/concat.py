@@ -43,15 +43,15 @@ def concat(columns: Sequence[Column]) -> Column:
     first = columns[0]
     if all(isinstance(part, Constant) and part.one is _one(first) for part in columns):
         return Constant(_one(first), sum(len(part) for part in columns))
-    parts = _same_layout([materialize(part) for part in columns if len(part)] or [first])
+    parts = _same_layout([expand(part) for part in columns if len(part)] or [first])
     return parts[0] if len(parts) == 1 else _concat(parts)
 
 
-def materialize(column: Column) -> Column:
+def expand(column: Column) -> Column:
     """The column without the Constant layout."""
     if not isinstance(column, Constant):
         return column
-    return take(column.one, torch.zeros(len(column), dtype=torch.int64))
+    return take(expand(column.one), torch.zeros(column.length, dtype=torch.int32))
 
 
 def bytes_of(column: Column) -> Column:

@@ -107,7 +107,7 @@ def _adopted(column: ColumnSchema, batches: Sequence[Mapping[str, Any]]) -> Colu
 
 
 def _masks(type: Type, parts: Sequence[Any], rows: int) -> tuple[pa.Array, Any]:
-    from tensorsql.storage.concat import concat, materialize
+    from tensorsql.storage.concat import concat, expand
     from tensorsql.storage.masks import MaskBlock, pack
 
     given = [part for part in parts if getattr(part, "type", None) == type and len(part)]
@@ -115,7 +115,7 @@ def _masks(type: Type, parts: Sequence[Any], rows: int) -> tuple[pa.Array, Any]:
     shapes = np.zeros((3, rows), np.int64)
     pixels = np.zeros(0, np.dtype(type.element or "uint8"))
     if given:
-        column: Any = materialize(concat(given))
+        column: Any = expand(concat(given))
         if len(column) != rows:
             raise InternalError("some batches lack their masks")
         flags = np.ones(rows, np.bool_) if column.validity is None else column.validity.numpy()

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import expand
 from tensorsql.operators.grouping import Aggregate, Collecting, Grouped, Reducing, State
 from tensorsql.operators.key_codes import KeyCodes
 from tensorsql.operators.ordering import Direction, order_codes, sort_rows
 from tensorsql.planner.expressions import AggregateCall
 from tensorsql.storage.column import Column, Flat, Wide
+from tensorsql.storage.concat import expand
 from tensorsql.storage.types import BIGINT, DOUBLE, HUGEINT, Kind
 
 _LOW = 0xFFFFFFFF

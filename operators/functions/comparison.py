@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators import wide
-from tensorsql.operators.columns import comparable, expand, text_column
+from tensorsql.operators.columns import comparable, text_column
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.layouts import flat_of_arrow, operand, text_array, text_scalar, values_of
 from tensorsql.planner.expressions import Call
@@ -32,6 +32,7 @@ from tensorsql.storage.column import (
     Struct,
     take,
 )
+from tensorsql.storage.concat import expand
 from tensorsql.storage.types import BOOLEAN, INTEGER, Kind
 
 Compare = Callable[[Any, Any], Any]

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import expand, to_bytes
+from tensorsql.operators.columns import to_bytes
 from tensorsql.operators.functions.aggregates import flat, means
 from tensorsql.operators.grouping import Aggregate, Collecting, Grouped
 from tensorsql.operators.key_codes import group_rows
 from tensorsql.planner.expressions import AggregateCall
 from tensorsql.storage.column import Bytes, Column, Dictionary, Flat, List, ragged_take, take
-from tensorsql.storage.concat import concat
+from tensorsql.storage.concat import concat, expand
 from tensorsql.storage.rounding import square_root
 from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from tensorsql.operators.columns import expand, null_column
+from tensorsql.operators.columns import null_column
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.comparison import compare
 from tensorsql.operators.layouts import null_constant, values_of, with_validity
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import Column, Constant, Flat, List, Struct, take
-from tensorsql.storage.concat import concat
+from tensorsql.storage.concat import concat, expand
 from tensorsql.storage.types import NULL
 
 

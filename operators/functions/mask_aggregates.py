@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from tensorsql.errors import DataError
-from tensorsql.operators.columns import expand, null_column
+from tensorsql.operators.columns import null_column
 from tensorsql.operators.functions.masks import above_levels
 from tensorsql.operators.grouping import Collecting, Grouped
 from tensorsql.planner.expressions import AggregateCall
 from tensorsql.storage.column import Column, RowRef
+from tensorsql.storage.concat import expand
 from tensorsql.storage.mask_counts import CHUNK_PIXELS, at, read_block
 from tensorsql.storage.masks import Integers, MaskSource, StoredMasks, regular_block
 

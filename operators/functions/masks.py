@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tensorsql.operators.columns import expand
 from tensorsql.operators.frame import Frame, narrowed
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import Column, Constant, Flat, RowRef, take, valid_rows
+from tensorsql.storage.concat import expand
 from tensorsql.storage.mask_counts import Levels, at, chunks, corners, count_pixels, read_block
 from tensorsql.storage.mask_values import lower_level, successor, upper_level
 from tensorsql.storage.masks import Integers, MaskSource, box_values, clip, levels, same_size

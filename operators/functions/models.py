@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError
-from tensorsql.operators.columns import expand
 from tensorsql.operators.frame import Frame, narrowed
 from tensorsql.operators.functions.neurons import runs
 from tensorsql.planner.expressions import Call
@@ -23,6 +22,7 @@ from tensorsql.storage.column import (
     valid_rows,
     widen,
 )
+from tensorsql.storage.concat import expand
 from tensorsql.storage.models.inference import CHUNK, inference_of
 from tensorsql.storage.types import DOUBLE, Kind
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError
-from tensorsql.operators.columns import expand
 from tensorsql.operators.frame import Frame, live_rows
 from tensorsql.planner.expressions import Call
 from tensorsql.planner.neurons import check_range
 from tensorsql.storage.column import Column, Flat, List, take
+from tensorsql.storage.concat import expand
 from tensorsql.storage.models.inference import CHUNK, chunk_of, inference_of
 from tensorsql.storage.types import DOUBLE, REAL
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tensorsql.errors import OutOfMemoryError, OutOfRangeError
-from tensorsql.operators.columns import expand
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.operators.layouts import (
@@ -30,6 +29,7 @@ from tensorsql.operators.layouts import (
 )
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import Column, Constant, Flat
+from tensorsql.storage.concat import expand
 from tensorsql.storage.types import VARCHAR, Kind, Type
 
 # An Arrow array and the values of the other arguments give an Arrow array of as many rows.

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
-from tensorsql.operators.columns import expand
 from tensorsql.operators.layouts import bytes_of_arrow, numpy_view, retype, text_array
 from tensorsql.operators.literals import column_of, to_python
 from tensorsql.planner.conversions import from_text, to_text
@@ -33,6 +32,7 @@ from tensorsql.storage.column import (
     take,
     widen,
 )
+from tensorsql.storage.concat import expand
 from tensorsql.storage.types import VARCHAR, Kind, Type
 
 Converted = tuple[Column, Tensor | None]

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError, TypeMismatchError
-from tensorsql.operators.columns import expand, take_or_null
+from tensorsql.operators.columns import take_or_null
 from tensorsql.operators.functions.aggregates import flat
 from tensorsql.operators.partitions import Partitions
 from tensorsql.planner.expressions import AggregateCall
 from tensorsql.storage.column import Column, Flat, take
-from tensorsql.storage.concat import concat
+from tensorsql.storage.concat import concat, expand
 from tensorsql.storage.types import BIGINT, DOUBLE
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import expand
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import Matcher, matched, pairs
 from tensorsql.operators.joins.probe import PairFilter, Probe, ProbeRecipe
 from tensorsql.operators.program import Context
 from tensorsql.planner.expressions import Expression, conjunction
 from tensorsql.storage.column import Batch, Column, Flat, take
+from tensorsql.storage.concat import expand
 from tensorsql.storage.types import BOOLEAN
 
 

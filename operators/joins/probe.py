@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tensorsql.errors import DataError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import expand, take_or_null
+from tensorsql.operators.columns import take_or_null
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
 from tensorsql.operators.joins.build import BuildSide
@@ -22,6 +22,7 @@ from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, m
 from tensorsql.operators.program import Context, Operator, Run, Stateless
 from tensorsql.planner.expressions import Expression, columns_of
 from tensorsql.storage.column import Batch, Column, Constant, take
+from tensorsql.storage.concat import expand
 
 if TYPE_CHECKING:
     from tensorsql.operators.joins.compile import Condition
