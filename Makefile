@@ -1,22 +1,30 @@
-# `make demo` and `make test` are all a newcomer needs; both create .venv and install into it.
+# `make demo` and `make test` are all a newcomer needs; both create .venv and install into it the
+# exact releases that constraints.txt names.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
+# The backend comes from the constraints as well, so it must not be built in isolation.
+INSTALL_SELF := $(INSTALL) --no-build-isolation --editable
+# `make upgrade` keeps to this release, since others may come as CUDA builds of gigabytes;
+# `make upgrade TORCH=torch` takes the newest.
+TORCH := torch==2.13.0
 
-.PHONY: demo test check golden bench soak clean
+.PHONY: demo test check golden bench soak upgrade clean
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable .
+	$(INSTALL) pip
+	$(INSTALL) setuptools
+	$(INSTALL_SELF) .
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(INSTALL_SELF) '.[test]'
 	touch $@
 
 $(VENV)/.installed-check: $(VENV)/.installed-test
-	$(BIN)/pip install --quiet --editable '.[check]'
+	$(INSTALL_SELF) '.[check]'
 	touch $@
 
 demo: $(VENV)/.installed
@@ -38,6 +46,14 @@ golden: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tensorsql.tpch.bench
+
+# The newest releases that pyproject.toml allows, for every platform and Python; then the tests.
+upgrade: $(VENV)/.installed
+	$(BIN)/pip install --quiet --upgrade uv
+	printf '%s\n' '$(TORCH)' pip setuptools | $(BIN)/uv pip compile pyproject.toml - --quiet \
+		--universal --all-extras --upgrade --no-annotate \
+		--custom-compile-command 'make upgrade' --output-file constraints.txt
+	$(MAKE) test check
 
 clean:
 	rm -rf $(VENV) *.egg-info
