@@ -5,12 +5,25 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tensorsql.errors import CorruptError, IOError
+from tensorsql.storage.catalog_format import (
+    FORMAT,
+    PARTS,
+    check_record,
+    check_seal,
+    create,
+    format_of,
+    put,
+    put_files,
+    seal,
+    upgrade,
+)
+from tensorsql.storage.checksums import Checksum, record_checksum, relative
 from tensorsql.storage.records import (
     entry_of_text,
     entry_text,
@@ -21,16 +34,6 @@ from tensorsql.storage.records import (
 )
 from tensorsql.storage.segment import FileSource, Segment
 from tensorsql.storage.snapshot import KINDS, Deletion, Snapshot, TableState
-
-PARTS = ("segments", "blocks", "indexes", "models")  # the folders of files beside the catalog
-FORMAT = "1"
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE entries (kind TEXT, name TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, name));
-CREATE TABLE segments (
-    identity TEXT, first_row_id INTEGER, body TEXT NOT NULL, PRIMARY KEY (identity, first_row_id)
-);
-"""
 
 Pieces = dict[int, tuple[Segment, Deletion | None]]
 
@@ -60,9 +63,10 @@ class CatalogStore:
                 self._seen = changes
             return self._snapshot
 
-    def save(self, base: Snapshot, changed: Snapshot) -> None:
-        """Commit the difference between two snapshots in one SQLite transaction."""
+    def save(self, base: Snapshot, changed: Snapshot, files: Mapping[Path, Checksum]) -> None:
+        """Commit the difference between two snapshots, with new files, in one transaction."""
         with self._lock, self._errors(), self._transaction("IMMEDIATE"):
+            put_files(self._sqlite, self._folder, files)
             self._drop_tables(base, changed)
             known = {state.identity: state for state in base.tables.values()}
             for name, state in changed.tables.items():
@@ -73,8 +77,35 @@ class CatalogStore:
             self._sqlite.execute(
                 "UPDATE meta SET value = ? WHERE key = 'version'", (str(changed.version),)
             )
+            seal(self._sqlite)
         with self._lock:
             self._snapshot = changed
+
+    def files(self) -> set[str]:
+        """All files that are known, those that nothing refers to any more among them."""
+        with self._lock, self._errors():
+            return {path for (path,) in self._sqlite.execute("SELECT path FROM files")}
+
+    def checksum(self, path: Path) -> Checksum | None:
+        """The checksum of a committed file, None for one that is not known."""
+        name = relative(path, self._folder)
+        query = "SELECT checksum, size, blocks FROM files WHERE path = ?"
+        with self._lock, self._errors():
+            found = self._sqlite.execute(query, (name,)).fetchone()
+        if found is None:
+            return None
+        checksum, size, blocks = found
+        if checksum != record_checksum(name, size, bytes(blocks).hex()):
+            raise CorruptError(
+                f'catalog "{self._path}" is damaged: it has lost the checksum of {name}'
+            )
+        return Checksum(size, blocks)
+
+    def forget(self, files: Iterable[str]) -> None:
+        """Forget files that were removed."""
+        with self._lock, self._errors(), self._transaction("IMMEDIATE"):
+            names = [(name,) for name in files]
+            self._sqlite.executemany("DELETE FROM files WHERE path = ?", names)
 
     def close(self) -> None:
         """Close the SQLite connection."""
@@ -87,14 +118,9 @@ class CatalogStore:
         with self._transaction("IMMEDIATE"):
             if not self._sqlite.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 self._check_new()
-                for statement in SCHEMA.strip().removesuffix(";").split(";"):
-                    self._sqlite.execute(statement)
-                self._sqlite.execute(
-                    "INSERT INTO meta VALUES ('format', ?), ('version', '0')", (FORMAT,)
-                )
-        found = self._sqlite.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-        if found is None or found[0] != FORMAT:
-            raise CorruptError(f'"{self._folder}" has a database format this version cannot read')
+                create(self._sqlite)
+            elif format_of(self._sqlite, self._folder) < FORMAT:
+                upgrade(self._sqlite, self._folder)
 
     def _check_new(self) -> None:
         """An empty catalog beside files was lost: what they belong to must not be swept away."""
@@ -136,14 +162,17 @@ class CatalogStore:
         with self._transaction("DEFERRED"):
             execute = self._sqlite.execute
             version = int(execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0])
-            entries = execute("SELECT kind, name, body FROM entries").fetchall()
+            entries = execute("SELECT * FROM entries").fetchall()
             rows = execute("SELECT * FROM segments ORDER BY identity, first_row_id").fetchall()
+            check_seal(self._sqlite)
         segments: dict[str, list[tuple[int, str]]] = {}
-        for identity, first_row_id, body in rows:
+        for identity, first_row_id, checksum, body in rows:
+            check_record(checksum, identity, first_row_id, body)
             segments.setdefault(identity, []).append((first_row_id, body))
         tables: dict[str, TableState] = {}
         others: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
-        for kind, name, body in entries:
+        for kind, name, checksum, body in entries:
+            check_record(checksum, kind, name, body)
             if kind == "table":
                 before = known.tables.get(name) if known else None
                 tables[name] = self._table(json.loads(body), segments, before)
@@ -208,31 +237,26 @@ class CatalogStore:
         before, after = _pieces(old), _pieces(new)
         gone = [(new.identity, first) for first in before.keys() - after.keys()]
         self._sqlite.executemany("DELETE FROM segments WHERE identity=? AND first_row_id=?", gone)
-        self._sqlite.executemany(
-            "INSERT OR REPLACE INTO segments VALUES (?, ?, ?)",
-            [
-                (new.identity, first, _piece_text(*piece))
-                for first, piece in after.items()
-                if not _same(before.get(first), piece)
-            ],
-        )
+        changed = [
+            (new.identity, first, _piece_text(*piece))
+            for first, piece in after.items()
+            if not _same(before.get(first), piece)
+        ]
+        put(self._sqlite, "segments", changed)
         body = {
             "schema": schema_record(new.schema),
             "identity": new.identity,
             "version": new.version,
             "next_row_id": new.next_row_id,
         }
-        self._put("table", name, json.dumps(body))
+        put(self._sqlite, "entries", [("table", name, json.dumps(body))])
 
     def _save_entries(self, kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         for name in old.keys() - new.keys():
             self._sqlite.execute("DELETE FROM entries WHERE kind = ? AND name = ?", (kind, name))
         for name, entry in new.items():
             if entry is not old.get(name):
-                self._put(kind, name, entry_text(entry, self._folder))
-
-    def _put(self, kind: str, name: str, body: str) -> None:
-        self._sqlite.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", (kind, name, body))
+                put(self._sqlite, "entries", [(kind, name, entry_text(entry, self._folder))])
 
 
 def _pieces(state: TableState | None) -> Pieces:

@@ -5,18 +5,19 @@
 | catalog.sqlite | schemas, segments, entries, at one version |
 | segments/ | column segments (Arrow IPC), mask blocks (.npy), deletion bitmaps (.npy, bits) |
 | blocks/, indexes/, models/ | files of other owners, kept while an entry refers to their folder |
+| swept/ | what no commit refers to any more, kept aside for one opening |
 | writer.lock | held exclusively by the one transaction that writes |
 | lease.lock | held shared by every open database, exclusively to sweep |
 
 Files are never rewritten. A commit makes its files durable first and then visible by one SQLite
-transaction; what a crash leaves behind is swept by the next to open the folder alone.
+transaction; what a crash leaves behind is swept by the next to open the folder alone (sweep.py).
+The catalog has a checksum of every file (catalog_format.py).
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterable
@@ -30,9 +31,12 @@ from numpy.typing import NDArray
 
 from tensorsql.errors import CorruptError, IOError
 from tensorsql.storage.array_file import load_array
-from tensorsql.storage.catalog_store import PARTS, CatalogStore
+from tensorsql.storage.catalog_format import PARTS
+from tensorsql.storage.catalog_store import CatalogStore
+from tensorsql.storage.checksums import Checksum, file_checksum, folder_checksums
 from tensorsql.storage.segment import FileSource, MemorySource, Segment, mask_stem
 from tensorsql.storage.snapshot import Deletion, Snapshot
+from tensorsql.storage.sweep import SWEPT, remove, sweep, tidy
 
 POLL = 0.005  # seconds between two tries for a lock
 
@@ -43,6 +47,7 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._writer: int | None = None
+        self._fresh: dict[Path, Checksum] = {}  # of files that are not committed yet
         try:
             _make(folder)
             self._lease = os.open(folder / "lease.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -52,7 +57,7 @@ class FolderStore:
         try:
             self._catalog = CatalogStore(folder, self._load_deletion)
             if alone:
-                sweep(folder, self._catalog.latest())
+                tidy(folder, self._catalog)
             fcntl.flock(self._lease, fcntl.LOCK_SH)
         except BaseException:
             os.close(self._lease)
@@ -68,8 +73,9 @@ class FolderStore:
             with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
                 writer.write_batch(batch)
             sync(path)
+            self._fresh[path] = file_checksum(path)
             for column, block in segment.source.blocks.items():
-                _keep_masks(path, batch.schema.get_field_index(column), block)
+                self._keep_masks(path, batch.schema.get_field_index(column), block)
         except OSError as error:
             raise IOError(f'segment "{path}" cannot be written: {error}') from None
         return Segment(
@@ -87,6 +93,7 @@ class FolderStore:
         try:
             np.save(path, np.packbits(flags, bitorder="little"))
             sync(path)
+            self._fresh[path] = file_checksum(path)
         except OSError as error:
             raise IOError(f'deletion bitmap "{path}" cannot be written: {error}') from None
         return Deletion(int(flags.sum()), partial(_load_flags, path), path.name)
@@ -102,14 +109,17 @@ class FolderStore:
             if path.is_dir():
                 for part in [path, *path.rglob("*")]:
                     sync(part)
+                self._fresh.update(folder_checksums(path))
         for parent in {path.parent for path in paths}:
             sync(parent)
-        self._catalog.save(base, changed)
+        self._catalog.save(base, changed, self._fresh)
+        self._fresh = {}
 
     def discard(self, written: Iterable[Path]) -> None:
         """Remove files and folders of a transaction that was rolled back."""
+        self._fresh = {}
         for path in written:
-            _remove(path)
+            remove(path)
 
     def lock_writer(self, timeout: float) -> bool:
         """Take the writer's lock, which excludes other connections of this process as well."""
@@ -135,29 +145,21 @@ class FolderStore:
         if self._lease < 0:
             return
         if _lock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            sweep(self.folder, self._catalog.latest())
+            sweep(self.folder, self._catalog)
         self._catalog.close()
         os.close(self._lease)
         self._lease = -1
 
+    def _keep_masks(self, path: Path, column_number: int, block: Any) -> None:
+        from tensorsql.storage.masks import save_block
+
+        for written in save_block(block, path.parent, mask_stem(path, column_number)):
+            sync(written)
+            self._fresh[written] = file_checksum(written)
+
     def _load_deletion(self, name: str, count: int) -> Deletion:
         path = self.folder / "segments" / name
         return Deletion(count, partial(_load_flags, path), name)
-
-
-def sweep(folder: Path, snapshot: Snapshot) -> None:
-    """Remove every file that the snapshot does not refer to; only under the exclusive lease."""
-    states = snapshot.tables.values()
-    stems = {Path(segment.name).stem for state in states for segment in state.segments}
-    stems |= {Path(d.name).stem for state in states for d in state.deletions.values()}
-    for path in (folder / "segments").iterdir():
-        if path.name.partition(".")[0] not in stems:
-            _remove(path)
-    referred = {path for kind in snapshot.entries.values() for path in _paths(kind.values())}
-    for name in PARTS[1:]:
-        for path in (folder / name).iterdir():
-            if not any(other.is_relative_to(path) for other in referred):
-                _remove(path)
 
 
 def sync(path: Path) -> None:
@@ -179,22 +181,10 @@ def _load_flags(path: Path) -> NDArray[np.bool_]:
     return np.unpackbits(packed, bitorder="little").view(np.bool_)
 
 
-def _paths(entries: Iterable[Any]) -> set[Path]:
-    found = [getattr(entry, name, None) for entry in entries for name in ("directory", "source")]
-    return {Path(path) for path in found if isinstance(path, str)}
-
-
-def _keep_masks(path: Path, column_number: int, block: Any) -> None:
-    from tensorsql.storage.masks import save_block
-
-    for written in save_block(block, path.parent, mask_stem(path, column_number)):
-        sync(written)
-
-
 def _make(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise IOError(f'"{folder}" is a file; a database is a folder')
-    known = {*PARTS, "lease.lock", "writer.lock"}
+    known = {*PARTS, SWEPT, "lease.lock", "writer.lock"}
     if folder.exists() and not (folder / "catalog.sqlite").exists():
         strange = {path.name for path in folder.iterdir()} - known
         if any(not name.startswith("catalog.sqlite") for name in strange):
@@ -213,10 +203,3 @@ def _lock(handle: int, how: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -73,7 +73,12 @@ def test_catalog(folder: Path, damage: str) -> None:
         "UPDATE meta SET value = 'x' WHERE key = 'version'",
         "UPDATE segments SET body = 'null'",
         "UPDATE segments SET body = '{}'",
-        "UPDATE meta SET value = '99' WHERE key = 'format'",
+        "UPDATE meta SET value = '0' WHERE key = 'format'",
+        "UPDATE meta SET value = '1' WHERE key = 'format'",
+        "UPDATE entries SET name = 'zzz' WHERE kind = 'view'",
+        "UPDATE segments SET body = replace(body, '0', '1')",
+        "DELETE FROM segments WHERE first_row_id = 0",
+        "DELETE FROM entries WHERE kind = 'view'",
         "DELETE FROM meta",
     ],
 )
@@ -82,6 +87,43 @@ def test_records(folder: Path, sql: str) -> None:
         catalog.execute(sql)
     with pytest.raises(errors.CorruptError, match="db"):
         tensorsql.connect(folder)
+
+
+def test_a_newer_format_is_refused(folder: Path) -> None:
+    with sqlite3.connect(folder / "catalog.sqlite") as catalog:
+        catalog.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
+    with pytest.raises(errors.IOError, match="newer version of tensorsql"):
+        tensorsql.connect(folder)
+
+
+FORMAT_1 = """
+CREATE TABLE old_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE old_entries (kind TEXT, name TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, name));
+CREATE TABLE old_segments (
+    identity TEXT, first_row_id INTEGER, body TEXT NOT NULL, PRIMARY KEY (identity, first_row_id)
+);
+INSERT INTO old_meta SELECT key, value FROM meta WHERE key <> 'checksum';
+UPDATE old_meta SET value = '1' WHERE key = 'format';
+INSERT INTO old_entries SELECT kind, name, body FROM entries;
+INSERT INTO old_segments SELECT identity, first_row_id, body FROM segments;
+DROP TABLE meta; DROP TABLE entries; DROP TABLE segments; DROP TABLE files;
+ALTER TABLE old_meta RENAME TO meta;
+ALTER TABLE old_entries RENAME TO entries;
+ALTER TABLE old_segments RENAME TO segments;
+"""
+
+
+def test_the_format_without_checksums_is_upgraded(folder: Path) -> None:
+    """Where it lies, when it is opened; from then on its files are checked."""
+    with sqlite3.connect(folder / "catalog.sqlite") as catalog:
+        known = set(catalog.execute("SELECT path, blocks FROM files"))
+        catalog.executescript(FORMAT_1)
+    for _ in range(2):
+        with tensorsql.connect(folder) as connection:
+            for sql in (PEOPLE, VISITS, MAPS, PREDICT, HIGHEST):
+                assert connection.execute(sql).fetchall()
+    with sqlite3.connect(folder / "catalog.sqlite") as catalog:
+        assert set(catalog.execute("SELECT path, blocks FROM files")) == known
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
