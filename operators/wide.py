@@ -142,15 +142,27 @@ def scale_up(a: Words, digits: int) -> tuple[Words, Tensor]:
 
 def scale_down(a: Words, digits: int) -> Words:
     """a / 10**digits, rounded half away from zero."""
-    negative = a[0] < 0
     magnitude, _ = add(absolute(a), number(10**digits // 2))
+    return _signed(_shorten(magnitude, digits), a[0] < 0)
+
+
+def cut_down(a: Words, digits: int) -> Words:
+    """a / 10**digits, cut towards zero."""
+    return _signed(_shorten(absolute(a), digits), a[0] < 0)
+
+
+def _signed(magnitude: Words, negative: Tensor) -> Words:
+    minus = negate(magnitude)
+    hi = torch.where(negative, minus[0], magnitude[0])
+    return hi, torch.where(negative, minus[1], magnitude[1])
+
+
+def _shorten(magnitude: Words, digits: int) -> Words:
     while digits > 0:
         step = min(digits, 9)
         magnitude = _divide(magnitude, 10**step)
         digits -= step
-    minus = negate(magnitude)
-    hi = torch.where(negative, minus[0], magnitude[0])
-    return hi, torch.where(negative, minus[1], magnitude[1])
+    return magnitude
 
 
 def _divide(a: Words, divisor: int) -> Words:

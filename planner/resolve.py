@@ -14,10 +14,12 @@ from typing import Any
 from tensorsql.errors import BindError, Error, TypeMismatchError, UnsupportedError, nearest
 from tensorsql.planner.casts import (
     INTEGER_RANGES,
+    MAX_DIGITS,
     as_decimal,
     implicit_cost,
     preference,
 )
+from tensorsql.planner.constants import fold
 from tensorsql.planner.expressions import (
     AggregateCall,
     Call,
@@ -26,6 +28,7 @@ from tensorsql.planner.expressions import (
     Position,
     SortKey,
     checked_size,
+    transform,
 )
 from tensorsql.planner.functions import FunctionKind, Parameter, Signature
 from tensorsql.planner.signatures import ALIASES, SIGNATURES
@@ -250,17 +253,25 @@ def _round_to(
 ) -> Call:
     """ROUND(x, digits) of a decimal keeps only that many digits of its scale (a literal's)."""
     if result.kind is Kind.DECIMAL:
-        digits = args[1]
+        digits = transform(args[1], lambda part: fold(part) or part)
         if not isinstance(digits, Literal):
             raise UnsupportedError(
                 f"{signature.name} of a DECIMAL takes a constant number of digits; cast to DOUBLE",
                 position,
             )
+        args = (args[0], digits)
         if digits.value is None:
             return Call(NULL, signature, args, position=position)
-        scale = min(max(digits.value, 0), result.scale)
-        result = decimal(result.precision, scale)
+        result = _rounded_decimal(signature.name, result, digits.value)
     return Call(result, signature, args, position=position)
+
+
+def _rounded_decimal(name: str, source: Type, digits: int) -> Type:
+    """No more digits after the point than asked for; rounding up may need one more before it."""
+    before = source.precision - source.scale
+    grows = name == "round" and 0 < -digits <= before
+    precision = max(source.precision, before + 1) if grows else source.precision
+    return decimal(min(precision, MAX_DIGITS), min(max(digits, 0), source.scale))
 
 
 def _nullif(args: Sequence[Expression], position: Position | None) -> Expression:

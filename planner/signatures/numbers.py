@@ -19,9 +19,9 @@ def _real(name: str, arguments: int = 1, cost: float = 8.0) -> Signature:
 def _whole(name: str) -> tuple[Signature, ...]:
     """CEIL and FLOOR: floats stay, decimals lose their scale."""
     floats = tuple(
-        Signature(name, (each,), each, f"numbers.{name}", interval=name) for each in FLOAT_TYPES
+        Signature(name, (each,), each, f"rounding.{name}", interval=name) for each in FLOAT_TYPES
     )
-    decimals = Signature(name, (DECIMALS,), decimal_whole, f"numbers.{name}", interval=name)
+    decimals = Signature(name, (DECIMALS,), decimal_whole, f"rounding.{name}", interval=name)
     return (decimals, *floats)
 
 
@@ -32,7 +32,7 @@ def _rounding(name: str) -> tuple[Signature, ...]:
             name,
             (each,),
             decimal_whole if each is DECIMALS else first,
-            f"numbers.{name}",
+            f"rounding.{name}",
             interval=name,
         )
         for each in NUMBERS
@@ -42,9 +42,9 @@ def _rounding(name: str) -> tuple[Signature, ...]:
             name,
             (each, INTEGER),
             first,
-            f"numbers.{name}_to",
+            f"rounding.{name}_to",
             interval=name,
-            fallible=each in INTEGER_TYPES,
+            fallible=each not in FLOAT_TYPES,
         )
         for each in NUMBERS
     )
