@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tensorsql.errors import CorruptError, IOError
+from tensorsql.storage.catalog_connection import CatalogConnection
 from tensorsql.storage.catalog_format import (
     FORMAT,
     PARTS,
@@ -41,23 +41,31 @@ Pieces = dict[int, tuple[Segment, Deletion | None]]
 class CatalogStore:
     """Reads and writes snapshots; `load_deletion` opens a bitmap by file name."""
 
-    def __init__(self, folder: Path, load_deletion: Callable[[str, int], Deletion]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        load_deletion: Callable[[str, int], Deletion],
+        read_only: bool = False,
+    ) -> None:
         self._path = folder / "catalog.sqlite"
         self._folder = folder
         self._load_deletion = load_deletion
-        self._lock = threading.RLock()
         self._snapshot: Snapshot | None = None
-        self._seen = -1
+        self._seen: object = None
         with self._errors():
-            self._sqlite = sqlite3.connect(
-                self._path, timeout=30, isolation_level=None, check_same_thread=False
-            )
-            self._prepare()
+            self.connection = CatalogConnection(self._path, read_only)
+            self._lock = self.connection.lock
+            if not read_only:
+                self._prepare()
+
+    @property
+    def _sqlite(self) -> sqlite3.Connection:
+        return self.connection.sqlite
 
     def latest(self) -> Snapshot:
         """The last committed snapshot, read again only if another process has committed."""
         with self._lock, self._errors():
-            changes = self._sqlite.execute("PRAGMA data_version").fetchone()[0]
+            changes = self.connection.changes()
             if self._snapshot is None or changes != self._seen:
                 self._snapshot = self._load(self._snapshot)
                 self._seen = changes
@@ -109,12 +117,10 @@ class CatalogStore:
 
     def close(self) -> None:
         """Close the SQLite connection."""
-        with self._lock:
-            self._sqlite.close()
+        self.connection.close()
 
     def _prepare(self) -> None:
         self._sqlite.execute("PRAGMA journal_mode = WAL")
-        self._sqlite.execute("PRAGMA synchronous = FULL")
         with self._transaction("IMMEDIATE"):
             if not self._sqlite.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
                 self._check_new()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from tensorsql.errors import IOError
-from tensorsql.storage.memory_store import MemoryStore, Store
+from tensorsql.storage.forks import Owner
+from tensorsql.storage.locks import never
+from tensorsql.storage.memory_store import MEMORY, MemoryStore, Store
 from tensorsql.storage.rewrite import merge_segments
 from tensorsql.storage.segment import Segment
 from tensorsql.storage.snapshot import TableState
@@ -15,7 +18,6 @@ from tensorsql.storage.transaction import Transaction
 
 __all__ = ["MEMORY", "Database", "Transaction"]
 
-MEMORY = ":memory:"
 SMALL_SEGMENT = 1 << 20  # rows; CHECKPOINT joins neighbours while both are smaller
 WRITER_TIMEOUT = 5.0  # seconds
 
@@ -50,23 +52,29 @@ class Database:
         folder = Path(path).absolute()
         if read_only and not folder.exists():
             raise IOError(f'database "{path}" does not exist; it cannot be opened read-only')
-        return cls(FolderStore(folder), writer_timeout, read_only)
+        return cls(FolderStore(folder, read_only), writer_timeout, read_only)
 
     @property
     def folder(self) -> Path | None:
         """Where the database is; None in memory."""
         return self.store.folder
 
-    def begin(self, write: bool = False) -> Transaction:
+    def begin(self, write: bool = False, interrupted: Callable[[], bool] = never) -> Transaction:
         """A transaction on the latest snapshot.
 
-        With `write` it waits for its turn to write first, so that it cannot conflict.
+        With `write` it waits for its turn to write first, so that it cannot conflict. A wait ends
+        early, with InterruptedError, if `interrupted` says so.
         """
-        return Transaction(self, write)
+        return Transaction(self, write, interrupted)
 
-    def checkpoint(self) -> None:
+    @property
+    def owner(self) -> Owner:
+        """The process that opened the database; a fork of it can only close it."""
+        return self.store.owner
+
+    def checkpoint(self, interrupted: Callable[[], bool] = never) -> None:
         """Join small segments and drop deleted rows for good; row ids stay."""
-        transaction = self.begin(write=True)
+        transaction = self.begin(write=True, interrupted=interrupted)
         try:
             transaction.compact(_compacted)
             transaction.commit()

@@ -7,6 +7,7 @@
 | blocks/, indexes/, models/ | files of other owners, kept while an entry refers to their folder |
 | swept/ | what no commit refers to any more, kept aside for one opening |
 | writer.lock | held exclusively by the one transaction that writes |
+| turns/ | one locked file for each that waits to write, in order |
 | lease.lock | held shared by every open database, exclusively to sweep |
 
 Files are never rewritten. A commit makes its files durable first and then visible by one SQLite
@@ -16,9 +17,7 @@ The catalog has a checksum of every file (catalog_format.py).
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 import uuid
 from collections.abc import Iterable
 from functools import partial
@@ -29,43 +28,56 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tensorsql.errors import CorruptError, IOError
+from tensorsql.errors import CorruptError, InterfaceError, IOError
 from tensorsql.storage.array_file import load_array
 from tensorsql.storage.catalog_format import PARTS
 from tensorsql.storage.catalog_store import CatalogStore
 from tensorsql.storage.checksums import Checksum, file_checksum, folder_checksums
+from tensorsql.storage.forks import Owner
+from tensorsql.storage.locks import FileLock, Wait
 from tensorsql.storage.segment import FileSource, MemorySource, Segment, mask_stem
 from tensorsql.storage.snapshot import Deletion, Snapshot
 from tensorsql.storage.sweep import SWEPT, remove, sweep, tidy
+from tensorsql.storage.turns import FolderTurns
 
-POLL = 0.005  # seconds between two tries for a lock
+LEASE_WAIT = Wait(30.0)  # for another that sweeps
 
 
 class FolderStore:
-    """The store of a database in a folder; creates the folder if it is not there."""
+    """The store of a database in a folder; creates the folder if it is not there.
 
-    def __init__(self, folder: Path) -> None:
+    With `read_only` nothing is written, so that a folder one may only read will do. The store
+    belongs to the process that opened it: a child of fork can only close it, which touches nothing.
+    """
+
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
         self.folder = folder
-        self._writer: int | None = None
+        self.owner = Owner(f'database "{folder}"')
+        self._turns = FolderTurns(folder)
+        self._sweeps = not read_only
+        self._lease: FileLock | None = None
         self._fresh: dict[Path, Checksum] = {}  # of files that are not committed yet
         try:
-            _make(folder)
-            self._lease = os.open(folder / "lease.lock", os.O_RDWR | os.O_CREAT, 0o644)
+            _find(folder) if read_only else _make(folder)
+            self._lease = _lease(folder, read_only)
         except OSError as error:
             raise IOError(f'database "{folder}" cannot be opened: {error.strerror}') from None
-        alone = _lock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            self._catalog = CatalogStore(folder, self._load_deletion)
+            alone = self._sweeps and self._lease is not None and self._lease.own()
+            if alone and self._lease is not None:
+                self._lease.sign()
+            self._catalog = CatalogStore(folder, self._load_deletion, read_only)
             if alone:
                 tidy(folder, self._catalog)
-            fcntl.flock(self._lease, fcntl.LOCK_SH)
+            self._share_lease()
         except BaseException:
-            os.close(self._lease)
+            self._end_lease()
             raise
 
     def keep(self, segment: Segment) -> Segment:
         """The segment as a memory-mapped file."""
         assert isinstance(segment.source, MemorySource)
+        self._require_open()
         path = self.folder / "segments" / f"{uuid.uuid4().hex}.arrow"
         arrays = segment.source.arrays
         batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
@@ -89,6 +101,7 @@ class FolderStore:
 
     def keep_deletion(self, flags: NDArray[np.bool_]) -> Deletion:
         """A bitmap file of one bit a row."""
+        self._require_open()
         path = self.folder / "segments" / f"{uuid.uuid4().hex}.npy"
         try:
             np.save(path, np.packbits(flags, bitorder="little"))
@@ -100,10 +113,12 @@ class FolderStore:
 
     def latest(self) -> Snapshot:
         """The last committed snapshot of any process."""
+        self._require_open()
         return self._catalog.latest()
 
     def publish(self, base: Snapshot, changed: Snapshot, written: Iterable[Path]) -> None:
         """Make what was written durable, then commit the catalog."""
+        self._require_open()
         paths = list(written)
         for path in paths:
             if path.is_dir():
@@ -117,38 +132,74 @@ class FolderStore:
 
     def discard(self, written: Iterable[Path]) -> None:
         """Remove files and folders of a transaction that was rolled back."""
-        self._fresh = {}
-        for path in written:
+        if not self.owner.is_here:
+            return
+        gone = list(written)
+        stems = {path.name.partition(".")[0] for path in gone}
+        self._fresh = {
+            path: checksum
+            for path, checksum in self._fresh.items()
+            if path.name.partition(".")[0] not in stems
+        }
+        for path in gone:
             remove(path)
 
-    def lock_writer(self, timeout: float) -> bool:
+    def lock_writer(self, wait: Wait) -> bool:
         """Take the writer's lock, which excludes other connections of this process as well."""
-        handle = os.open(self.folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        deadline = time.monotonic() + timeout
-        while not _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            if time.monotonic() >= deadline:
-                os.close(handle)
-                return False
-            time.sleep(POLL)
-        self._writer = handle
-        return True
+        self._require_open()
+        try:
+            return self._turns.take(wait)
+        except OSError as error:
+            raise IOError(f'database "{self.folder}" cannot be written: {error.strerror}') from None
+
+    def writer(self) -> str:
+        """Who holds the writer's lock, in words."""
+        return self._turns.holder()
 
     def unlock_writer(self) -> None:
         """Let the next writer in."""
-        if self._writer is not None:
-            os.close(self._writer)
-            self._writer = None
+        if self.owner.is_here:
+            self._turns.end()
 
     def close(self) -> None:
         """Sweep if nobody else has the database open, and let go of it."""
-        self.unlock_writer()
-        if self._lease < 0:
+        if (self._lease is None and self._catalog.connection.is_closed) or not self.owner.is_here:
             return
-        if _lock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            sweep(self.folder, self._catalog)
-        self._catalog.close()
-        os.close(self._lease)
-        self._lease = -1
+        self.unlock_writer()
+        try:
+            if (
+                self._sweeps
+                and self._lease
+                and self._lease.own()
+                and self._catalog.connection.is_in_place()
+            ):
+                sweep(self.folder, self._catalog)
+        finally:
+            self._catalog.close()
+            self._end_lease()
+
+    def _require_open(self) -> None:
+        self.owner.require()
+        if self._catalog.connection.is_closed:
+            raise InterfaceError(f'database "{self.folder}" is closed')
+        if not self._catalog.connection.is_in_place():
+            raise IOError(
+                f'database "{self.folder}" was removed, renamed or emptied while it was open;'
+                " connect again to what is there now"
+            )
+
+    def _share_lease(self) -> None:
+        lease = self._lease
+        if lease is not None and not any(lease.share() for _ in LEASE_WAIT.tries()):
+            raise IOError(
+                f'database "{self.folder}" cannot be opened: {lease.holder()} keeps it for itself,'
+                f" waited {LEASE_WAIT.seconds:g} s; try again when that has ended"
+            )
+
+    def _end_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
 
     def _keep_masks(self, path: Path, column_number: int, block: Any) -> None:
         from tensorsql.storage.masks import save_block
@@ -181,10 +232,28 @@ def _load_flags(path: Path) -> NDArray[np.bool_]:
     return np.unpackbits(packed, bitorder="little").view(np.bool_)
 
 
+def _find(folder: Path) -> None:
+    if not folder.is_dir():
+        raise IOError(f'"{folder}" is a file; a database is a folder')
+    if not (folder / "catalog.sqlite").exists():
+        raise IOError(f'"{folder}" is not a database; it cannot be opened read-only')
+
+
+def _lease(folder: Path, read_only: bool) -> FileLock | None:
+    """The lock of all that have the folder open; None where it is not there and cannot be made."""
+    path = folder / "lease.lock"
+    try:
+        return FileLock(path)
+    except OSError:
+        if not read_only:
+            raise
+        return FileLock(path, readable=True) if path.exists() else None
+
+
 def _make(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise IOError(f'"{folder}" is a file; a database is a folder')
-    known = {*PARTS, SWEPT, "lease.lock", "writer.lock"}
+    known = {*PARTS, SWEPT, "lease.lock", "writer.lock", "turns"}
     if folder.exists() and not (folder / "catalog.sqlite").exists():
         strange = {path.name for path in folder.iterdir()} - known
         if any(not name.startswith("catalog.sqlite") for name in strange):
@@ -195,11 +264,3 @@ def _make(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     sync(folder)
     sync(folder.parent)
-
-
-def _lock(handle: int, how: int) -> bool:
-    try:
-        fcntl.flock(handle, how)
-    except BlockingIOError:
-        return False
-    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tensorsql.storage.forks import Owner
+from tensorsql.storage.locks import Wait
 from tensorsql.storage.segment import Segment
 from tensorsql.storage.snapshot import Deletion, Snapshot
+from tensorsql.storage.turns import ProcessTurns
+
+MEMORY = ":memory:"
 
 
 class Store(Protocol):
@@ -37,8 +41,15 @@ class Store(Protocol):
     def discard(self, written: Iterable[Path]) -> None:
         """Remove files that no snapshot will refer to."""
 
-    def lock_writer(self, timeout: float) -> bool:
-        """Become the only writer within so many seconds, or return False."""
+    @property
+    def owner(self) -> Owner:
+        """The process that opened it; a fork can only close it, which touches nothing."""
+
+    def lock_writer(self, wait: Wait) -> bool:
+        """Become the only writer, in the order of asking; False if the wait was not long enough."""
+
+    def writer(self) -> str:
+        """Who is the writer, in words."""
 
     def unlock_writer(self) -> None:
         """Let the next writer in."""
@@ -54,7 +65,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._snapshot = Snapshot()
-        self._writer = threading.Lock()
+        self._turns = ProcessTurns()
+        self.owner = Owner(f'database "{MEMORY}"')
 
     def keep(self, segment: Segment) -> Segment:
         return segment
@@ -63,6 +75,7 @@ class MemoryStore:
         return Deletion(int(flags.sum()), partial(_given, flags))
 
     def latest(self) -> Snapshot:
+        self.owner.require()
         return self._snapshot
 
     def publish(self, base: Snapshot, changed: Snapshot, written: Iterable[Path]) -> None:
@@ -71,11 +84,15 @@ class MemoryStore:
     def discard(self, written: Iterable[Path]) -> None:
         pass
 
-    def lock_writer(self, timeout: float) -> bool:
-        return self._writer.acquire(timeout=timeout)
+    def lock_writer(self, wait: Wait) -> bool:
+        return self._turns.take(wait)
+
+    def writer(self) -> str:
+        return self._turns.holder()
 
     def unlock_writer(self) -> None:
-        self._writer.release()
+        if self.owner.is_here:
+            self._turns.end()
 
     def close(self) -> None:
         pass

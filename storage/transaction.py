@@ -22,10 +22,12 @@ from tensorsql.storage.catalog import (
 )
 from tensorsql.storage.constraints import check_keys, check_not_null
 from tensorsql.storage.ingest import Rows, adopt_masks, batches_of, segment_of
+from tensorsql.storage.locks import Wait, never
 from tensorsql.storage.rewrite import rewrite_columns
 from tensorsql.storage.segment import Segment
 from tensorsql.storage.snapshot import KINDS, Deletion, Snapshot, TableState
 from tensorsql.storage.snapshot_view import SnapshotView
+from tensorsql.storage.threads import follow
 
 if TYPE_CHECKING:
     from tensorsql.storage.database import Database
@@ -38,15 +40,24 @@ class Transaction(SnapshotView):
     has changed since the snapshot cannot be changed here any more: TransactionError.
     """
 
-    def __init__(self, database: Database, write: bool = False) -> None:
+    def __init__(
+        self, database: Database, write: bool = False, interrupted: Callable[[], bool] = never
+    ) -> None:
         self._database = database
         self._store = database.store
+        self._wait = Wait(database.writer_timeout, interrupted)
+        self._thread: object = None  # whose end is ours, once we write
+        self._why_finished = "the transaction is over; begin another"
         self._writing = False
         self._finished = False
         self._written: list[Path] = []
-        if write:
-            self._lock()
-        self._base = self._latest = self._store.latest()
+        try:
+            if write:
+                self._lock()
+            self._base = self._latest = self._store.latest()
+        except BaseException:
+            self.rollback()
+            raise
         self._current = self._base
 
     @property
@@ -58,6 +69,26 @@ class Transaction(SnapshotView):
     def version(self) -> int:
         """The catalog version of the snapshot."""
         return self._base.version
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be used."""
+        return not self._finished
+
+    def enter(self) -> None:
+        """The current thread goes on with it, and when that thread ends, so does what it wrote."""
+        self._require_open()
+        if self._writing:
+            self._thread = follow(self)
+
+    def thread_ended(self, thread: object) -> None:
+        """Roll back if this was the thread that wrote."""
+        if self._thread is thread and not self._finished:
+            self._why_finished = (
+                "the transaction was rolled back, because the thread that wrote in it has ended;"
+                " begin another"
+            )
+            self.rollback()
 
     # tables
 
@@ -263,9 +294,11 @@ class Transaction(SnapshotView):
         if self._finished:
             return
         self._finished = True
-        self._store.discard(self._written)
-        if self._writing:
-            self._store.unlock_writer()
+        try:
+            self._store.discard(self._written)
+        finally:
+            if self._writing:
+                self._store.unlock_writer()
 
     def _merged(self) -> Snapshot:
         """Our changes on top of the latest snapshot, with the new catalog version."""
@@ -325,17 +358,19 @@ class Transaction(SnapshotView):
             return
         if self._database.read_only:
             raise TransactionError("the database is open read-only and cannot be changed")
-        timeout = self._database.writer_timeout
-        if not self._store.lock_writer(timeout):
+        if not self._store.lock_writer(self._wait):
             raise TransactionError(
-                f"another connection has been writing for {timeout:g} s; try again after it commits"
+                f"another connection has been writing: {self._store.writer()}; waited"
+                f" {self._wait.seconds:g} s for it, try again after it commits"
             )
         self._writing = True
+        self._thread = follow(self)
         self._latest = self._store.latest()
 
     def _require_open(self) -> None:
         if self._finished:
-            raise TransactionError("the transaction is over; begin another")
+            raise TransactionError(self._why_finished)
+        self._store.owner.require()
 
     def _next_version(self) -> int:
         return -next(self._database.uncommitted)

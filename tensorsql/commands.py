@@ -253,8 +253,9 @@ def checkpoint(_: statements.Checkpoint, session: Session, __: Transaction) -> R
     """Join small segments, drop deleted rows for good, index the rows added since."""
     from tensorsql.index_upkeep import extend_index
 
-    session.database.checkpoint()
-    transaction = session.database.begin(write=True)
+    interrupted = session.cancelled.is_set
+    session.database.checkpoint(interrupted)
+    transaction = session.database.begin(write=True, interrupted=interrupted)
     try:
         for entry in transaction.indexes():
             extend_index(entry, transaction, session.context())

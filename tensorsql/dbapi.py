@@ -7,7 +7,9 @@ Statements commit by themselves unless `begin()` or BEGIN opened a transaction; 
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tensorsql import errors
@@ -73,12 +75,15 @@ class Connection:
 
     def __init__(self, session: Session) -> None:
         self._session: Session | None = session
+        self._owner = session.database.owner
+        self._finalizer = weakref.finalize(self, _abandon, session)
 
     @property
     def session(self) -> Session:
-        """The session; InterfaceError once the connection is closed."""
+        """The session; InterfaceError once it is closed, as it is in a fork of its process."""
         if self._session is None:
             raise errors.InterfaceError("the connection is closed")
+        self._owner.require()
         return self._session
 
     def cursor(self) -> Cursor:
@@ -117,11 +122,17 @@ class Connection:
         self.session.interrupt()
 
     def close(self) -> None:
-        """Roll back an open transaction and give up the database; closing twice is an error."""
-        session = self.session
+        """Roll back an open transaction and give up the database; closing twice is an error.
+
+        A connection that is garbage-collected is closed as well. In a fork of its process nothing
+        is rolled back: the transaction is the parent's.
+        """
+        session = self.session if self._owner.is_here else None
         self._session = None
-        with guarded():
-            session.close()
+        self._finalizer.detach()
+        if session is not None:
+            with guarded():
+                session.close()
 
     def register(self, name: str, value: object) -> Connection:
         """Let queries read an object as the table `name`, without copying it.
@@ -185,6 +196,9 @@ class Connection:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._session is None:
+            return
+        if not self._owner.is_here:
+            self.close()
             return
         try:
             self._end(commit=kind is None)
@@ -345,6 +359,13 @@ class Cursor:
         self._rows = Rows(result) if result.has_rows else None
         self._changes = result.changes
         self.seconds = result.seconds
+
+
+def _abandon(session: Session) -> None:
+    """Close the session of a connection that nobody has any more."""
+    with suppress(errors.Error), guarded():
+        if session.database.owner.is_here:
+            session.close()
 
 
 def _check_name(name: object) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tensorsql.errors import Error, InternalError, OutOfMemoryError, UnsupportedError
+from tensorsql.errors import Error, InternalError, IOError, OutOfMemoryError, UnsupportedError
 
 
 class Nesting:
@@ -54,6 +54,10 @@ def guarded() -> Iterator[None]:
         raise OutOfMemoryError("the machine has no memory left for this statement") from error
     except RecursionError as error:
         raise UnsupportedError("the statement nests too deeply") from error
+    except OSError as error:
+        file = f'file "{error.filename}"' if error.filename else "a file"
+        reason = error.strerror or error
+        raise IOError(f"{file} cannot be read or written: {reason}") from error
     except Exception as error:
         if "can't allocate memory" in str(error):  # torch's own words
             raise OutOfMemoryError("the machine has no memory left for this statement") from error

@@ -132,9 +132,10 @@ class Session:
         transaction first waits for its turn to write, so that it meets no conflict.
         """
         if self.transaction is not None:
+            self._go_on(self.transaction)
             yield from _undone_on_error(self.transaction)
             return
-        transaction = self.database.begin(write)
+        transaction = self.database.begin(write, self.cancelled.is_set)
         try:
             yield transaction
         except BaseException:
@@ -143,6 +144,14 @@ class Session:
         # BEGIN adopted it: it stays open.
         if transaction is not self.transaction:
             transaction.commit()
+
+    def _go_on(self, transaction: Transaction) -> None:
+        """Use the open transaction from this thread; forget it if it is over already."""
+        try:
+            transaction.enter()
+        except TransactionError:
+            self.transaction = None
+            raise
 
     def begin(self, transaction: Transaction) -> None:
         """Keep the statement's transaction open until COMMIT or ROLLBACK."""

@@ -85,8 +85,10 @@ def test_killed_writer(server: subprocess.Popen[str], tmp_path: Path) -> None:
     chance = random.Random(7)
     step = 0
     for _ in range(KILLS):
+        enough = len(said.read_text().split()) + chance.randint(0, 3)
         child = ask(server, "write", folder, said)
-        time.sleep(chance.uniform(0.005, 0.2))
+        wait_for(lambda enough=enough: len(said.read_text().split()) >= enough)
+        time.sleep(chance.uniform(0.0, 0.03))
         os.kill(child, signal.SIGKILL)
         ended(server)
         lines = said.read_text().split()
@@ -96,7 +98,7 @@ def test_killed_writer(server: subprocess.Popen[str], tmp_path: Path) -> None:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)

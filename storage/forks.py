@@ -1,0 +1,76 @@
+"""What a fork may not share: locks and SQLite connections belong to one process. Torch-free.
+
+A child that keeps them could end or change the parent's locks, and would hold them when the parent
+has long ended. So they are put into order around every fork that Python makes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Protocol
+
+from tensorsql.errors import InterfaceError
+
+
+class Forking(Protocol):
+    """Something that a child of the process must not have."""
+
+    def before_fork(self) -> None:
+        """Come to rest: called in the parent before it forks."""
+
+    def after_fork(self, child: bool) -> None:
+        """Go on in the parent, give up in the child."""
+
+
+class Owner:
+    """The process that opened something, which nobody else may use."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._process = os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is that process, and not a fork of it."""
+        return self._process == os.getpid()
+
+    def require(self) -> None:
+        """InterfaceError in a fork."""
+        if not self.is_here:
+            raise InterfaceError(
+                f"{self._what} was opened by process {self._process}, of which this one is a fork;"
+                " it is closed here, connect again"
+            )
+
+
+_WATCHED: weakref.WeakSet[Forking] = weakref.WeakSet()
+_LOCK = threading.RLock()
+_resting: list[Forking] = []
+
+
+def watch(item: Forking) -> None:
+    """Have the item told of forks for as long as it lives."""
+    with _LOCK:
+        _WATCHED.add(item)
+
+
+def _before() -> None:
+    _LOCK.acquire()
+    for item in list(_WATCHED):
+        item.before_fork()
+        _resting.append(item)
+
+
+def _after(child: bool) -> None:
+    while _resting:
+        _resting.pop().after_fork(child)
+    _LOCK.release()
+
+
+os.register_at_fork(
+    before=_before,
+    after_in_parent=lambda: _after(child=False),
+    after_in_child=lambda: _after(child=True),
+)
