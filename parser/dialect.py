@@ -56,15 +56,15 @@ Names keep their case; only names of options, settings, methods and arguments ar
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
-from sqlglot.errors import TokenError
+from sqlglot.errors import ErrorLevel, TokenError
 from sqlglot.generators.duckdb import DuckDBGenerator
 from sqlglot.tokenizer_core import Token, TokenType
 
-from tensorsql.errors import UnsupportedError
+from tensorsql.errors import Error, UnsupportedError
 from tensorsql.parser.diagnosis import (
     SyntaxProblem,
     check_structure,
@@ -72,6 +72,7 @@ from tensorsql.parser.diagnosis import (
     skip_blank,
     syntax_error,
 )
+from tensorsql.parser.door import watched
 from tensorsql.parser.grammar import TensorParser
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.parser.validation import first_problem
@@ -96,6 +97,10 @@ class TensorDialect(DuckDB):
 
     Parser = TensorParser
 
+    def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
+        """The path as written; sqlglot would log what is wrong with it."""
+        return path
+
     class Generator(DuckDBGenerator):
         TRANSFORMS: ClassVar[dict[type[exp.Expr], Callable[..., str]]] = {
             **DuckDBGenerator.TRANSFORMS,
@@ -105,6 +110,7 @@ class TensorDialect(DuckDB):
 
 
 DIALECT = TensorDialect()
+QUERIES = (exp.Query, exp.Values)
 
 
 def parse(sql: str) -> list[exp.Expression]:
@@ -121,12 +127,29 @@ def parse(sql: str) -> list[exp.Expression]:
     return found
 
 
-def text_of(node: exp.Expr) -> str:
-    """A tree as SQL, for messages; its kind alone if it is one of ours that has no text."""
+def text_of(node: exp.Expr, **options: Any) -> str:
+    """A tree as SQL, for names and messages; its kind alone if it is one of ours without text.
+
+    Nothing of it counts as read by this.
+    """
     try:
-        return str(node.sql(DIALECT))
+        return str(DIALECT.generate(node, unsupported_level=ErrorLevel.IGNORE, **options))
     except ValueError:
         return node.key.upper()
+
+
+def stored_text(node: exp.Expr) -> str:
+    """A tree as SQL that means the same when it is parsed again; UnsupportedError if none does."""
+    text = text_of(node)
+    query = text if isinstance(node, QUERIES) else f"SELECT {text}"
+    try:
+        (again,) = parse(query)
+    except Error:
+        again = None
+    same = again if isinstance(node, QUERIES) or again is None else again.expressions[0]
+    if same != node:
+        raise UnsupportedError(f"{text} cannot be stored", position(node))
+    return text
 
 
 def _parse_one(tokens: list[Token], sql: str) -> exp.Expression:
@@ -147,7 +170,7 @@ def _parse_one(tokens: list[Token], sql: str) -> exp.Expression:
         error = error_at(sql, tokens[0].start, f"syntax error: {message}")
         error.position = position(node) or error.position
         raise error
-    return cast(exp.Expression, trees[0])
+    return cast(exp.Expression, watched(trees[0]))
 
 
 def tokenize(sql: str) -> list[Token]:

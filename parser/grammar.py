@@ -154,13 +154,16 @@ class TensorParser(CommandParser):
             return self._parse_table_function()
         return super()._parse_table_part(schema=schema)
 
-    def _parse_lateral(self) -> exp.Lateral | None:
-        start = self._index
-        if self._match(TokenType.LATERAL) and self._at_table_function():
-            function = self._parse_table_function()
-            return self.expression(exp.Lateral(this=function, alias=self._parse_table_alias()))
-        self._retreat(start)
-        return super()._parse_lateral()
+    def _parse_lateral(self) -> exp.Expr | None:  # type: ignore[override]
+        """An item may read those before it anyway: LATERAL is a word without effect."""
+        if not self._match(TokenType.LATERAL):
+            return None
+        item = self._parse_table()
+        if not isinstance(item, (exp.Subquery, exp.Unnest)) and not isinstance(
+            item.this, exp.Anonymous
+        ):
+            self.raise_error("expected a subquery or a table function")
+        return item
 
     def _parse_table_function(self) -> exp.Anonymous:
         """`f(1, name => value)` in FROM: always `exp.Anonymous`, also where sqlglot has a node."""

@@ -33,7 +33,6 @@ class Explain(BoundStatement):
 
     inner: BoundStatement
     analyze: bool = False
-    options: Options = ()
 
 
 @dataclass(frozen=True)

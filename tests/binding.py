@@ -16,6 +16,7 @@ from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.plan import Plan
 from tensorsql.planner.statements import BoundStatement, Query
 from tensorsql.planner.verify import free_columns, verify
+from tensorsql.storage import types
 from tensorsql.storage.catalog import (
     ColumnSchema,
     IndexEntry,
@@ -96,6 +97,23 @@ class MemoryCatalog:
         if "missing" in str(path):
             raise FileError(f'no file matches "{path}"')
         return relation(str(path), "a INTEGER, b VARCHAR")
+
+
+def sample() -> MemoryCatalog:
+    """A catalog with tables, views and a model."""
+    found = MemoryCatalog()
+    found.add("t", "a INTEGER, b INTEGER DEFAULT 7, s VARCHAR, d DECIMAL(10,2)", ("a",))
+    found.add("u", "a INTEGER, c INTEGER, l INTEGER[], st STRUCT(x INTEGER, y VARCHAR)")
+    found.add("masks", "mask_id INTEGER, image_id INTEGER, mask MASK(255), roi BOX, lo DOUBLE")
+    found.add("Odd", '"A b" INTEGER, "select" INTEGER')
+    found.views["v"] = ViewEntry("v", "SELECT a + 1 AS x, b FROM t", ("p",))
+    found.views["loop"] = ViewEntry("loop", "SELECT * FROM loop")
+    found.views["broken"] = ViewEntry("broken", "SELECT zz FROM t")
+    inputs = (("a", types.INTEGER), ("b", types.INTEGER))
+    layers = (("fc1", (10,)),)
+    labels = {"classes": ("x", "y")}
+    found.models["m"] = ModelEntry("m", "m.pt", "torch", "h", inputs, types.BIGINT, layers, labels)
+    return found
 
 
 def bound(sql: str, catalog: MemoryCatalog, parameters: Any = None) -> BoundStatement:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from binding import MemoryCatalog, bound, error_of, plan_of
+from binding import MemoryCatalog, bound, error_of, plan_of, sample
 
 from tensorsql.errors import BindError, CatalogError, InternalError, UnsupportedError
 from tensorsql.planner.expressions import TRUE, Call, Literal, WindowCall
@@ -40,24 +40,12 @@ from tensorsql.planner.statements import (
 from tensorsql.planner.traversal import walk_plan
 from tensorsql.planner.verify import free_columns, verify
 from tensorsql.storage import types
-from tensorsql.storage.catalog import ModelEntry, ViewEntry
+from tensorsql.storage.catalog import ViewEntry
 
 
 @pytest.fixture
 def catalog() -> MemoryCatalog:
-    found = MemoryCatalog()
-    found.add("t", "a INTEGER, b INTEGER DEFAULT 7, s VARCHAR, d DECIMAL(10,2)", ("a",))
-    found.add("u", "a INTEGER, c INTEGER, l INTEGER[], st STRUCT(x INTEGER, y VARCHAR)")
-    found.add("masks", "mask_id INTEGER, image_id INTEGER, mask MASK(255), roi BOX, lo DOUBLE")
-    found.add("Odd", '"A b" INTEGER, "select" INTEGER')
-    found.views["v"] = ViewEntry("v", "SELECT a + 1 AS x, b FROM t", ("p",))
-    found.views["loop"] = ViewEntry("loop", "SELECT * FROM loop")
-    found.views["broken"] = ViewEntry("broken", "SELECT zz FROM t")
-    inputs = (("a", types.INTEGER), ("b", types.INTEGER))
-    layers = (("fc1", (10,)),)
-    labels = {"classes": ("x", "y")}
-    found.models["m"] = ModelEntry("m", "m.pt", "torch", "h", inputs, types.BIGINT, layers, labels)
-    return found
+    return sample()
 
 
 def nodes(plan: Plan, kind: type[Any]) -> list[Any]:

@@ -178,7 +178,7 @@ RELATIONS = {
     "PREDICT(MODEL = m, DATA = customer AS c)": "Table(Anonymous(PREDICT, [Kwarg(model, m), "
     "Kwarg(data, Table(customer, TableAlias(c)))]))",
     "f(a = 1)": "Table(Anonymous(f, [Kwarg(a, 1)]))",
-    "LATERAL f(data => t) u": "Lateral(Anonymous(f, [Kwarg(data, Table(t))]), TableAlias(u))",
+    "LATERAL f(data => t) u": "Table(Anonymous(f, [Kwarg(data, Table(t))]), TableAlias(u))",
     "unnest([1]) u": "Unnest([Array([1])], TableAlias(u))",
 }
 

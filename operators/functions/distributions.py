@@ -76,7 +76,8 @@ class Product(Collecting):
 class Quantile(Collecting):
     """QUANTILE_CONT and QUANTILE_DISC(x, share), and MEDIAN(x): the share's place in order.
 
-    Continuous ones lie between two neighbours; on DECIMAL they are cut to its digits.
+    Continuous ones lie between two neighbours; on DECIMAL they are cut to its digits. A call with
+    an ORDER BY counts its share from the largest value.
     """
 
     def __init__(self, continuous: bool) -> None:
@@ -84,7 +85,7 @@ class Quantile(Collecting):
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         column = expand(arguments[0])
-        order = rows.sorted_by(column)
+        order = self._order(rows, column, call)
         share: Tensor | float = 0.5
         if len(arguments) > 1:
             share = flat(rows.pick(arguments[1], rows.first())).double()
@@ -100,6 +101,15 @@ class Quantile(Collecting):
             for place in (below, exact.ceil().to(torch.int64))
         )
         return _between(call, low, high, exact - below, rows.present)
+
+    def _order(self, rows: Grouped, column: Column, call: AggregateCall) -> Tensor:
+        order = rows.sorted_by(column)
+        if not call.order_by:
+            return order
+        ends = rows.starts + rows.sizes - 1
+        numbers = rows.numbers.index_select(0, order)
+        mirrored = (rows.starts + ends).index_select(0, numbers) - torch.arange(len(order))
+        return order.index_select(0, mirrored)
 
     def _rows(self, rows: Grouped, order: Tensor, place: Tensor) -> Tensor:
         """The rows at a place within each group, -1 for groups without rows."""

@@ -12,6 +12,7 @@ from tensorsql.planner.binder.catalog import BindCatalog
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.binder.statements import bind_statement
+from tensorsql.planner.binder.unread import refuse_unread
 from tensorsql.planner.statements import BoundStatement
 
 __all__ = ["BindCatalog", "bind"]
@@ -29,6 +30,8 @@ def bind(
     """
     environment = Environment(catalog, Parameters(statement, parameters), settings or {})
     try:
-        return bind_statement(statement, environment)
+        bound = bind_statement(statement, environment)
+        refuse_unread(statement)
+        return bound
     except RecursionError:
         raise UnsupportedError("the statement nests too deeply") from None

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from tensorsql.errors import BindError
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import position, text_of
 
+NULLS: dict[type[exp.Expr], str] = {exp.IgnoreNulls: "ignore", exp.RespectNulls: "respect"}
 TRIMS = {"LEADING": "ltrim", "TRAILING": "rtrim"}
 NAMES: dict[type[exp.Expr], str] = {
     exp.GroupConcat: "string_agg",
@@ -24,20 +25,25 @@ NAMES: dict[type[exp.Expr], str] = {
 ORDERED_SETS = {
     "percentile_cont": "quantile_cont",
     "percentile_disc": "quantile_disc",
+    "quantile_cont": "quantile_cont",
+    "quantile_disc": "quantile_disc",
     "mode": "mode",
 }
 
 
 @dataclass(frozen=True)
 class CallParts:
-    """A call as written: `f(DISTINCT args ORDER BY order) FILTER (WHERE filter)`."""
+    """A call as written: `f(DISTINCT args ORDER BY order) FILTER (WHERE filter)`.
+
+    `nulls` is "ignore", "respect" or nothing.
+    """
 
     name: str
     args: tuple[exp.Expr, ...]
     distinct: bool = False
     order: tuple[exp.Expr, ...] = ()
     filter: exp.Expr | None = None
-    ignore_nulls: bool = False
+    nulls: str = ""
 
 
 def call_parts(node: exp.Expr) -> CallParts:
@@ -46,10 +52,8 @@ def call_parts(node: exp.Expr) -> CallParts:
         case exp.Filter():
             inner = call_parts(node.this)
             return dataclasses.replace(inner, filter=node.expression.this)
-        case exp.IgnoreNulls():
-            return dataclasses.replace(call_parts(node.this), ignore_nulls=True)
-        case exp.RespectNulls():
-            return call_parts(node.this)
+        case exp.IgnoreNulls() | exp.RespectNulls():
+            return dataclasses.replace(call_parts(node.this), nulls=NULLS[type(node)])
         case exp.WithinGroup():
             return _ordered_set(node)
         case exp.Trim():
@@ -65,17 +69,17 @@ def call_parts(node: exp.Expr) -> CallParts:
 
 def _written_name(node: exp.Expr) -> str:
     if not isinstance(node, exp.Func):
-        raise BindError(f"{node.sql(DIALECT)} is not a function call", position(node))
+        raise BindError(f"{text_of(node)} is not a function call", position(node))
     return str(node.meta.get("name") or node.sql_name()).lower()
 
 
 def _arguments(node: exp.Expr) -> Iterator[exp.Expr]:
+    """The arguments that are expressions; whatever else a node of sqlglot's has stays unread."""
     for key in node.arg_types:
-        value = node.args.get(key)
-        if isinstance(value, list):
-            yield from value
-        elif isinstance(value, exp.Expr):
-            yield value
+        kinds = {type(part) for part in node.iter_expressions() if part.arg_key == key}
+        if kinds:
+            value = node.args.get(key)
+            yield from value if isinstance(value, list) else (value,)
 
 
 def _unwrapped(name: str, args: list[exp.Expr]) -> CallParts:
@@ -86,8 +90,8 @@ def _unwrapped(name: str, args: list[exp.Expr]) -> CallParts:
         while isinstance(argument, (exp.Order, exp.IgnoreNulls, exp.RespectNulls)):
             if isinstance(argument, exp.Order):
                 parts = dataclasses.replace(parts, order=tuple(argument.expressions))
-            elif isinstance(argument, exp.IgnoreNulls):
-                parts = dataclasses.replace(parts, ignore_nulls=True)
+            else:
+                parts = dataclasses.replace(parts, nulls=NULLS[type(argument)])
             argument = argument.this
         if isinstance(argument, exp.Distinct):
             parts = dataclasses.replace(parts, distinct=True)
@@ -98,7 +102,12 @@ def _unwrapped(name: str, args: list[exp.Expr]) -> CallParts:
 
 
 def _ordered_set(node: exp.WithinGroup) -> CallParts:
+    """`percentile_cont(q) WITHIN GROUP (ORDER BY x)` is `quantile_cont(x, q ORDER BY x)`."""
     inner = call_parts(node.this)
-    keys = node.expression.expressions
-    name = ORDERED_SETS.get(inner.name, inner.name)
-    return CallParts(name, (*(key.this for key in keys), *inner.args))
+    keys = tuple(node.expression.expressions)
+    name = ORDERED_SETS.get(inner.name)
+    if name is None:
+        raise BindError(f"{inner.name} does not go with WITHIN GROUP", position(node))
+    if len(keys) != 1:
+        raise BindError(f"WITHIN GROUP of {inner.name} orders by one expression", position(node))
+    return dataclasses.replace(inner, name=name, args=(keys[0].this, *inner.args), order=keys)

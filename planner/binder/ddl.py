@@ -8,15 +8,17 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, CatalogError, UnsupportedError, nearest
 from tensorsql.parser import statements as syntax
-from tensorsql.parser.dialect import DIALECT, position
-from tensorsql.planner.binder.dml import bind_insert_plan, default_value, target_relation
+from tensorsql.parser.dialect import position, stored_text, text_of
+from tensorsql.planner.binder.dml import bind_default, bind_insert_plan, target_relation
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.from_clause import scan, table_name
 from tensorsql.planner.binder.queries import bind_query, casted, renamed
 from tensorsql.planner.binder.scope import Scope, named_columns
 from tensorsql.planner.binder.types import bind_type
+from tensorsql.planner.binder.unread import words_of
 from tensorsql.planner.expressions import Literal
+from tensorsql.planner.logical import Limit
 from tensorsql.planner.plan import Plan
 from tensorsql.planner.statements import (
     BoundStatement,
@@ -47,7 +49,7 @@ def constant(node: exp.Expr, environment: Environment) -> Any:
         return node.name
     bound = ExpressionBinder(environment, Scope()).bind(node)
     if not isinstance(bound, Literal):
-        raise BindError(f"{node.sql(DIALECT)} is not a constant", position(node))
+        raise BindError(f"{text_of(node)} is not a constant", position(node))
     return bound.value
 
 
@@ -86,7 +88,19 @@ def _table_as(node: exp.Create, environment: Environment) -> tuple[TableSchema, 
         for field in plan.fields
     )
     plan = casted(plan, [column.type for column in columns])
+    if _without_data(node):
+        plan = Limit(plan, 0)
     return _checked(TableSchema(name, columns)), plan
+
+
+def _without_data(node: exp.Create) -> bool:
+    """Whether WITH NO DATA is written."""
+    properties = node.args.get("properties")
+    found = [] if properties is None else properties.expressions
+    for item in found:
+        if not isinstance(item, exp.WithDataProperty):
+            raise UnsupportedError(f"{words_of(item)} is not supported", position(node))
+    return any(item.args.get("no") for item in found)
 
 
 def _checked(schema: TableSchema) -> TableSchema:
@@ -120,13 +134,14 @@ def _schema(node: exp.Schema, environment: Environment) -> TableSchema:
         elif isinstance(constraint, exp.UniqueColumnConstraint):
             unique.append(names)
         else:
-            raise UnsupportedError(f"{item.sql(DIALECT)} is not supported", position(item))
+            raise UnsupportedError(f"{text_of(item)} is not supported", position(item))
     schema = _checked(TableSchema(new_name(node.this), tuple(columns), primary, tuple(unique)))
     return _with_keys(schema)
 
 
 def _key_columns(node: exp.Expr) -> list[exp.Expr]:
     inner = node.this
+    node.args.get("include")  # empty, or its own arguments are refused
     return list(node.expressions or (inner.expressions if isinstance(inner, exp.Schema) else []))
 
 
@@ -148,21 +163,24 @@ def _column(node: exp.ColumnDef, environment: Environment) -> tuple[ColumnSchema
     kind = node.args.get("kind")
     if kind is None:
         raise BindError(f'column "{node.name}" needs a type', position(node))
-    not_null, default, keys = False, None, set()
+    not_null, keys = False, set()
+    default: exp.Expr | None = None
     for item in node.args.get("constraints") or []:
         match item.kind:
             case exp.NotNullColumnConstraint():
                 not_null = not item.kind.args.get("allow_null")
             case exp.DefaultColumnConstraint():
-                default = item.kind.this.sql(dialect=DIALECT)
+                default = item.kind.this
             case exp.PrimaryKeyColumnConstraint():
                 keys.add("primary")
             case exp.UniqueColumnConstraint():
                 keys.add("unique")
             case _:
-                raise UnsupportedError(f"{item.sql(DIALECT)} is not supported", position(node))
-    column = ColumnSchema(node.name, bind_type(kind), not_null, default)
-    default_value(column, environment)
+                raise UnsupportedError(f"{words_of(item.kind)} is not supported", position(node))
+    text = None if default is None else stored_text(default)
+    column = ColumnSchema(node.name, bind_type(kind), not_null, text)
+    if default is not None:
+        bind_default(default, column, environment)
     return column, keys
 
 
@@ -177,7 +195,7 @@ def _view(node: exp.Create, environment: Environment) -> CreateView:
     plan = bind_query(node.expression, environment)
     named_columns(plan.fields, name, names)
     replace, exists = bool(node.args.get("replace")), bool(node.args.get("exists"))
-    return CreateView(name, node.expression.sql(dialect=DIALECT), names, replace, exists)
+    return CreateView(name, stored_text(node.expression), names, replace, exists)
 
 
 def bind_drop(node: exp.Drop, environment: Environment) -> Drop:
@@ -187,6 +205,8 @@ def bind_drop(node: exp.Drop, environment: Environment) -> Drop:
     if kind not in ("table", "view") or len(targets) != 1:
         raise UnsupportedError(f"DROP {kind.upper()} takes one table or view", position(node))
     name, exists = table_name(targets[0]), bool(node.args.get("exists"))
+    for key in ("cascade", "restrict"):
+        node.args.get(key)  # nothing depends on a table or a view
     catalog = environment.catalog
     tables, views = list(catalog.table_names()), list(catalog.view_names())
     known, other = (tables, views) if kind == "table" else (views, tables)
@@ -255,7 +275,7 @@ def _copied(node: syntax.CopyStatement, environment: Environment) -> Query:
     source = node.this
     if isinstance(source, exp.Table):
         columns: list[exp.Expr] = [exp.Column(this=item) for item in node.args.get("columns") or []]
-        source = exp.Select(expressions=columns or [exp.Star()], from_=exp.From(this=source.copy()))
+        source = exp.Select(expressions=columns or [exp.Star()], from_=exp.From(this=source))
     plan = bind_query(source, environment)
     return Query(plan, tuple(field.name for field in plan.fields))
 

@@ -140,14 +140,12 @@ def bind_summarize(node: syntax.SummarizeStatement, environment: Environment) ->
     plan: Plan
     if isinstance(source, exp.Table):
         plan = named_plan(source, environment)
-        source = exp.Select(expressions=[exp.Star()], from_=exp.From(this=source.copy()))
+        source = exp.Select(expressions=[exp.Star()], from_=exp.From(this=source))
     else:
         plan = bind_query(source, environment)
     parts = [_summary(field.name, field.type) for field in plan.fields]
     (tree,) = parse(" UNION ALL ".join(parts))
-    definition = exp.CTE(
-        this=source.copy(), alias=exp.TableAlias(this=exp.to_identifier("summarized"))
-    )
+    definition = exp.CTE(this=source, alias=exp.TableAlias(this=exp.to_identifier("summarized")))
     tree.set("with_", exp.With(expressions=[definition]))
     bound = bind_query(tree, environment)
     return Query(bound, tuple(field.name for field in bound.fields))

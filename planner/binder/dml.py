@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, nearest
-from tensorsql.parser.dialect import DIALECT, parse, position
+from tensorsql.parser.dialect import parse, position, text_of
 from tensorsql.planner.binder import joins
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
-from tensorsql.planner.binder.from_clause import alias_of, missing_table, scan, table_name
+from tensorsql.planner.binder.from_clause import missing_table, scan, table_name
 from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant
@@ -55,7 +55,7 @@ def target_relation(node: exp.Table, environment: Environment) -> Relation:
     """The table a statement changes; CatalogError with the nearest names."""
     name = table_name(node)
     if not name:
-        raise BindError(f"{node.sql(DIALECT)} is no table that can be changed", position(node))
+        raise BindError(f"{text_of(node)} is no table that can be changed", position(node))
     if environment.catalog.view(name) is not None:
         raise CatalogError(f'"{name}" is a view, not a table', position(node))
     relation = environment.catalog.relation(name)
@@ -151,13 +151,21 @@ def default_value(column: ColumnSchema, environment: Environment) -> Expression:
     if column.default is None:
         return cast(Literal(types.NULL, None), column.type)
     (tree,) = parse(f"SELECT {column.default}")
-    assert isinstance(tree, exp.Select)
-    binder = ExpressionBinder(environment, Scope())
     try:
-        return cast(binder.row_value(tree.expressions[0], "DEFAULT"), column.type)
+        return bind_default(tree.expressions[0], column, environment)
     except Error as error:
         # The place is one in the text of the default.
-        raise type(error)(f'the default of column "{column.name}": {error.message}') from None
+        raise type(error)(error.message) from None
+
+
+def bind_default(node: exp.Expr, column: ColumnSchema, environment: Environment) -> Expression:
+    """The expression behind DEFAULT, as the column stores it."""
+    binder = ExpressionBinder(environment, Scope())
+    try:
+        return cast(binder.row_value(node, "DEFAULT"), column.type)
+    except Error as error:
+        error.message = f'the default of column "{column.name}": {error.message}'
+        raise
 
 
 def stored(value: Expression, column: ColumnSchema, node: exp.Expr) -> Expression:
@@ -241,7 +249,7 @@ def _refuse_returning(node: exp.Expr) -> None:
 
 def _changed(node: exp.Table, environment: Environment) -> tuple[Relation, Tables, Field]:
     relation = target_relation(node, environment)
-    alias = alias_of(node)[0] or node.name
+    alias = node.alias or node.name
     plan = scan(relation, alias, row_id=True)
     assert plan.row_id is not None
     tables = tables_of(plan, alias)
@@ -251,7 +259,7 @@ def _changed(node: exp.Table, environment: Environment) -> tuple[Relation, Table
 
 def _joined(tables: Tables, others: Sequence[exp.Expr], environment: Environment) -> Tables:
     for other in others:
-        join = other if isinstance(other, exp.Join) else exp.Join(this=other.copy())
+        join = other if isinstance(other, exp.Join) else exp.Join(this=other)
         tables = joins.bind_join(tables, join, environment, None)
     return tables
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError, Error, UnsupportedError
-from tensorsql.parser.dialect import DIALECT, position, text_of
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.planner.binder import functions, literals, subqueries, windows
 from tensorsql.planner.binder.environment import Environment
@@ -178,7 +178,7 @@ class ExpressionBinder:
 
     def _connective(self, node: exp.Connector) -> Expression:
         name = "and" if isinstance(node, exp.And) else "or"
-        return resolve(name, self.bind_all(list(node.flatten())), position(node))
+        return resolve(name, self.bind_all(_operands(node)), position(node))
 
     def _is(self, node: exp.Is) -> Expression:
         value = self.bind(node.this)
@@ -291,7 +291,20 @@ class ExpressionBinder:
         return Literal(types.BLOB, bytes.fromhex(node.name))
 
     def _row(self, node: exp.Tuple) -> Expression:
-        raise UnsupportedError(f"a row {node.sql(DIALECT)} can only be compared, or be a roi")
+        raise UnsupportedError(f"a row {text_of(node)} can only be compared, or be a roi")
+
+
+def _operands(node: exp.Connector) -> list[exp.Expr]:
+    """`a`, `b` and `c` of `a AND b AND c`, whichever way it nests."""
+    found: list[exp.Expr] = []
+    waiting: list[exp.Expr] = [node]
+    while waiting:
+        part = waiting.pop()
+        if type(part) is type(node):
+            waiting += (part.expression, part.this)
+        else:
+            found.append(part)
+    return found
 
 
 Form = Callable[[ExpressionBinder, Any], Expression]

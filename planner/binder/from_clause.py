@@ -12,6 +12,7 @@ from tensorsql.parser.dialect import parse, position, text_of
 from tensorsql.planner.binder import joins, table_functions
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import EMPTY, Scope, Source, Tables, named_columns, tables_of
+from tensorsql.planner.binder.unread import refuse_unread
 from tensorsql.planner.logical import Scan
 from tensorsql.planner.plan import Plan, new_field
 from tensorsql.storage.catalog import Relation, ViewEntry
@@ -39,9 +40,6 @@ def bind_joined(
 
 def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> Tables:
     """One item of a FROM clause under its alias. `outer` sees the items before it."""
-    for key in ("sample", "pivots", "version", "when", "ordinality", "only", "final", "hints"):
-        if node.args.get(key):
-            raise UnsupportedError(f"{key.upper()} is not supported in FROM", position(node))
     match node:
         case exp.Table() if isinstance(node.this, (exp.Anonymous, exp.Func)):
             return table_functions.bind_call(node, node.this, environment, outer)
@@ -49,8 +47,6 @@ def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> 
             return bind_table(node, environment)
         case exp.Unnest():
             return table_functions.bind_unnest(node, environment, outer)
-        case exp.Lateral():
-            return _lateral(node, environment, outer)
         case exp.Subquery() if isinstance(node.this, (exp.Table, exp.Subquery)) and (
             not node.args.get("alias") or isinstance(node.this, exp.Table)
         ):
@@ -63,15 +59,6 @@ def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> 
 def alias_of(node: exp.Expr) -> tuple[str, tuple[str, ...]]:
     """The alias and the column names of an item, empty where there are none."""
     return node.alias, tuple(node.alias_column_names)
-
-
-def _lateral(node: exp.Lateral, environment: Environment, outer: Scope | None) -> Tables:
-    inner = node.this
-    if isinstance(inner, (exp.Subquery, exp.Unnest)):
-        copy = inner.copy()
-        copy.set("alias", node.args.get("alias"))
-        return bind_item(copy, environment, outer)
-    return table_functions.bind_call(node, inner, environment, outer)
 
 
 def _parenthesized(node: exp.Subquery, environment: Environment, outer: Scope | None) -> Tables:
@@ -88,8 +75,7 @@ def _derived(node: exp.Expr, environment: Environment, outer: Scope | None) -> T
     from tensorsql.planner.binder.queries import bind_query  # a query has a FROM clause
 
     alias, names = alias_of(node)
-    inner = node.copy() if isinstance(node, exp.Values) else node
-    plan = bind_query(inner, environment, outer)
+    plan = bind_query(node, environment, outer)
     return tables_of(plan, alias or "unnamed_subquery", names)
 
 
@@ -158,6 +144,7 @@ def bind_view(view: ViewEntry, environment: Environment) -> Plan:
     (tree,) = parse(view.sql)
     try:
         plan = bind_query(tree, environment.for_view(view.name))
+        refuse_unread(tree)
     except Error as error:
         # The place is one in the view's text, not in the statement the user wrote.
         raise type(error)(f'view "{view.name}" is broken: {error.message}') from None

@@ -13,7 +13,7 @@ from tensorsql.parser.statements import MaskAggregate
 from tensorsql.planner.binder import masks, models
 from tensorsql.planner.binder.calls import CallParts, call_parts
 from tensorsql.planner.binder.placeholders import OuterAggregate, UnnestExpression
-from tensorsql.planner.expressions import AggregateCall, Expression
+from tensorsql.planner.expressions import AggregateCall, Expression, SortKey
 from tensorsql.planner.plan import new_field
 from tensorsql.planner.resolve import resolve, resolve_aggregate
 from tensorsql.planner.signatures import SIGNATURES
@@ -23,6 +23,7 @@ from tensorsql.storage.types import Kind
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder
 
+QUANTILES = ("quantile_cont", "quantile_disc", "quantile", "median")
 Special = Callable[["ExpressionBinder", CallParts], Expression]
 
 
@@ -37,6 +38,8 @@ def bind_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     if isinstance(node, MaskAggregate):
         return masks.mask_aggregate(binder, node)
     parts = call_parts(node)
+    if parts.nulls:
+        raise UnsupportedError(f"{parts.nulls.upper()} NULLS goes with window functions only")
     special = SPECIAL.get(parts.name)
     if special is not None:
         _check_plain(parts)
@@ -68,6 +71,10 @@ def aggregate(binder: ExpressionBinder, parts: CallParts) -> AggregateCall:
         name = "mask_avg"
     condition = None if parts.filter is None else binder.condition(parts.filter)
     order = tuple(binder.sort_key(item) for item in parts.order)
+    if name in QUANTILES:
+        # The order of its rows does not matter to it, only from which end the share counts.
+        backwards = len(order) == 1 and order[0].descending
+        order = (SortKey(bound[0], True),) if backwards and bound else ()
     return resolve_aggregate(name, bound, parts.distinct, condition, order)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
+from tensorsql.errors import UnsupportedError
+from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.aggregates import GroupingSets
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.ordering import column_position
@@ -22,14 +24,15 @@ def group_keys(
     if node is None:
         return None
     keys = Keys(binder, select)
-    if node.args.get("all"):
+    every = node.args.get("all")
+    if every is False:
+        raise UnsupportedError("GROUP BY DISTINCT is not supported", position(node))
+    if every:
         for expression in select:
             if not any(isinstance(part, (AggregateCall, WindowCall)) for part in walk(expression)):
                 keys.add(expression)
         return list(keys.places), None
-    elements = list(node.expressions)
-    for name in ("rollup", "cube", "grouping_sets"):
-        elements += node.args.get(name) or []
+    elements = node.expressions
     sets = [_union(parts) for parts in itertools.product(*map(keys.sets, elements))]
     several = any(isinstance(item, (exp.Rollup, exp.Cube, exp.GroupingSets)) for item in elements)
     return list(keys.places), tuple(sets) if several else None

@@ -24,6 +24,16 @@ from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.resolve import resolve
 from tensorsql.planner.verify import free_columns
 
+JOIN_KINDS: dict[str, JoinKind] = {
+    "": "inner",
+    "INNER": "inner",
+    "CROSS": "inner",
+    "LEFT": "left",
+    "RIGHT": "right",
+    "FULL": "full",
+    "SEMI": "semi",
+    "ANTI": "anti",
+}
 LATERAL_KINDS = ("inner", "left", "semi", "anti")
 
 
@@ -58,17 +68,11 @@ def join_kind(node: exp.Join) -> JoinKind:
     method = (node.method or "").upper()
     if method not in ("", "NATURAL"):
         raise UnsupportedError(f"{method} JOIN is not supported", position(node))
-    side, kind = (node.side or "").upper(), (node.kind or "").upper()
-    if kind in ("SEMI", "ANTI"):
-        return "semi" if kind == "SEMI" else "anti"
-    match side:
-        case "LEFT":
-            return "left"
-        case "RIGHT":
-            return "right"
-        case "FULL":
-            return "full"
-    return "inner"
+    words = f"{node.side or ''} {(node.kind or '').removesuffix('OUTER')}".strip().upper()
+    kind = JOIN_KINDS.get(words)
+    if kind is None or (node.kind == "OUTER" and not node.side):
+        raise UnsupportedError(f"{words or 'OUTER'} JOIN is not supported", position(node))
+    return kind
 
 
 def _check_aliases(left: Tables, right: Tables, node: exp.Join) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from tensorsql.errors import BindError, TypeMismatchError
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.expressions import AggregateCall, Expression, Literal
@@ -68,7 +68,7 @@ def _mask(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     mask = binder.bind(node)
     if mask.type.kind not in (Kind.MASK, Kind.NULL):
         raise TypeMismatchError(
-            f"CP counts the pixels of a MASK; {node.sql(DIALECT)} is {mask.type}", position(node)
+            f"CP counts the pixels of a MASK; {text_of(node)} is {mask.type}", position(node)
         )
     return mask
 
@@ -77,7 +77,7 @@ def _thresholded(binder: ExpressionBinder, node: exp.GT) -> list[Expression]:
     mask, threshold = binder.bind(node.this), binder.bind(node.expression)
     if mask.type.kind is not Kind.MASK:
         raise BindError(
-            f"a mask > threshold is expected; {node.this.sql(DIALECT)} is {mask.type}",
+            f"a mask > threshold is expected; {text_of(node.this)} is {mask.type}",
             position(node),
         )
     return [mask, threshold]
@@ -106,10 +106,10 @@ def _region(binder: ExpressionBinder, node: exp.Expr) -> list[Expression]:
 def _box_value(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     box = binder.bind(node)
     if box.type.kind is Kind.MASK:
-        shown = node.sql(DIALECT)
+        shown = text_of(node)
         raise TypeMismatchError(f"{shown} is a mask; write {shown} > threshold", position(node))
     if box.type.kind not in (Kind.BOX, Kind.NULL):
-        raise TypeMismatchError(f"{REGION}; {node.sql(DIALECT)} is {box.type}", position(node))
+        raise TypeMismatchError(f"{REGION}; {text_of(node)} is {box.type}", position(node))
     return box
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest, shown
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder.models import find_model
 from tensorsql.planner.expressions import (
     Call,
@@ -144,7 +144,7 @@ class _Layer:
         if not isinstance(node, (exp.Func, exp.Array)) or isinstance(node, exp.Array):
             value = arguments.value(node, "neurons")
             chosen = value if isinstance(value, tuple) else (value,)
-            return neuron_list(_whole_numbers(chosen, "neurons"), self.shape, node.sql(DIALECT))
+            return neuron_list(_whole_numbers(chosen, "neurons"), self.shape, text_of(node))
         name = _function_name(node)
         if name not in GROUPS or (name == "top_neurons" and not top):
             known = [each for each in GROUPS if top or each != "top_neurons"]

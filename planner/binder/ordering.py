@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.scope import Scope, tables_of
@@ -88,7 +88,8 @@ def limited(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
         raise UnsupportedError("LIMIT … BY is not supported; use QUALIFY row_number()")
     amount = None
     if isinstance(limit, exp.Fetch):
-        amount = limit.args.get("count")
+        amount = limit.args.get("count") or exp.Literal.number(1)
+        limit.args.get("direction")  # FIRST and NEXT mean the same
     elif limit is not None:
         amount = limit.expression
     count = None if amount is None else constant_count(amount, environment, "LIMIT")
@@ -101,7 +102,7 @@ def constant_count(node: exp.Expr, environment: Environment, clause: str) -> int
     bound = ExpressionBinder(environment, Scope()).bind(node)
     value = transform(cast(bound, BIGINT), lambda part: fold(part) or part)
     if isinstance(bound, Literal) and not isinstance(value, Literal):
-        raise BindError(f"{clause} is a number of rows, not {node.sql(DIALECT)}", position(node))
+        raise BindError(f"{clause} is a number of rows, not {text_of(node)}", position(node))
     if not isinstance(value, Literal):
         raise UnsupportedError(f"{clause} takes a constant or a parameter", position(node))
     if value.value is not None and value.value < 0:

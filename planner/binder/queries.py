@@ -8,7 +8,7 @@ from typing import Literal as OneOf
 from sqlglot import exp
 
 from tensorsql.errors import BindError, TypeMismatchError, UnsupportedError
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.statements import DescribeStatement, ShowStatement, SummarizeStatement
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
@@ -48,7 +48,7 @@ def bind_query(node: exp.Expr, environment: Environment, outer: Scope | None = N
         case DescribeStatement() | ShowStatement() | SummarizeStatement():
             plan = _described(node, environment)
         case _:
-            raise UnsupportedError(f"{node.sql(DIALECT)} is not a query", position(node))
+            raise UnsupportedError(f"{text_of(node)} is not a query", position(node))
     for table in tables:
         table.check()
     return with_shared(plan, tables)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from tensorsql.errors import BindError, Error, TypeMismatchError, UnsupportedError
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder.aggregates import Grouping
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import NOT_OF_A_ROW, ExpressionBinder
@@ -21,7 +21,7 @@ from tensorsql.planner.binder.placeholders import UnnestExpression, contains, ou
 from tensorsql.planner.binder.scope import Aliases, Scope
 from tensorsql.planner.binder.stars import expand, is_star
 from tensorsql.planner.binder.subqueries import filtered, plant
-from tensorsql.planner.binder.windows import add_windows
+from tensorsql.planner.binder.windows import add_windows, check_windows
 from tensorsql.planner.expressions import (
     AggregateCall,
     ColumnRef,
@@ -36,10 +36,6 @@ from tensorsql.planner.plan import Field, Plan, new_field
 
 # DuckDB puts the text of these into parentheses to name a column.
 WRAPPED = (exp.Binary, exp.Not, exp.In, exp.Between)
-UNSUPPORTED = (
-    *("sample", "pivots", "match", "into", "connect", "laterals", "cluster", "sort", "distribute"),
-    *("locks", "kind", "hint", "operation_modifiers", "settings", "format"),
-)
 
 
 @dataclass
@@ -69,9 +65,6 @@ class Clauses:
 
 def bind_select(node: exp.Select, environment: Environment, outer: Scope | None) -> Plan:
     """The plan of one SELECT without its WITH clause."""
-    for key in UNSUPPORTED:
-        if node.args.get(key):
-            raise UnsupportedError(f"{key.upper()} is not supported in SELECT", position(node))
     return SelectBinder(node, environment, outer).bind()
 
 
@@ -111,6 +104,7 @@ class SelectBinder:
         clauses.replace(windowless)
         for condition in clauses.qualify:
             self.plan = filtered(self.plan, condition)
+        check_windows(self.binder)
         return limited(self._project(clauses), self.node, self.environment)
 
     def _where(self, node: exp.Expr) -> None:
@@ -338,5 +332,5 @@ def output_name(node: exp.Expr) -> str:
         return "count_star()"
     if isinstance(node, exp.Boolean):
         return "true" if node.this else "false"
-    text = node.sql(dialect=DIALECT, normalize_functions="lower")
+    text = text_of(node, normalize_functions="lower")
     return f"({text})" if isinstance(node, WRAPPED) else text

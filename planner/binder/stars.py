@@ -1,10 +1,11 @@
-"""Stars of a select list: `*`, `t.*`, EXCLUDE, REPLACE, RENAME, COLUMNS('pattern')."""
+"""Stars of a select list: `*`, `t.*`, EXCLUDE, REPLACE, RENAME, LIKE 'a%', COLUMNS('pattern')."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from tensorsql.errors import BindError, nearest
@@ -13,21 +14,62 @@ from tensorsql.planner.binder.scope import Columns, Scope
 from tensorsql.planner.expressions import Expression
 
 Item = tuple[str, Expression]
+Test = Callable[[pa.Array, str], pa.Array]
+
+
+def _like(names: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_like(names, pattern)
+
+
+def _ilike(names: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_like(names, pattern, ignore_case=True)
+
+
+def _similar(names: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_substring_regex(names, rf"\A(?:{pattern})\z")
+
+
+def _found(names: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_substring_regex(names, pattern)
+
+
+# `* LIKE 'a%'` keeps the columns whose names pass.
+TESTS: dict[type[exp.Expr], Test] = {
+    exp.Like: _like,
+    exp.ILike: _ilike,
+    exp.SimilarTo: _similar,
+}
 
 
 def is_star(node: exp.Expr) -> bool:
     """Whether a select item stands for several columns."""
-    return (
-        isinstance(node, exp.Star)
-        or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star))
-        or _pattern(node) is not None
-    )
+    inner = node.this if isinstance(node, exp.Not) else node
+    inner = inner.this if type(inner) in TESTS else inner
+    named = isinstance(inner, exp.Column) and isinstance(inner.this, exp.Star)
+    return named or isinstance(inner, exp.Star) or _is_columns(inner)
 
 
 def expand(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression]) -> list[Item]:
     """The columns a star stands for, by name."""
-    if (pattern := _pattern(node)) is not None:
-        return _matching(scope, node, pattern)
+    negated = isinstance(node, exp.Not)
+    inner = node.this if negated else node
+    if (test := TESTS.get(type(inner))) is not None:
+        found = expand(scope, inner.this, bind)
+        return _matching(found, test, inner.expression, negated)
+    if not _is_columns(node):
+        return _listed(scope, node, bind)
+    argument = node.expressions[0] if len(node.expressions) == 1 else None
+    if isinstance(argument, exp.Star):
+        return _listed(scope, argument, bind)
+    every = [(name, field.ref()) for name, field in scope.tables.columns]
+    return _matching(every, _found, argument or node)
+
+
+def _is_columns(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Anonymous) and node.name.lower() == "columns"
+
+
+def _listed(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression]) -> list[Item]:
     star = node.this if isinstance(node, exp.Column) else node
     columns = _columns(scope, node)
     names = [name.lower() for name, _ in columns]
@@ -37,7 +79,7 @@ def expand(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression])
     for name in (*excluded, *replaced, *renamed):
         if name not in names:
             raise BindError(f'column "{name}" of the star list not found{nearest(name, names)}')
-    return [
+    found = [
         (
             renamed.get(name.lower(), name),
             bind(replaced[name.lower()]) if name.lower() in replaced else field.ref(),
@@ -45,6 +87,8 @@ def expand(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression])
         for name, field in columns
         if name.lower() not in excluded
     ]
+    pattern = star.args.get("ilike")
+    return found if pattern is None else _matching(found, _ilike, pattern)
 
 
 def _columns(scope: Scope, node: exp.Expr) -> Columns:
@@ -62,23 +106,18 @@ def _columns(scope: Scope, node: exp.Expr) -> Columns:
     return scope.tables.columns
 
 
-def _pattern(node: exp.Expr) -> str | None:
-    """The pattern of `COLUMNS('…')`; COLUMNS(*) matches everything."""
-    if not isinstance(node, exp.Anonymous) or node.name.lower() != "columns":
-        return None
-    argument = node.expressions[0] if len(node.expressions) == 1 else None
-    if isinstance(argument, exp.Star):
-        return ""
-    if not isinstance(argument, exp.Literal) or not argument.is_string:
-        raise BindError("COLUMNS takes a star or a pattern in quotes", position(node))
-    return argument.name
-
-
-def _matching(scope: Scope, node: exp.Expr, pattern: str) -> list[Item]:
+def _matching(
+    items: Sequence[Item], test: Test, node: exp.Expr, negated: bool = False
+) -> list[Item]:
+    """The items whose names pass the test with a pattern, or do not pass it."""
+    if not isinstance(node, exp.Literal) or not node.is_string:
+        raise BindError("columns are chosen by a star or by a pattern in quotes", position(node))
+    pattern = node.name
     try:
-        found = [item for item in scope.tables.columns if re.search(pattern, item[0])]
-    except re.error as problem:
-        raise BindError(f"'{pattern}' is not a pattern: {problem}", position(node)) from None
+        passed = test(pa.array([name for name, _ in items], pa.string()), pattern).to_pylist()
+    except pa.ArrowInvalid as problem:
+        raise BindError(f"not a pattern: {str(problem).lower()}", position(node)) from None
+    found = [item for item, there in zip(items, passed, strict=True) if there != negated]
     if not found:
         raise BindError(f"no column matches '{pattern}'", position(node))
-    return [(name, field.ref()) for name, field in found]
+    return found

@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.parser import statements as syntax
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder import ddl, describe, dml
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.queries import bind_query
@@ -34,15 +34,13 @@ def bind_statement(node: exp.Expr, environment: Environment) -> BoundStatement:
         return Query(plan, tuple(field.name for field in plan.fields))
     bind = STATEMENTS.get(type(node))
     if bind is None:
-        words = node.sql(DIALECT).split(None, 1)[0].upper() if node else "this"
+        words = text_of(node).split(None, 1)[0].upper() if node else "this"
         raise UnsupportedError(f"{words} statements are not supported", position(node))
     return bind(node, environment)
 
 
 def _explain(node: syntax.ExplainStatement, environment: Environment) -> Explain:
-    inner = bind_statement(node.this, environment)
-    options = ddl.option_values(node, environment)
-    return Explain(inner, bool(node.args.get("analyze")), options)
+    return Explain(bind_statement(node.this, environment), bool(node.args.get("analyze")))
 
 
 def _set(node: syntax.SetStatement, environment: Environment) -> Set:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest
-from tensorsql.parser.dialect import DIALECT
+from tensorsql.parser.dialect import text_of
 from tensorsql.storage import types
 from tensorsql.storage.types import Type
 
@@ -72,14 +72,14 @@ def bind_type(node: exp.DataType) -> Type:
             return types.enum(tuple(member.name for member in _members(node)))
         case DType.USERDEFINED:
             return _own(node)
-    raise UnsupportedError(f"type {node.sql(DIALECT)} is not supported")
+    raise UnsupportedError(f"type {text_of(node)} is not supported")
 
 
 def _members(node: exp.DataType) -> list[Any]:
     """What a nested type is made of."""
     form = MEMBERS[node.this]
     if not node.expressions or not all(isinstance(member, form) for member in node.expressions):
-        raise BindError(f"type {node.sql(DIALECT)} is incomplete; write it as {EXAMPLES[form]}")
+        raise BindError(f"type {text_of(node)} is incomplete; write it as {EXAMPLES[form]}")
     return list(node.expressions)
 
 
@@ -87,7 +87,7 @@ def _numbers(node: exp.DataType) -> list[int]:
     """The whole numbers in a type's brackets."""
     texts = [parameter.name or parameter.this.name for parameter in node.expressions]
     if not all(text.isdecimal() for text in texts):
-        raise BindError(f"the brackets of type {node.sql(DIALECT)} take whole numbers")
+        raise BindError(f"the brackets of type {text_of(node)} take whole numbers")
     return [int(text) for text in texts]
 
 
@@ -110,7 +110,7 @@ def _own(node: exp.DataType) -> Type:
         return types.BOX
     if name not in ("MASK", "TENSOR"):
         known = [*(item.value for item in types.Kind), "INT", "TEXT", "STRING"]
-        raise BindError(f"unknown type {name or node.sql(DIALECT)}{nearest(name, known)}")
+        raise BindError(f"unknown type {name or text_of(node)}{nearest(name, known)}")
     given = _numbers(node)
     match name:
         case "MASK" if len(given) <= 1:

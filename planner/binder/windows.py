@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest
-from tensorsql.parser.dialect import DIALECT, position
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder import functions
 from tensorsql.planner.binder.calls import call_parts
 from tensorsql.planner.binder.placeholders import contains
@@ -15,6 +15,7 @@ from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.expressions import (
     Expression,
     Literal,
+    SortKey,
     WindowCall,
     WindowFrame,
     transform,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder
 
 End = tuple[str, Expression | None]
+Clause = tuple[tuple[Expression, ...], tuple[SortKey, ...], WindowFrame | None]
 
 
 def bind_window(binder: ExpressionBinder, node: exp.Window) -> Expression:
@@ -36,16 +38,24 @@ def bind_window(binder: ExpressionBinder, node: exp.Window) -> Expression:
     if kind not in ("aggregate", "window"):
         hint = "" if kind else "; there is no such function"
         raise BindError(f"{parts.name} is neither an aggregate nor a window function{hint}")
+    if kind == "window" and (parts.distinct or parts.order or parts.filter is not None):
+        raise UnsupportedError(
+            f"{parts.name} OVER takes no DISTINCT, ORDER BY or FILTER of its own", position(node)
+        )
     call = functions.aggregate(binder, parts)
+    clause = _bound_clause(binder, node)
+    bound = WindowCall(call.type, call, *clause, parts.nulls == "ignore")
+    if any(contains(child, WindowCall) for child in bound.children):
+        raise BindError("a window function cannot contain another window function")
+    return bound
+
+
+def _bound_clause(binder: ExpressionBinder, node: exp.Window) -> Clause:
     clause = _window_clause(binder, node)
     partition = tuple(binder.bind_all(clause["partition_by"]))
     order = tuple(binder.sort_key(item) for item in clause["order"])
     spec = clause["spec"]
-    frame = None if spec is None else _frame(binder, spec)
-    bound = WindowCall(call.type, call, partition, order, frame, parts.ignore_nulls)
-    if any(contains(child, WindowCall) for child in bound.children):
-        raise BindError("a window function cannot contain another window function")
-    return bound
+    return partition, order, None if spec is None else _frame(binder, spec)
 
 
 def _window_clause(binder: ExpressionBinder, node: exp.Window) -> dict[str, Any]:
@@ -65,15 +75,24 @@ def _window_clause(binder: ExpressionBinder, node: exp.Window) -> dict[str, Any]
             f'window "{name.name}" not found{nearest(name.name, known)}', position(node)
         )
     base = _window_clause(binder, known[name.name.lower()])
+    for key, words in (("partition_by", "PARTITION BY"), ("order", "ORDER BY")):
+        if own[key] and base[key]:
+            raise BindError(f'window "{name.name}" has its {words} already', position(node))
     return {key: own[key] or base[key] for key in own}
+
+
+def check_windows(binder: ExpressionBinder) -> None:
+    """Bind the windows of the WINDOW clause, also those nothing uses, for their errors' sake."""
+    for node in binder.scope.windows.values():
+        _bound_clause(binder, node)
 
 
 def _frame(binder: ExpressionBinder, spec: exp.WindowSpec) -> WindowFrame:
     start = _end(binder, spec.args.get("start"), spec.args.get("start_side"), "preceding")
     end = _end(binder, spec.args.get("end"), spec.args.get("end_side"), "following")
     exclude = spec.args.get("exclude")
-    text = exclude if isinstance(exclude, str) else exclude.sql() if exclude is not None else ""
-    return WindowFrame(str(spec.args["kind"]).lower(), start, end, text.lower())
+    text = "" if exclude is None else exclude.name.lower()
+    return WindowFrame(str(spec.args["kind"]).lower(), start, end, text)
 
 
 def _end(
@@ -91,7 +110,7 @@ def _end(
     count = offset.value
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 1 << 62:
         raise BindError(
-            f"the offset of a window frame is a number of rows, not {value.sql(DIALECT)}",
+            f"the offset of a window frame is a number of rows, not {text_of(value)}",
             position(value),
         )
     return (word, offset)
