@@ -1,4 +1,4 @@
-"""NumPy's `.npy` files, read so that a damaged one is a ValueError that says how."""
+"""NumPy arrays from outside: `.npy` files, damaged ones a ValueError, and odd booleans."""
 
 from __future__ import annotations
 
@@ -30,3 +30,11 @@ def load_array(path: Path, mapped: bool = False) -> Any:
         return np.load(path, allow_pickle=False)
     except (EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError) as error:
         raise ValueError(str(error)) from None
+
+
+def plain_booleans(array: np.ndarray) -> np.ndarray:
+    """Booleans with 1 as every TRUE byte (Pillow's 1-bit images have 255); others as they are."""
+    if array.dtype != np.bool_ or array.size == 0:
+        return array
+    stored = np.ascontiguousarray(array).view(np.uint8)
+    return array if stored.max() <= 1 else stored != 0

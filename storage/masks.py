@@ -9,9 +9,8 @@ dtype.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,8 +21,7 @@ from torch import Tensor
 
 from tensorsql.storage.array_file import load_array
 from tensorsql.storage.column import Column, Constant, Flat, RowRef, Wide
-from tensorsql.storage.mask_values import Level, exact
-from tensorsql.storage.types import Kind, mask
+from tensorsql.storage.types import Kind, Type, mask
 
 Integers = NDArray[np.int64]
 
@@ -209,39 +207,37 @@ def load_block(directory: Path, stem: str) -> MaskBlock:
     return MaskBlock(pixels, offsets, heights, widths)
 
 
-def levels(column: Column, source: Scaled, rule: Any) -> np.ndarray:
+def levels(column: Column, source: Scaled, rule: Callable[..., np.ndarray]) -> np.ndarray:
     """Thresholds of a numeric column as stored levels: [1] for a constant, else one per row.
 
-    `rule` is `lower_level` or `upper_level`. Each distinct value is converted once, exactly; rows
-    that are NULL get some level.
+    `rule` is `lower_levels` or `upper_levels`. Each distinct value is converted once; rows that
+    are NULL get some level.
     """
-    raw, inverse, scale = _distinct(column)
-    found: list[Level] = [
-        rule(
-            exact(value) if scale == 0 else Fraction(value, 10**scale), source.scale, source.element
-        )
-        for value in raw
-    ]
-    kind = np.dtype(source.element)
-    table = np.array(found, dtype=kind if kind.kind == "f" else np.int64)
-    return table[inverse]
-
-
-def _distinct(column: Column) -> tuple[list[Any], Integers, int]:
-    scale = column.type.scale if column.type.kind is Kind.DECIMAL else 0
     if isinstance(column, Constant):
-        values, _, _ = _distinct(column.one)
-        return values[:1], np.zeros(1, dtype=np.int64), scale
+        return levels(column.one, source, rule)[:1]
+    table, inverse = _distinct(column)
+    return rule(table, source.scale, source.element)[inverse]
+
+
+def _distinct(column: Column) -> tuple[np.ndarray, Integers]:
+    """The different values, float32 if REAL, else float64, and which of them each row has."""
     if isinstance(column, Wide):
         pairs = torch.stack([column.hi, column.lo], 1).numpy()
-        table, inverse = np.unique(pairs, axis=0, return_inverse=True)
-        words = [int(hi) * 2**64 + (int(lo) & (2**64 - 1)) for hi, lo in table]
-        return words, inverse.reshape(-1), scale
-    assert isinstance(column, Flat)
-    table, inverse = np.unique(column.values.numpy(), return_inverse=True)
-    if table.dtype == np.float32:
-        return [float(str(value)) for value in table], inverse.reshape(-1), scale
-    return table.tolist(), inverse.reshape(-1), scale
+        found, inverse = np.unique(pairs, axis=0, return_inverse=True)
+        values = [int(hi) * 2**64 + (int(lo) & (2**64 - 1)) for hi, lo in found]
+    else:
+        assert isinstance(column, Flat)
+        found, inverse = np.unique(column.values.numpy(), return_inverse=True)
+        if column.type.kind is not Kind.DECIMAL:
+            return found.astype(threshold_dtype(column.type)), inverse
+        values = found.tolist()
+    power = 10**column.type.scale  # python divides integers correctly rounded, numpy does not
+    return np.array([value / power for value in values], np.float64), inverse.reshape(-1)
+
+
+def threshold_dtype(type: Type) -> np.dtype[Any]:
+    """In which type a threshold is compared with pixels."""
+    return np.dtype(np.float32 if type.kind is Kind.REAL else np.float64)
 
 
 def box_values(column: Column) -> NDArray[np.float64]:

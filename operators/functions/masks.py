@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tensorsql.errors import DataError
 from tensorsql.operators.frame import Frame, narrowed
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import Column, Constant, Flat, RowRef, take, valid_rows
 from tensorsql.storage.concat import expand
 from tensorsql.storage.mask_counts import Levels, at, chunks, corners, count_pixels, read_block
-from tensorsql.storage.mask_values import lower_level, successor, upper_level
+from tensorsql.storage.mask_values import lower_levels, successor, upper_level, upper_levels
 from tensorsql.storage.masks import Integers, MaskSource, box_values, clip, levels, same_size
 from tensorsql.storage.types import BIGINT, BOX, DOUBLE
 
@@ -42,7 +43,7 @@ def _count(
         source, rows = _masks(mask, chosen)
         low, high = (_chosen(end, chosen) for end in ends)
         region = None if box is None else box_values(_chosen(box, chosen))
-        counted = Levels(levels(low, source, lower_level), levels(high, source, upper_level))
+        counted = Levels(levels(low, source, lower_levels), levels(high, source, upper_levels))
         result[chosen] = count_pixels(source, rows, region, counted)
     return Flat(BIGINT, torch.from_numpy(result), validity)
 
@@ -138,7 +139,7 @@ def _box_area(box: Tensor) -> Tensor:
 def iou(arguments: Arguments, call: Call, frame: Frame) -> Column:
     """Pixels above both thresholds over pixels above either; NULL where there are none.
 
-    Masks of different sizes overlap from their upper left corners.
+    DataError for two masks of different sizes.
     """
     chosen, validity = _rows(arguments, frame)
     first, second = _above(arguments[:2], chosen), _above(arguments[2:], chosen)
@@ -146,7 +147,7 @@ def iou(arguments: Arguments, call: Call, frame: Frame) -> Column:
     for height, width, part in same_size(*_common_size(first, second)):
         for piece in chunks(len(part), height * width):
             rows = part[piece]
-            one, other = (_binary(each, rows, height, width) for each in (first, second))
+            one, other = (_binary(each, rows, height) for each in (first, second))
             both[rows] = np.count_nonzero(one & other, axis=(1, 2))
     total = sum(_count_above(each, None) for each in (first, second))
     return _ratio(frame, chosen, validity, (both, total - both))
@@ -189,7 +190,7 @@ def _above(arguments: Arguments, chosen: Integers) -> Above:
 
 def above_levels(threshold: Column, source: MaskSource) -> np.ndarray:
     """The least levels above thresholds, [1 or n]."""
-    found = levels(threshold, source, upper_level)
+    found = levels(threshold, source, upper_levels)
     raised = [successor(level, source.element) for level in found.tolist()]
     return np.array(raised, dtype=found.dtype)
 
@@ -202,23 +203,27 @@ def _count_above(above: Above, region: np.ndarray | None) -> Integers:
     return count_pixels(source, rows, region, Levels(least, top))
 
 
-def _binary(above: Above, rows: Integers, height: int, width: int) -> np.ndarray:
+def _binary(above: Above, rows: Integers, height: int) -> np.ndarray:
     source, all_rows, least = above
-    result = np.zeros((len(rows), height, width), dtype=np.bool_)
-    heights, widths = source.sizes(all_rows[rows])
-    for tall, wide, part in same_size(heights, widths):
-        pixels = read_block(source, all_rows[rows[part]], 0, min(tall, height))
-        reached = pixels >= at(least, rows[part])[:, None, None]
-        result[part, : min(tall, height), : min(wide, width)] = reached[:, :, :width]
-    return result
+    pixels = read_block(source, all_rows[rows], 0, height)
+    reached: np.ndarray = pixels >= at(least, rows)[:, None, None]
+    return reached
 
 
 def _common_size(first: Above, second: Above) -> tuple[Integers, Integers]:
-    """Heights and widths of the part that both masks of a row cover."""
+    """Heights and widths of both masks of each row."""
     if len(first[1]) == 0:
         return first[1], first[1]
-    one, other = (source.sizes(rows) for source, rows, _ in (first, second))
-    return np.minimum(one[0], other[0]), np.minimum(one[1], other[1])
+    (tall, wide), others = (source.sizes(rows) for source, rows, _ in (first, second))
+    different = np.flatnonzero((tall != others[0]) | (wide != others[1]))
+    if len(different):
+        row = different[0]
+        one, other = f"{wide[row]} × {tall[row]}", f"{others[1][row]} × {others[0][row]}"
+        raise DataError(
+            f"IOU of masks of different sizes, {one} and {other} pixels (width × height); "
+            "compare masks of one size"
+        )
+    return tall, wide
 
 
 def _clipped(region: np.ndarray, heights: Integers, widths: Integers) -> tuple[Integers, ...]:

@@ -39,7 +39,15 @@ SIGNATURES = (
     _count("area", (MASK, BOX), "area_in", 4.0),
     Signature("area", (BOX,), DOUBLE, "masks.area_of_box"),
     # A threshold follows the mask it belongs to: IOU(a > 0.5, b > 0.5) is iou(a, 0.5, b, 0.5).
-    Signature("iou", (MASK, NUMBER, MASK, NUMBER), DOUBLE, "masks.iou", nulls="own", cost=20_000.0),
+    Signature(
+        "iou",
+        (MASK, NUMBER, MASK, NUMBER),
+        DOUBLE,
+        "masks.iou",
+        nulls="own",
+        fallible=True,  # masks of different sizes
+        cost=20_000.0,
+    ),
     Signature("iou", (MASK, NUMBER, BOX), DOUBLE, "masks.iou_box", nulls="own", cost=10_000.0),
     Signature("iou", (BOX, BOX), DOUBLE, "masks.iou_of_boxes", nulls="own"),
     _box("box_xyxy"),

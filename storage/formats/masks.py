@@ -17,6 +17,7 @@ import pyarrow as pa
 from tensorsql.errors import BindError, ConversionError, CorruptError
 from tensorsql.storage import types
 from tensorsql.storage.analyze import analyze
+from tensorsql.storage.array_file import plain_booleans
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.npy import map_array
@@ -67,7 +68,7 @@ def relation(name: str, files: str | Sequence[str], scale: int | None = None) ->
         arrays = [_read(path) for path in paths]
         for path, array in zip(paths, arrays, strict=True):
             check_pixels(array, chosen, str(path))
-        return arrays
+        return [plain_booleans(array) for array in arrays]
 
     columns = {
         "filename": pa.array(np.repeat([str(path) for path in paths], counts)),
@@ -87,7 +88,7 @@ def array_relation(
 
     `columns` come beside them, n values each, and may replace filename and index.
     """
-    arrays = [np.ascontiguousarray(each) for each in _arrays(name, masks)]
+    arrays = [plain_booleans(np.ascontiguousarray(each)) for each in _arrays(name, masks)]
     dtype = arrays[0].dtype if arrays else np.dtype(np.uint8)
     if any(array.dtype != dtype for array in arrays):
         raise ConversionError(f'masks of "{name}" have different dtypes; give them one')

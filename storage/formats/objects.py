@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import UnsupportedError
+from tensorsql.storage.array_file import plain_booleans
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.lazy import lazy_relation
@@ -97,7 +98,7 @@ def numpy_array(values: np.ndarray) -> pa.Array:
         return pa.array(values.reshape(-1))
     contiguous = np.ascontiguousarray(values)
     if contiguous.dtype == np.bool_:
-        contiguous = contiguous.view(np.uint8)
+        contiguous = plain_booleans(contiguous).view(np.uint8)
     numbers = pa.array(contiguous.reshape(-1))
     rows = pa.FixedSizeListArray.from_arrays(numbers, math.prod(values.shape[1:]))
     kind = pa.fixed_shape_tensor(numbers.type, values.shape[1:])

@@ -28,8 +28,8 @@ from tensorsql.storage.indexes.chi_bounds import (
 )
 from tensorsql.storage.indexes.protocol import Groups
 from tensorsql.storage.mask_counts import Levels, Region, at
-from tensorsql.storage.mask_values import lower_level, successor, upper_level
-from tensorsql.storage.masks import Integers, box_values, levels
+from tensorsql.storage.mask_values import lower_levels, successor, upper_level, upper_levels
+from tensorsql.storage.masks import Integers, box_values, levels, threshold_dtype
 
 ROUNDS = 64
 
@@ -120,17 +120,18 @@ def _wanted(
     if aggregate.filter is not None or aggregate.function.name not in COMBINE:
         return None
     if len(aggregate.args) == 1:
-        ends = levels(low, histogram, lower_level), levels(high, histogram, upper_level)
+        ends = levels(low, histogram, lower_levels), levels(high, histogram, upper_levels)
         return Wanted(Levels(*ends))
     threshold = aggregate.args[1]
     if not isinstance(threshold, Literal) or threshold.value is None:
         return None
     scale, element = histogram.scale, histogram.element
-    above = successor(upper_level(threshold.value, scale, element), element)
+    value = np.array([float(threshold.value)], threshold_dtype(threshold.type))
+    above = successor(upper_levels(value, scale, element).tolist()[0], element)
     top = upper_level(1, scale, element)
     dtype: Any = np.dtype(element) if np.dtype(element).kind == "f" else np.int64
     binary = Histogram(0, 1, 1, "bool")
-    first, last = levels(low, binary, lower_level), levels(high, binary, upper_level)
+    first, last = levels(low, binary, lower_levels), levels(high, binary, upper_levels)
     zeros, ones = (first <= 0) & (last >= 0), (first <= 1) & (last >= 1)
     found = Levels(np.array([above], dtype=dtype), np.array([top], dtype=dtype))
     return Wanted(found, True, zeros, ones)

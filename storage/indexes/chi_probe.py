@@ -22,7 +22,7 @@ from tensorsql.storage.indexes.chi_bounds import (
 from tensorsql.storage.indexes.chi_groups import bound_groups
 from tensorsql.storage.indexes.protocol import Groups
 from tensorsql.storage.mask_counts import Levels, Region, at
-from tensorsql.storage.mask_values import lower_level, upper_level
+from tensorsql.storage.mask_values import lower_levels, upper_levels
 from tensorsql.storage.masks import box_values, levels
 
 Arguments = Sequence[Column]
@@ -58,7 +58,7 @@ class ChiProbe:
 
     def _levels(self, low: Column, high: Column) -> Levels:
         return Levels(
-            levels(low, self._histogram, lower_level), levels(high, self._histogram, upper_level)
+            levels(low, self._histogram, lower_levels), levels(high, self._histogram, upper_levels)
         )
 
 
