@@ -45,6 +45,11 @@ class TargetRow:
 def layer_shape(model: ModelEntry, layer: str) -> tuple[int, ...]:
     """Shape of the layer's output a row, () if not known; BindError lists the layers there are."""
     layers = dict(model.layers)
+    if not layers:
+        raise BindError(
+            f'model "{model.name}" has no layer that can be asked for: a scripted, traced or'
+            " exported program runs them out of sight; create the model from its module"
+        )
     if layer not in layers:
         hint = nearest(layer, layers) or f"; DESCRIBE MODEL {model.name} lists its layers"
         raise BindError(f'model "{model.name}" has no layer "{layer}"{hint}')

@@ -71,7 +71,8 @@ class ModelEntry:
     """A model: where it came from, its signature and the hash of its weights.
 
     `inputs` and `outputs` are (name, type) pairs; `layers` (module path, output shape per row);
-    `handle` is the loaded model or None until first use.
+    `handle` is the loaded model or None until first use. `file_hash` is that of the file kept: one
+    with another content is not opened.
     """
 
     name: str
@@ -83,6 +84,7 @@ class ModelEntry:
     layers: tuple[tuple[str, tuple[int, ...]], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     handle: Any = field(default=None, compare=False, repr=False)
+    file_hash: str = ""
 
 
 @dataclass(frozen=True)

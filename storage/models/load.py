@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,14 @@ from tensorsql.errors import IOError as FileError
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry
 from tensorsql.storage.models import safetensors, torch_export, torch_pickle
+from tensorsql.storage.models.file import ModelFile, read_model_file
+from tensorsql.storage.models.loading import alone_and_quiet
 from tensorsql.storage.models.model import Model
+from tensorsql.storage.models.modules import private_copy, ready, state_bytes
 from tensorsql.storage.models.options import ModelOptions, read_options
 from tensorsql.storage.types import Type
 
-FORMATS: dict[str, tuple[str, Callable[[str, ModelOptions], Model]]] = {
+FORMATS: dict[str, tuple[str, Callable[[ModelFile, ModelOptions], Model]]] = {
     ".pt2": ("torch.export", torch_export.load),
     ".safetensors": ("safetensors", safetensors.load),
     ".pt": ("torch", torch_pickle.load),
@@ -39,14 +40,17 @@ def load_model(name: str, path: str, options: Mapping[str, Any]) -> ModelEntry:
     would run code without `trust`.
     """
     read = read_options(options)
-    format, model = _load_file(path, read)
-    digest = hashlib.sha256(_content(path))
-    digest.update(read.preprocessing.encode())
-    entry = ModelEntry(name, str(path), format, digest.hexdigest(), options=dict(options))
+    format, load = _format(path)
+    file = read_model_file(path)
+    digest = hashlib.sha256(file.content + read.preprocessing.encode()).hexdigest()
+    entry = ModelEntry(name, path, format, digest, options=dict(options), file_hash=file.digest)
     try:
-        return describe(entry, model, read)
-    except BindError as error:
-        raise CorruptError(f'"{path}": {error.message}') from error
+        with alone_and_quiet():
+            return describe(entry, load(file, read), read)
+    except (BindError, UnsupportedError) as error:
+        raise (
+            error if path in error.message else type(error)(f'"{path}": {error.message}')
+        ) from None
 
 
 def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) -> ModelEntry:
@@ -54,7 +58,10 @@ def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) ->
     if not isinstance(module, nn.Module):
         raise BindError(f'model "{name}" is of type {type(module).__name__}, not a torch module')
     read = read_options(options)
-    private = copy.deepcopy(module).eval().requires_grad_(False)
+    try:
+        private = ready(private_copy(module))
+    except (BindError, UnsupportedError) as error:
+        raise type(error)(f'model "{name}": {error.message}') from error
     dtype = next((p.dtype for p in private.parameters() if p.is_floating_point()), torch.float32)
     model = Model(private, read.input or _input_shape(private), dtype, read.scale)
     digest = _module_hash(private, read)
@@ -62,21 +69,35 @@ def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) ->
 
 
 def open_model(entry: ModelEntry) -> Model:
-    """The loaded model of a record."""
+    """The loaded model of a record, checked as if its file were new.
+
+    CorruptError if the file kept is not the one that the record was made for.
+    """
     if isinstance(entry.handle, Model):
         return entry.handle
     if entry.format == MODULE:
         raise UnsupportedError(f'model "{entry.name}" came from Python; register it again')
-    return _load_file(entry.source, read_options(entry.options))[1]
+    load = _format(entry.source)[1]
+    file = read_model_file(entry.source)
+    if entry.file_hash and entry.file_hash != file.digest:
+        raise CorruptError(
+            f'model file "{entry.source}" is not the one that model "{entry.name}" was created'
+            " from; create the model again"
+        )
+    with alone_and_quiet():
+        return load(file, read_options(entry.options))
 
 
 def keep_file(entry: ModelEntry, directory: Path | None) -> ModelEntry:
     """The record with its file copied into a folder of the database, if that has one."""
     if directory is None:
         return entry
+    file = read_model_file(entry.source)
+    if file.digest != entry.file_hash:
+        raise FileError(f'model file "{entry.source}" was changed while it was read')
     copied = Path(directory) / Path(entry.source).name
     try:
-        shutil.copyfile(entry.source, copied)
+        copied.write_bytes(file.content)
     except OSError as error:
         raise FileError(f'cannot copy model file "{entry.source}": {error.strerror}') from error
     return dataclasses.replace(entry, source=str(copied))
@@ -123,29 +144,19 @@ def _output_type(width: int, options: ModelOptions) -> Type:
     return types.DOUBLE if width == 1 else types.list_of(types.DOUBLE)
 
 
-def _load_file(path: str, options: ModelOptions) -> tuple[str, Model]:
+def _format(path: str) -> tuple[str, Callable[[ModelFile, ModelOptions], Model]]:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         known = ", ".join(FORMATS)
         raise UnsupportedError(f'"{path}" is no model file that is known here; there is {known}')
-    if not Path(path).is_file():
-        raise FileError(f'model file "{path}" does not exist')
-    format, load = FORMATS[suffix]
-    return format, load(str(path), options)
-
-
-def _content(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise FileError(f'cannot read model file "{path}": {error.strerror}') from error
+    return FORMATS[suffix]
 
 
 def _module_hash(module: nn.Module, options: ModelOptions) -> str:
     digest = hashlib.sha256(f"{module!r} {options.preprocessing}".encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    values = {**dict(module.named_buffers()), **module.state_dict()}  # some buffers are not state
+    for name, value in sorted(values.items()):
+        digest.update(name.encode() + state_bytes(value))
     return digest.hexdigest()
 
 

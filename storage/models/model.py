@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tensorsql.errors import BindError, DataError, Error, nearest
+from tensorsql.storage.models.modules import first_tensor
 
 CANONICAL_BATCH = 64
 
@@ -59,20 +60,19 @@ class Model:
         self.scale = scale
         self.batch = batch
         self._watch = _Watch()
-        if not isinstance(module, torch.jit.ScriptModule):  # its parts run outside Python
-            for path, part in module.named_modules():
-                if path:
-                    part.register_forward_hook(self._hook(path))
+        for path, part in module.named_modules():
+            if path and not isinstance(part, torch.jit.ScriptModule):  # those run outside Python
+                part.register_forward_hook(self._hook(path))
 
     def _hook(self, path: str) -> Callable[..., None]:
         def reached(_module: nn.Module, _inputs: Any, output: Any) -> None:
             watch = self._watch
             if watch.seen is not None:
-                watch.seen.append((path, output))
+                watch.seen.append((path, first_tensor(output)))
             elif watch.path == path:
                 watch.calls_left -= 1
                 if watch.calls_left < 0:
-                    raise _Reached(output)
+                    raise _Reached(first_tensor(output))
 
         return reached
 
@@ -119,7 +119,7 @@ class Model:
             watch.path = None
         if layer is not None:
             raise BindError(f'the model has no layer "{layer}"{nearest(layer, self.paths())}')
-        return output[0] if isinstance(output, tuple | list) and output else output
+        return first_tensor(output)
 
     def paths(self) -> list[str]:
         """Module paths, whether or not the forward pass calls them."""

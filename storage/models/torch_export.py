@@ -1,46 +1,123 @@
-"""`.pt2`: archives of `torch.export`. Safe ones load as they are, others need trust."""
+"""`.pt2`: archives of `torch.export`. Plain ones load as they are, others need trust."""
 
 from __future__ import annotations
 
-import contextlib
-import warnings
+import io
+import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from tensorsql.errors import CorruptError, UnsupportedError
+from tensorsql.storage.models.file import ModelFile
 from tensorsql.storage.models.model import CANONICAL_BATCH, Model
 from tensorsql.storage.models.options import ModelOptions
-from tensorsql.storage.models.trust import why_untrusted
+from tensorsql.storage.models.trust import PlainArchive, Untrusted, plain_archive
+
+_NO_ARCHIVE = (
+    zipfile.BadZipFile,
+    AttributeError,
+    KeyError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    EOFError,
+)
 
 
-def load(path: str, options: ModelOptions) -> Model:
+def load(file: ModelFile, options: ModelOptions) -> Model:
     """The archive's module with its layers restored, in eval mode."""
-    if not options.trust:
-        refuse_code(path)
+    program = _program(file, options.trust)
     try:
-        with quiet():
-            program = torch.export.load(path)
-            module = torch.export.unflatten(program)
+        module = torch.export.unflatten(program)
     except Exception as error:  # torch raises all kinds for a damaged archive
-        raise CorruptError(f'"{path}" does not load as a torch.export archive: {error}') from error
-    shape, dtype, batch = _input(program, path)
+        raise _does_not_load(file, error) from error
+    shape, dtype, batch = _input(program, file.path)
     return Model(module.eval(), options.input or shape, dtype, options.scale, batch)
 
 
-def refuse_code(path: str) -> None:
-    """UnsupportedError if loading would run code, CorruptError if it is no archive."""
+def _program(file: ModelFile, trust: bool) -> torch.export.ExportedProgram:
     try:
-        reason = why_untrusted(path)
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CorruptError(f'"{path}" is not a torch.export archive: {error}') from error
-    if reason:
-        raise UnsupportedError(
-            f'"{path}" would run code when loaded ({reason});'
-            " if you trust its author, say WITH (trust = true)"
-        )
+        archive = plain_archive(file.content)
+    except Untrusted as untrusted:
+        if not trust:
+            raise UnsupportedError(
+                f'"{file.path}" could run code when loaded ({untrusted});'
+                " if you trust its author, say WITH (trust = true)"
+            ) from None
+        return _by_torch(file)
+    except _NO_ARCHIVE as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise CorruptError(f'"{file.path}" is not a torch.export archive: {reason}') from error
+    if archive.members.get("byteorder", b"little") != sys.byteorder.encode():
+        raise UnsupportedError(f'"{file.path}" was saved on a machine of another byte order')
+    try:
+        return _plain_program(archive)
+    except Exception as error:  # torch raises all kinds for a damaged archive
+        raise _does_not_load(file, error) from error
+
+
+def _by_torch(file: ModelFile) -> torch.export.ExportedProgram:
+    try:
+        return torch.export.load(io.BytesIO(file.content))
+    except Exception as error:  # and unpickling may raise anything
+        raise _does_not_load(file, error) from error
+
+
+def _does_not_load(file: ModelFile, error: Exception) -> CorruptError | UnsupportedError:
+    text = str(error).strip() or type(error).__name__
+    text = f"it lacks {text}" if isinstance(error, KeyError) else text
+    if "schema version" in text:
+        return UnsupportedError(f'"{file.path}" was saved by another version of PyTorch: {text}')
+    return CorruptError(f'"{file.path}" does not load as a torch.export archive: {text}')
+
+
+def _plain_program(archive: PlainArchive) -> torch.export.ExportedProgram:
+    """What torch.export.load would give, past its reader of files and its fallbacks."""
+    from torch._export.serde import schema, serialize
+
+    dtypes = serialize._SERIALIZE_TO_TORCH_DTYPE
+    parse: Any = serialize._dict_to_dataclass
+    program = parse(schema.ExportedProgram, archive.program)
+    weights = _tensors(archive.weights, "data/weights/", archive.members, dtypes)
+    constants = _tensors(archive.constants, "data/constants/", archive.members, dtypes)
+    deserializer = serialize.ExportedProgramDeserializer()
+    return deserializer.deserialize(program, weights, constants, None)
+
+
+def _tensors(
+    config: Mapping[str, Any], folder: str, members: Mapping[str, bytes], dtypes: Mapping[int, Any]
+) -> dict[str, Tensor]:
+    """Tensors by name; those that lie in one member share its memory, as they did when saved."""
+    storages: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}
+    for name, entry in config.items():
+        path = folder + entry["path_name"]
+        if path not in storages:
+            storages[path] = _storage(members[path])
+        meta = entry["tensor_meta"]
+        value = _view(storages[path], dtypes[meta["dtype"]], meta)
+        if entry["is_param"]:
+            value = nn.Parameter(value, requires_grad=False)
+        found[name] = value
+    return found
+
+
+def _storage(content: bytes) -> Tensor:
+    return (
+        torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        if content
+        else torch.empty(0, dtype=torch.uint8)
+    )
+
+
+def _view(storage: Tensor, dtype: torch.dtype, meta: Mapping[str, Any]) -> Tensor:
+    sizes, strides = ([size["as_int"] for size in meta[which]] for which in ("sizes", "strides"))
+    return storage.view(dtype).as_strided(sizes, strides, meta["storage_offset"]["as_int"])
 
 
 def _input(program: torch.export.ExportedProgram, path: str) -> tuple[Any, torch.dtype, int]:
@@ -62,11 +139,3 @@ def _batch(size: Any, ranges: Mapping[Any, Any]) -> int:
     if limits is not None and bool(limits.upper < CANONICAL_BATCH):
         return int(limits.upper)
     return CANONICAL_BATCH
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """torch warns about its own internals while it reads an archive."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

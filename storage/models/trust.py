@@ -1,101 +1,228 @@
-"""What a `torch.export` archive would run while it is loaded, found without loading it.
+"""What may be read of a `torch.export` archive without trusting its author.
 
-`torch.export.load` evaluates symbolic sizes, unpickles weights marked so, and falls back to full
-unpickling of sample inputs. An archive is safe if it holds nothing of that kind: plain weights, a
-graph of known operators, plain containers. The JSON and the zip directory tell.
+torch's own loader evaluates symbolic sizes, writes the names in a graph into Python source that it
+executes, looks up any function a graph names, imports what the structure of the inputs names,
+unpickles weights and sample inputs, and turns to older layouts, which are pickles, when one fails.
+So an archive is not searched for what is bad: it has known members, plain tensors and a program of
+tensor operators whose every text is a plain name, and all else is refused. What is not needed is
+left out of the program rather than checked, and the rest is handed on parsed, not as a file.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import pickletools
 import re
-import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-_SYMBOL = r"(?:Symbol\('[su]\d+'(?:, (?:positive|integer|nonnegative)=True)*\)|[su]\d+|-?\d+)"
-_EXPRESSION = re.compile(rf"(?:{_SYMBOL}|Add|Mul|Max|Min|Integer|FloorDiv|Mod|[-+*(), ])+")
-_OPERATOR = re.compile(r"torch\.ops\.aten\.(?!from_file)\w+\.\w+|_operator\.\w+|math\.\w+")
-_PICKLE = re.compile(r"data/(weights|constants)/([^/]+\.pt|custom_obj[^/]*|opaque_obj[^/]*)")
+from tensorsql.storage.models.archive import read_members
+
+_MEMBERS = re.compile(
+    r"archive_format|archive_version|byteorder|version|\.data/\w+|\.format_version"
+    r"|\.storage_alignment|extra/.*|models/\w+\.json|data/sample_inputs/\w+\.pt"
+    r"|data/weights/(weight_\d+|\w+_weights_config\.json)"
+    r"|data/constants/(tensor_\d+|\w+_constants_config\.json)",
+    re.DOTALL,
+)
+_OLD = re.compile(r"serialized_(exported_program|state_dict|constants|example_inputs)\.\w+")
+
+_NODE = re.compile(r"\w{0,500}")  # stands in Python source as it is
+_PATH = re.compile(r"((?!__)[\w@-]+(\.(?!__)[\w@-]+)*)?")  # of a module or parameter
+_STACK = (re.compile(r"[\w.@\[\]'-]*"), _PATH, re.compile(r"[\w.<>]*"))
+_VERSION = re.compile(r"[\w.+<=-]*")
+_RANGE = re.compile(r"[su]\d{1,5}")
+_SYMBOL = r"Symbol\('[su]\d{1,5}'(?:, (?:positive|integer|nonnegative)=True)*\)|[su]\d{1,5}(?!\d)"
+_EXPRESSION = re.compile(
+    r"(?!.{1000})(?!.*\*\*)"  # powers of powers would never be done
+    rf"(?:{_SYMBOL}|\d{{1,19}}(?!\d)|Add|Mul|Max|Min|Integer|FloorDiv|Mod|[-+*(), ])+"
+)
+_TENSOR_OPERATOR = re.compile(r"torch\.ops\.(aten)\.(\w+)\.(\w+)")
+_SIZE_OPERATORS = {
+    *(f"_operator.{name}" for name in ("eq", "ne", "le", "ge", "lt", "gt", "neg", "pos", "and_")),
+    *(f"_operator.{name}" for name in ("or_", "mul", "add", "sub", "floordiv", "mod", "truediv")),
+    *(f"torch.sym_{name}" for name in ("not", "int", "float", "ite", "max", "min", "sqrt")),
+    "math.trunc",
+}
+_GRAPH_OPERATORS = {  # they run graphs of the program
+    *(f"torch.ops.higher_order.{name}" for name in ("cond", "wrap_with_set_grad_enabled")),
+}
+_BESIDES_TENSORS = {"from_file", "_print"}  # operators that touch files or the terminal
+
+_MAPS = {  # members of the program whose keys are names that the author chose
+    *("tensor_values", "sym_int_values", "sym_float_values", "sym_bool_values", "opset_version"),
+    *("range_constraints", "custom_obj_values", "treespec_namedtuple_fields"),
+}
 _CONTAINERS = {"builtins.tuple", "builtins.list", "builtins.dict", None}
+_PICKLED_TENSORS = re.compile(
+    r"torch\._utils _rebuild_(tensor_v2|parameter)|collections OrderedDict|torch \w+Storage"
+    r"|torch\._export\.serde\.serialize _reconstruct_fake_tensor"
+)
+_MAKES_OBJECTS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 
 
-def why_untrusted(path: str) -> str | None:
-    """What loading the archive would run, in words, or None if it would run nothing.
+class Untrusted(Exception):
+    """Loading the archive might run code; says which part of it."""
 
-    Raises BadZipFile, KeyError, TypeError or ValueError for a file that is no such archive.
+
+@dataclass(frozen=True)
+class PlainArchive:
+    """A program and the configurations of its tensors as parsed JSON, and the tensors' bytes."""
+
+    program: Mapping[str, Any]
+    weights: Mapping[str, Any]
+    constants: Mapping[str, Any]
+    members: Mapping[str, bytes]
+
+
+def plain_archive(content: bytes) -> PlainArchive:
+    """The archive, whatever it is made of checked.
+
+    Untrusted if it holds more than data. For a file that is no such archive whatever the zip and
+    JSON readers raise, KeyError, TypeError, ValueError or AttributeError.
     """
-    with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():
-            raise ValueError(f"{damaged} is damaged")
-        members = {name.split("/", 1)[-1]: name for name in archive.namelist()}
-        for member, name in members.items():
-            if reason := _reason(member, archive, name):
-                return reason
-        if not any(member.startswith("models/") for member in members):
-            raise ValueError("there is no model in it")
-    return None
+    members = _inside_folder(read_members(content))
+    names = [name for name in members if name.startswith("models/")]
+    if len(names) != 1:
+        raise ValueError(f"there are {len(names) or 'no'} models in it")
+    name = names[0].removeprefix("models/").removesuffix(".json")
+    program = json.loads(members[names[0]])
+    if program.get("guards_code"):
+        raise Untrusted("it carries guard code")
+    weights = json.loads(members[f"data/weights/{name}_weights_config.json"])
+    constants = json.loads(members[f"data/constants/{name}_constants_config.json"])
+    return PlainArchive(
+        _checked(program, None), _raw(weights["config"]), _raw(constants["config"]), members
+    )
 
 
-def _reason(member: str, archive: zipfile.ZipFile, name: str) -> str | None:
-    if _PICKLE.match(member):
-        return f"{member} is a pickle"
-    if member.startswith("data/aotinductor/"):
-        return f"{member} is compiled code"
-    if member.startswith("data/sample_inputs/") and not _plain_tensors(archive.read(name)):
-        return f"{member} is a pickle of more than tensors"
-    if member.endswith("_config.json"):
-        return _pickled_weight(json.loads(archive.read(name)))
-    if member.startswith("models/"):
-        program = json.loads(archive.read(name))
-        return "it carries guard code" if program["guards_code"] else _walk(program)
-    return None
+def _inside_folder(members: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The members by their names in the archive's one folder, all of them known ones."""
+    top = {name.partition("/")[0] for name in members}
+    for name in members:
+        if _OLD.fullmatch(name.rpartition("/")[2]):
+            raise Untrusted(
+                f"{name} is of the older layout, a pickle; save it again with PyTorch 2.8 or later"
+            )
+    if len(top) > 1:
+        raise Untrusted(f"it has more than one folder: {', '.join(sorted(top))}")
+    found = {name.partition("/")[2]: content for name, content in members.items()}
+    for name, content in found.items():
+        if not _MEMBERS.fullmatch(name):
+            raise Untrusted(f"{name} is no part of an archive of tensors and their program")
+        if name.startswith("data/sample_inputs/") and not _plain_tensors(content):
+            raise Untrusted(f"{name} is a pickle of more than tensors")
+    return found
 
 
 def _plain_tensors(content: bytes) -> bool:
-    """Torch's loader unpickles anything where this fails, so it has to be tried first."""
+    """Whether a pickle only says how to make tensors. It is never opened, here or later."""
     if not content:
         return True
     try:
-        torch.load(io.BytesIO(content), weights_only=True)
-    except Exception:  # whatever the bytes make torch say, they are not plain tensors
+        inner = read_members(content)
+        pickle = next(inner[name] for name in inner if name.endswith("/data.pkl"))
+        return all(_makes_tensors(code.name, arg) for code, arg, _ in pickletools.genops(pickle))
+    except Exception:  # whatever the bytes are, they are not what torch writes
         return False
-    return True
 
 
-def _pickled_weight(config: Mapping[str, Any]) -> str | None:
-    for key, entry in config["config"].items():
+def _makes_tensors(code: str, argument: Any) -> bool:
+    if code == "GLOBAL":
+        return bool(_PICKLED_TENSORS.fullmatch(argument))
+    return code not in _MAKES_OBJECTS
+
+
+def _raw(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name, entry in config.items():
         if entry["use_pickle"]:
-            return f"{key} is a pickle"
-    return None
+            raise Untrusted(f"{name} is a pickle")
+        _expect(_PATH, name, "a tensor's name")
+    return config
 
 
-def _walk(value: Any) -> str | None:
-    if isinstance(value, dict):
-        found = (_member(value, key, inner) for key, inner in value.items())
-    elif isinstance(value, list):
-        found = (_walk(inner) for inner in value)
-    else:
-        return None
-    return next((reason for reason in found if reason), None)
-
-
-def _member(owner: Mapping[str, Any], key: str, value: Any) -> str | None:
+def _checked(value: Any, key: str | None) -> Any:
+    """The program without what only helps its author: no text is left that is not plain."""
+    if isinstance(value, list):
+        return [_checked(inner, key) for inner in value]
+    if isinstance(value, str):
+        _check_text(value, key)
+        return value
+    if not isinstance(value, dict):
+        return value
     match key:
-        case "expr_str" if not _EXPRESSION.fullmatch(str(value)):
-            return f"a size is the expression {value!r}"
-        case "target" if "inputs" in owner and not _OPERATOR.fullmatch(str(value)):
-            return f"it calls {value!r}"
-        case "in_spec" | "out_spec" if value:
-            return _container(json.loads(value)[1])
-    return _walk(value)
+        case "metadata":
+            return _module_stack(value)
+        case "device" | "as_device":
+            return {"type": "cpu", "index": None}
+        case "custom_obj" | "as_custom_obj":
+            raise Untrusted("it holds an object that is no tensor")
+    for name in value:
+        _expect(_RANGE if key == "range_constraints" else _PATH, name, "a name")
+    return {name: _checked(inner, None if key in _MAPS else name) for name, inner in value.items()}
 
 
-def _container(spec: Mapping[str, Any]) -> str | None:
-    if spec["type"] not in _CONTAINERS:
-        return f"it builds a {spec['type']!r}"
-    found = (_container(child) for child in spec["children_spec"])
-    return next((reason for reason in found if reason), None)
+def _check_text(text: str, key: str | None) -> None:
+    match key:
+        case "expr_str":
+            _expect(_EXPRESSION, text, "a size")
+        case "target" | "as_operator":
+            _expect_operator(text)
+        case "in_spec" | "out_spec":
+            if text:
+                _expect_containers(json.loads(text)[1])
+        case "as_string" | "as_strings":
+            pass  # an operator's argument: never looked up, and quoted where it is written
+        case "name" | "as_name":
+            _expect(_NODE, text, "a name")
+        case "torch_version":
+            _expect(_VERSION, text, "a version")
+        case _:
+            _expect(_PATH, text, "a name")
+
+
+def _expect(pattern: re.Pattern[str], text: Any, what: str) -> None:
+    if not pattern.fullmatch(str(text)):
+        raise Untrusted(f"{what} in it is {str(text)[:100]!r}")
+
+
+def _expect_operator(target: str) -> None:
+    found = _TENSOR_OPERATOR.fullmatch(target)
+    if found is None:
+        known = target in _SIZE_OPERATORS or target in _GRAPH_OPERATORS
+    else:
+        name, overload = found[2], "" if found[3] == "default" else f".{found[3]}"
+        # what only TorchScript has, aten::save for one, is not in the dispatcher
+        known = name not in _BESIDES_TENSORS and torch._C._dispatch_has_kernel(
+            f"aten::{name}{overload}"
+        )
+    if not known:
+        raise Untrusted(f"it calls {target[:100]!r}, which is no operator on tensors")
+
+
+def _expect_containers(spec: Mapping[str, Any]) -> None:
+    """Plain containers: the context of others names what torch would import."""
+    context = json.loads(spec["context"]) if isinstance(spec["context"], str) else spec["context"]
+    if spec["type"] not in _CONTAINERS or not isinstance(context, list | None):
+        raise Untrusted(f"it builds a {spec['type']!r}")
+    for name in context or ():
+        _expect(_PATH, name, "a name")
+    for child in spec["children_spec"]:
+        _expect_containers(child)
+
+
+def _module_stack(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Of a node's metadata only the modules it came from: `key,path,class` for each."""
+    stack = metadata.get("nn_module_stack")
+    if not stack:
+        return {}
+    for entry in stack.split(";"):
+        parts = entry.split(",")
+        if len(parts) != 3 or not all(
+            pattern.fullmatch(part) for pattern, part in zip(_STACK, parts, strict=True)
+        ):
+            raise Untrusted(f"a module in it is {entry[:100]!r}")
+    return {"nn_module_stack": stack}

@@ -1,0 +1,35 @@
+"""One model at a time goes through torch's loaders, which keep global state, and quietly."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+
+_LOADERS = threading.RLock()
+
+
+@contextlib.contextmanager
+def alone_and_quiet() -> Iterator[None]:
+    """Other threads wait; what torch warns and logs about its own internals is not shown."""
+    with _LOADERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loud = [logger for logger in _torch_loggers() if not logger.disabled]
+        for logger in loud:
+            logger.disabled = True
+        try:
+            yield
+        finally:
+            for logger in loud:
+                logger.disabled = False
+
+
+def _torch_loggers() -> list[logging.Logger]:
+    known = list(logging.root.manager.loggerDict.items())
+    return [
+        logger
+        for name, logger in known
+        if name.partition(".")[0] == "torch" and isinstance(logger, logging.Logger)
+    ]
