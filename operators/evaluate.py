@@ -23,7 +23,15 @@ from tensorsql.operators.literals import constant, to_python
 from tensorsql.operators.program import Context
 from tensorsql.operators.propagate import Propagate
 from tensorsql.operators.ranges import Range, is_proven
-from tensorsql.planner.expressions import Call, ColumnRef, Expression, Literal, walk
+from tensorsql.planner.expressions import (
+    Call,
+    ColumnRef,
+    Expression,
+    Literal,
+    highest_cost,
+    is_fallible,
+    is_volatile,
+)
 from tensorsql.storage.column import Batch, Column, Constant, widen
 
 ALL_ROWS = 0  # the register that holds the caller's active rows
@@ -206,13 +214,13 @@ class _Compiler:
         found = self._find(expression, active, raw)
         if found is None:
             found = self._compile(expression, active, raw)
-            if not _is_volatile(expression):
+            if not is_volatile(expression):
                 self._known[(expression, active, raw)] = found
         return found
 
     def _find(self, expression: Expression, active: int, raw: bool) -> int | None:
         """A register computed for these rows or for more of them."""
-        if _is_volatile(expression):
+        if is_volatile(expression):
             return None
         while True:
             found = self._known.get((expression, active, raw))
@@ -238,15 +246,16 @@ class _Compiler:
         """Operands in order; later ones see only the rows that earlier ones leave open."""
         arguments: list[int] = []
         scopes = [active]
+        guarded = max((place for place, arg in enumerate(call.args) if _is_guarded(arg)), default=0)
         for place, arg in enumerate(call.args):
-            scope = self._scope(call, place, arguments, scopes)
+            scope = scopes[-1] if place > guarded else self._scope(call, place, arguments, scopes)
             arguments.append(self.compile(arg, scope))
         return self._apply(call, tuple(arguments), active)
 
     def _scope(self, call: Call, place: int, arguments: list[int], scopes: list[int]) -> int:
         """The active rows of operand `place`, narrowed by the operands before it."""
         name = call.function.name
-        if place == 0 or not any(_is_guarded(arg) for arg in call.args[place:]):
+        if place == 0:
             return scopes[-1]
         if name != "case":
             scopes.append(self._narrow(NARROWING[name], scopes[-1], arguments[-1]))
@@ -299,12 +308,6 @@ class _Compiler:
 
 def _is_guarded(expression: Expression) -> bool:
     """Whether it matters which rows are active: it may raise, is expensive, or changes per call."""
-    return any(
-        node.function.fallible or node.function.volatile or node.function.cost >= EXPENSIVE
-        for node in walk(expression)
-        if isinstance(node, Call)
+    return (
+        is_fallible(expression) or is_volatile(expression) or highest_cost(expression) >= EXPENSIVE
     )
-
-
-def _is_volatile(expression: Expression) -> bool:
-    return any(isinstance(node, Call) and node.function.volatile for node in walk(expression))

@@ -254,11 +254,20 @@ def is_complete(text: str) -> bool:
     return rest == len(text) and bool(tokens) and tokens[-1].token_type == TokenType.SEMICOLON
 
 
+START = "first place"  # of a node with everything below it, among what a node remembers
+
+
 def position(expression: exp.Expr) -> tuple[int, int] | None:
     """The 1-based line and column where an expression starts, None if it has no token."""
-    places = [
-        (node.meta["line"], node.meta["col"])
-        for node in expression.walk()
-        if node.meta.get("line") is not None
-    ]
-    return min(places, default=None)
+    if START not in expression.meta:
+        # Children first, each once: a statement asks for the place of every one of its nodes.
+        for node in reversed(list(expression.walk(bfs=False, prune=lambda one: START in one.meta))):
+            node.meta.setdefault(START, _start(node))
+    found: tuple[int, int] | None = expression.meta[START]
+    return found
+
+
+def _start(node: exp.Expr) -> tuple[int, int] | None:
+    own = [] if node.meta.get("line") is None else [(node.meta["line"], node.meta["col"])]
+    below = (child.meta[START] for child in node.iter_expressions())
+    return min((*own, *(place for place in below if place is not None)), default=None)

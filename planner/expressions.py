@@ -13,13 +13,15 @@ from typing import Any
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.planner.functions import Signature
+from tensorsql.planner.memo import Remembering, hashed_once, remembered
 from tensorsql.storage.types import BOOLEAN, Type
 
 Position = tuple[int, int]
 
 
+@hashed_once
 @dataclass(frozen=True)
-class Expression:
+class Expression(Remembering):
     """Base of all expressions; `type` is the SQL type of its value."""
 
     type: Type
@@ -34,6 +36,7 @@ class Expression:
         return self
 
 
+@hashed_once
 @dataclass(frozen=True)
 class ColumnRef(Expression):
     """A column of the input, by its unique id; `name` is for people only."""
@@ -45,6 +48,7 @@ class ColumnRef(Expression):
         return self.name
 
 
+@hashed_once
 @dataclass(frozen=True)
 class Literal(Expression):
     """A constant. `value` is None for NULL, else the Python value of the type.
@@ -62,6 +66,7 @@ class Literal(Expression):
         return literal_text(self)
 
 
+@hashed_once
 @dataclass(frozen=True)
 class Call(Expression):
     """`function(args)`: the overload was resolved and every argument cast to what it takes."""
@@ -88,6 +93,7 @@ class Call(Expression):
         return call_text(self)
 
 
+@hashed_once
 @dataclass(frozen=True)
 class AggregateCall(Expression):
     """An aggregate over the rows of a group; `filter` chooses the rows that count."""
@@ -146,6 +152,7 @@ class WindowFrame:
     exclude: str = ""
 
 
+@hashed_once
 @dataclass(frozen=True)
 class WindowCall(Expression):
     """A function over the rows of a partition in an order."""
@@ -206,9 +213,17 @@ def transform(expression: Expression, rewrite: Callable[[Expression], Expression
     return rewrite(expression)
 
 
+def _operands(expression: Expression) -> Iterator[Expression]:
+    """Children that may read columns or call functions: of an IN list there are few."""
+    return (child for child in expression.children if not isinstance(child, Literal))
+
+
+@remembered
 def columns_of(expression: Expression) -> frozenset[int]:
     """Ids of the columns the expression reads."""
-    return frozenset(node.id for node in walk(expression) if isinstance(node, ColumnRef))
+    if isinstance(expression, ColumnRef):
+        return frozenset((expression.id,))
+    return frozenset().union(*map(columns_of, _operands(expression)))
 
 
 def substitute(expression: Expression, mapping: dict[int, Expression]) -> Expression:
@@ -238,11 +253,22 @@ def conjunction(parts: tuple[Expression, ...] | list[Expression]) -> Expression:
     return parts[0] if len(parts) == 1 else Call(BOOLEAN, AND, tuple(parts))
 
 
+@remembered
 def is_volatile(expression: Expression) -> bool:
     """Whether two evaluations may differ (random() and its like)."""
-    return any(isinstance(node, Call) and node.function.volatile for node in walk(expression))
+    own = isinstance(expression, Call) and expression.function.volatile
+    return own or any(map(is_volatile, _operands(expression)))
 
 
+@remembered
 def is_fallible(expression: Expression) -> bool:
     """Whether evaluating it for some row may raise an error."""
-    return any(isinstance(node, Call) and node.function.fallible for node in walk(expression))
+    own = isinstance(expression, Call) and expression.function.fallible
+    return own or any(map(is_fallible, _operands(expression)))
+
+
+@remembered
+def highest_cost(expression: Expression) -> float:
+    """The cost of the costliest call in it, per row."""
+    own = expression.function.cost if isinstance(expression, Call) else 0.0
+    return max((own, *map(highest_cost, _operands(expression))))

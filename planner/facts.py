@@ -24,6 +24,7 @@ from tensorsql.planner.logical import (
     Values,
     Window,
 )
+from tensorsql.planner.memo import remembered
 from tensorsql.planner.plan import Plan
 from tensorsql.planner.predicates import column_equality, rejects_null
 from tensorsql.storage.statistics import Facts
@@ -31,6 +32,7 @@ from tensorsql.storage.statistics import Facts
 NOTHING = Facts({}, frozenset(), frozenset())
 
 
+@remembered
 def facts(plan: Plan) -> Facts:
     """What is proven of the plan's rows; NOTHING where nothing is."""
     match plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tensorsql.planner.expressions import TRUE, AggregateCall, ColumnRef, Expression, SortKey
@@ -56,7 +57,7 @@ class IndexTopN(Unary):
     group_keys: Assignments = ()
     aggregates: tuple[tuple[Field, AggregateCall], ...] = ()
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         if not self.group_keys:
             return self.input.fields

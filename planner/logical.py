@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from tensorsql.planner.expressions import (
@@ -38,7 +39,7 @@ class Scan(Plan):
     predicate: Expression = TRUE
     alias: str = ""
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         own = tuple(field for field, _ in self.columns)
         return own if self.row_id is None else (*own, self.row_id)
@@ -58,7 +59,7 @@ class Values(Plan):
     columns: Fields
     rows: tuple[tuple[Expression, ...], ...]
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return self.columns
 
@@ -96,7 +97,7 @@ class Project(Unary):
     input: Plan
     assignments: Assignments
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return tuple(field for field, _ in self.assignments)
 
@@ -115,7 +116,7 @@ class Joining(Binary):
     condition: Expression
     mark: Field | None
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return join_fields(self.kind, self.left, self.right, self.mark)
 
@@ -170,7 +171,7 @@ class Aggregate(Unary):
     aggregates: tuple[tuple[Field, AggregateCall], ...]
     grouping_sets: tuple[tuple[int, ...], ...] | None = None
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return tuple(field for field, _ in (*self.keys, *self.aggregates))
 
@@ -192,7 +193,7 @@ class Window(Unary):
     input: Plan
     calls: tuple[tuple[Field, WindowCall], ...]
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return (*self.input.fields, *(field for field, _ in self.calls))
 
@@ -269,7 +270,7 @@ class SetOperation(Binary):
     right: Plan
     columns: Fields
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return self.columns
 
@@ -283,7 +284,7 @@ class Unnest(Unary):
     expression: Expression
     ordinality: Field | None = None
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         extra = (self.element,) if self.ordinality is None else (self.element, self.ordinality)
         return (*self.input.fields, *extra)
@@ -303,7 +304,7 @@ class With(Plan):
     definitions: tuple[tuple[int, str, Plan], ...]  # (shared id, name, plan)
     body: Plan
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return self.body.fields
 
@@ -325,7 +326,7 @@ class Reference(Plan):
     name: str
     columns: tuple[tuple[Field, int], ...]
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return tuple(field for field, _ in self.columns)
 

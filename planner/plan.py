@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tensorsql.planner.expressions import ColumnRef, Expression, SortKey
+from tensorsql.planner.memo import Remembering
 from tensorsql.storage.types import Type
 
 _ids = itertools.count(1)
@@ -45,13 +47,18 @@ Assignments = tuple[tuple[Field, Expression], ...]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Remembering):
     """Base of all nodes."""
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         """Output columns in order."""
         raise NotImplementedError
+
+    @cached_property
+    def ids(self) -> frozenset[int]:
+        """The ids of the output columns."""
+        return frozenset(field.id for field in self.fields)
 
     @property
     def inputs(self) -> tuple[Plan, ...]:
@@ -77,7 +84,7 @@ class Unary(Plan):
 
     input: Plan
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         return self.input.fields
 

@@ -53,7 +53,7 @@ def origin(plan: Plan, id: int) -> Origin | None:
             source = next((e for field, e in plan.keys if field.id == id), None)
             return origin(plan.input, source.id) if isinstance(source, ColumnRef) else None
     if isinstance(plan, (*PASSING, IndexTopN)):
-        owner = next((p for p in plan.inputs if any(f.id == id for f in p.fields)), None)
+        owner = next((p for p in plan.inputs if id in p.ids), None)
         return None if owner is None else origin(owner, id)
     return None
 
@@ -86,8 +86,7 @@ def carry(plan: Plan, scan: Scan, field: Field) -> Plan | None:
     None where the way from the scan up loses rows' identity (aggregates, set operations, DISTINCT).
     """
     if plan is scan:
-        known = any(item.id == field.id for item in scan.fields)
-        return scan if known else dataclasses.replace(scan, row_id=field)
+        return scan if field.id in scan.ids else dataclasses.replace(scan, row_id=field)
     if isinstance(plan, Distinct) and plan.on is None:
         return None
     if not isinstance(plan, (Project, *PASSING)):
@@ -101,7 +100,7 @@ def carry(plan: Plan, scan: Scan, field: Field) -> Plan | None:
 
 
 def _with_field(plan: Plan, field: Field) -> Plan | None:
-    if any(item.id == field.id for item in plan.fields):
+    if field.id in plan.ids:
         return plan
     if isinstance(plan, Project):
         return dataclasses.replace(plan, assignments=(*plan.assignments, (field, field.ref())))

@@ -120,8 +120,8 @@ def _verify_node(plan: Plan, shared: dict[int, Plan]) -> None:
             _expect_boolean(plan.predicate, plan)
         case Join() | DependentJoin():
             _expect_boolean(plan.condition, plan)
-            left = {field.id for field in plan.left.fields}
-            if left & {field.id for field in plan.right.fields}:
+            left = plan.left.ids
+            if left & plan.right.ids:
                 raise InternalError("both sides of a join define the same column")
         case SetOperation():
             for side in plan.inputs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tensorsql.storage.statistics import ColumnStatistics
@@ -39,8 +40,11 @@ class TableSchema:
 
     def column(self, name: str) -> ColumnSchema | None:
         """The column of this name in any case, or None."""
-        folded = name.lower()
-        return next((item for item in self.columns if item.name.lower() == folded), None)
+        return self._by_name.get(name.lower())
+
+    @cached_property
+    def _by_name(self) -> dict[str, ColumnSchema]:
+        return {item.name.lower(): item for item in reversed(self.columns)}
 
     def is_key(self, name: str) -> bool:
         """Whether the column alone is the primary key or UNIQUE."""

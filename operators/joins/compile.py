@@ -124,7 +124,7 @@ class Condition:
 
 def split(condition: Expression, probe: Plan, build: Plan) -> Condition:
     """Take the equalities between the sides out of a condition."""
-    probe_ids, build_ids = ({field.id for field in side.fields} for side in (probe, build))
+    probe_ids, build_ids = probe.ids, build.ids
     keys, rest = [], []
     for part in conjuncts(condition):
         key = _key(part, probe_ids.issuperset, build_ids.issuperset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -62,36 +63,34 @@ def bind_with(
     clause = node.args.get("with_")
     if clause is None:
         return environment, []
-    found: list[CommonTable] = []
+    found: dict[str, CommonTable] = {}
+    uses = _uses(node)
     for definition in clause.expressions:
-        table = _common_table(node, definition, environment, outer)
-        if any(other.name.lower() == table.name.lower() for other in found):
+        name = definition.alias.lower()
+        table = _common_table(uses[name], definition, environment, outer)
+        if name in found:
             raise BindError(f'WITH defines "{table.name}" twice', position(definition))
-        if clause.args.get("recursive") and _uses(definition.this, table.name):
+        if clause.args.get("recursive") and _uses(definition.this)[name]:
             raise UnsupportedError(f'recursive WITH ("{table.name}" uses itself) is not supported')
-        environment = environment.with_common_table(table.name, table)
-        found.append(table)
-    return environment, found
+        environment = environment.with_common_table(name, table)
+        found[name] = table
+    return environment, list(found.values())
 
 
 def _common_table(
-    node: exp.Expr, definition: exp.CTE, environment: Environment, outer: Scope | None
+    references: int, definition: exp.CTE, environment: Environment, outer: Scope | None
 ) -> CommonTable:
-    name = definition.alias
-    references = _uses(node, name)
     hint = definition.args.get("materialized")
     if hint is not None and references:
         references = 2 if hint else 1
     names = tuple(definition.alias_column_names)
-    return CommonTable(name, definition.this, names, environment, outer, references)
+    return CommonTable(definition.alias, definition.this, names, environment, outer, references)
 
 
-def _uses(node: exp.Expr, name: str) -> int:
-    folded = name.lower()
-    return sum(
-        table.name.lower() == folded and not table.args.get("db")
-        for table in node.find_all(exp.Table)
-    )
+def _uses(node: exp.Expr) -> Counter[str]:
+    """How often each table name stands in it."""
+    tables = node.find_all(exp.Table)
+    return Counter(table.name.lower() for table in tables if not table.args.get("db"))
 
 
 def with_shared(plan: Plan, tables: list[CommonTable]) -> Plan:

@@ -84,7 +84,7 @@ def _check_aliases(left: Tables, right: Tables, node: exp.Join) -> None:
 
 
 def _joined(kind: JoinKind, left: Plan, right: Plan, condition: Expression) -> Plan:
-    offered = {field.id for field in left.fields}
+    offered = left.ids
     if not free_columns(right) & offered:
         return Join(kind, left, right, condition)
     if kind not in LATERAL_KINDS:

@@ -14,10 +14,12 @@ from tensorsql.planner.expressions import (
     columns_of,
     walk,
 )
+from tensorsql.planner.memo import hashed_once
 from tensorsql.planner.plan import Field, Plan
 from tensorsql.planner.traversal import walk_plan
 
 
+@hashed_once
 @dataclass(frozen=True)
 class SubqueryExpression(Expression):
     """A subquery as a value: `single` gives `field` of its only row, `mark` whether any row
@@ -39,6 +41,7 @@ class SubqueryExpression(Expression):
         return dataclasses.replace(self, condition=children[0])
 
 
+@hashed_once
 @dataclass(frozen=True)
 class UnnestExpression(Expression):
     """`UNNEST(list)` in a select list: `element` is the column its elements become."""
@@ -54,6 +57,7 @@ class UnnestExpression(Expression):
         return dataclasses.replace(self, list=children[0])
 
 
+@hashed_once
 @dataclass(frozen=True)
 class OuterAggregate(Expression):
     """An aggregate of columns from outside its subquery: the query that has them computes it."""

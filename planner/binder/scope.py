@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sqlglot import exp
 
@@ -28,8 +29,14 @@ class Source:
 
     def find(self, name: str) -> list[Field]:
         """The columns of this name in any case."""
-        folded = name.lower()
-        return [column for own, column in self.columns if own.lower() == folded]
+        return self._by_name.get(name.lower(), [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Field]]:
+        found: dict[str, list[Field]] = {}
+        for own, column in self.columns:
+            found.setdefault(own.lower(), []).append(column)
+        return found
 
 
 @dataclass(frozen=True)
@@ -45,17 +52,24 @@ class Tables:
 
     def find(self, name: str) -> list[Field]:
         """The columns an unqualified name may mean."""
-        return Source("", self.columns).find(name)
+        return self._unqualified.find(name)
 
-    @property
+    @cached_property
+    def _unqualified(self) -> Source:
+        return Source("", self.columns)
+
+    @cached_property
     def ids(self) -> frozenset[int]:
         """The ids of all columns."""
         return frozenset(field.id for source in self.sources for _, field in source.columns)
 
     def source(self, alias: str) -> Source | None:
         """The table of this alias."""
-        folded = alias.lower()
-        return next((item for item in self.sources if item.alias.lower() == folded), None)
+        return self._by_alias.get(alias.lower())
+
+    @cached_property
+    def _by_alias(self) -> dict[str, Source]:
+        return {item.alias.lower(): item for item in reversed(self.sources)}
 
 
 def tables_of(plan: Plan, alias: str, names: tuple[str, ...] = ()) -> Tables:

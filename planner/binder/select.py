@@ -237,7 +237,7 @@ class SelectBinder:
         plan, planted = plant(self.plan, shown)
         plan, planted = _unnested(plan, planted)
         count, keys = len(clauses.select), len(clauses.select) + len(clauses.order)
-        own = {field.id for field in plan.fields}
+        own = plan.ids
         assignments = assigned(self.names, planted[:count], own)
         known = {expression: field for field, expression in reversed(assignments)}
         hidden: list[tuple[Field, Expression]] = []

@@ -76,8 +76,9 @@ def _listed(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression]
     excluded = {item.name.lower() for item in star.args.get("except_") or []}
     replaced = {item.alias.lower(): item.this for item in star.args.get("replace") or []}
     renamed = {item.this.name.lower(): item.alias for item in star.args.get("rename") or []}
+    known = set(names)
     for name in (*excluded, *replaced, *renamed):
-        if name not in names:
+        if name not in known:
             raise BindError(f'column "{name}" of the star list not found{nearest(name, names)}')
     found = [
         (

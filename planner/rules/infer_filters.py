@@ -52,8 +52,7 @@ def _infer(plan: Plan) -> Plan:
 
 def _pairs(plan: Join) -> dict[int, ColumnRef]:
     """left column id → right column it equals, of one type."""
-    left = {field.id for field in plan.left.fields}
-    right = {field.id for field in plan.right.fields}
+    left, right = plan.left.ids, plan.right.ids
     result: dict[int, ColumnRef] = {}
     for part in conjuncts(plan.condition):
         sides = column_equality(part)

@@ -122,10 +122,10 @@ def _build(graph: Graph, leaves: list[Plan], estimator: Estimator) -> Plan:
 
 def _owner(join: Join, leaves: list[Plan]) -> int | None:
     """The one leaf whose columns the join's condition reads on the left, if it is one."""
-    right = {field.id for field in join.right.fields}
+    right = join.right.ids
     read = {id for id in columns_of(join.condition) if id not in right}
     for number, leaf in enumerate(leaves):
-        if read and read <= {field.id for field in leaf.fields}:
+        if read and read <= leaf.ids:
             return number
     return None
 

@@ -28,7 +28,7 @@ def prune_columns(plan: Plan) -> Plan:
 
     `SELECT a FROM (SELECT a, f(b) AS c FROM t)` reads `a` alone from storage.
     """
-    return _prune(plan, frozenset(field.id for field in plan.fields))
+    return _prune(plan, plan.ids)
 
 
 def _prune(plan: Plan, needed: Needed) -> Plan:
@@ -51,7 +51,7 @@ def _prune(plan: Plan, needed: Needed) -> Plan:
         case Values():
             return _values(plan, needed)
         case Distinct(on=None):
-            return _inputs(plan, frozenset(f.id for child in plan.inputs for f in child.fields))
+            return _inputs(plan, plan.input.ids)
         case Join():
             return _join(plan, needed | _read(plan))
     return _inputs(plan, needed | _read(plan))

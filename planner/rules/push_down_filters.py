@@ -153,12 +153,10 @@ INSIDE = {
 
 
 def _join(plan: Join, parts: Parts) -> Plan:
-    left_ids = frozenset(field.id for field in plan.left.fields)
-    right_ids = frozenset(field.id for field in plan.right.fields)
     own = list(conjuncts(plan.condition))
     parts, own = _adopt(plan, parts, own)
-    above = _sides(parts, left_ids, right_ids, ABOVE[plan.kind])
-    inside = _sides(own, left_ids, right_ids, INSIDE[plan.kind])
+    above = _sides(parts, plan.left.ids, plan.right.ids, ABOVE[plan.kind])
+    inside = _sides(own, plan.left.ids, plan.right.ids, INSIDE[plan.kind])
     left = _push(plan.left, above[0] + inside[0])
     right = _push(plan.right, above[1] + inside[1])
     condition = conjunction(inside[2])
@@ -176,8 +174,7 @@ def _adopt(plan: Join, parts: Parts, own: Parts) -> tuple[Parts, Parts]:
     """
     if plan.kind != "inner":
         return parts, own
-    left = frozenset(field.id for field in plan.left.fields)
-    right = frozenset(field.id for field in plan.right.fields)
+    left, right = plan.left.ids, plan.right.ids
     compared = any(_reads_both(part, left, right) for part in own)
     taken: Parts = []
     for part in parts:

@@ -53,7 +53,7 @@ def _side(
     estimator: Estimator, side: Plan, other: Plan, pairs: list[tuple[ColumnRef, ColumnRef]]
 ) -> Plan:
     """The side with its aggregate restricted to the other's keys, or the side itself."""
-    ids = {field.id for field in side.fields}
+    ids = side.ids
     both_ways = [pair for a, b in pairs for pair in ((a, b), (b, a))]
     keys = [(a.id, b) for a, b in both_ways if a.id in ids and b.id not in ids and a.type == b.type]
     if not keys or not _repeatable(other):

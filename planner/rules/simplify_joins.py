@@ -84,10 +84,8 @@ def _below(node: Join, parts: list[Expression]) -> tuple[Plan, list[Expression]]
 
 
 def _join(node: Join, parts: list[Expression]) -> tuple[Plan, list[Expression]] | None:
-    left = frozenset(field.id for field in node.left.fields)
-    right = frozenset(field.id for field in node.right.fields)
-    drops_left = any(rejects_null(part, left) for part in parts)
-    drops_right = any(rejects_null(part, right) for part in parts)
+    drops_left = any(rejects_null(part, node.left.ids) for part in parts)
+    drops_right = any(rejects_null(part, node.right.ids) for part in parts)
     kind = node.kind
     match kind:
         case "left" if drops_right:

@@ -45,7 +45,7 @@ def unnest_dependent_joins(plan: Plan) -> Plan:
 def _unnest(join: DependentJoin) -> Plan:
     exists = join.kind in ("semi", "anti") and not conjuncts(join.condition)
     right = _existence_only(join.right) if exists else join.right
-    left_ids = frozenset(field.id for field in join.left.fields)
+    left_ids = join.left.ids
     if join.kind != "mark":  # a conjunct that is NULL must not make the mark NULL
         right, condition = pull_up_predicates(right, join.condition, left_ids)
         join = dataclasses.replace(join, condition=condition)

@@ -80,7 +80,7 @@ class Domain:
                 return False
             path.append(node)
             node = node.input
-        return _keeps_null(path, frozenset(f.id for f in plan.fields))
+        return _keeps_null(path, plan.ids)
 
     def left_side(self) -> Plan:
         """The left input of the final join: itself, or a reading of it if it is shared now."""
@@ -97,7 +97,7 @@ def _keeps_null(path: list[Project | Filter], ids: frozenset[int]) -> bool:
             if not rejects_null(node.predicate, ids):
                 return False
         elif all(null_in_null_out(value, ids) for _, value in node.assignments):
-            ids = frozenset(f.id for f in node.fields)
+            ids = node.ids
         else:
             return False
     return True

@@ -56,7 +56,7 @@ def _strip_project(plan: Project, outer: frozenset[int], pulled: list[Expression
     input = _strip(plan.input, outer, pulled)
     if input is None or input is plan.input:
         return None if input is None else plan
-    present = {field.id for field in plan.fields}
+    present = plan.ids
     read = {id for part in pulled for id in columns_of(part)} - present
     extra = tuple((field, field.ref()) for field in input.fields if field.id in read)
     return Project(input, (*plan.assignments, *extra))

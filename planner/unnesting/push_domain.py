@@ -123,7 +123,7 @@ def _filter(plan: Filter, domain: Domain) -> Pushed:
 
 def _equated(parts: list[Expression], base: Plan, domain: Domain) -> Mapping | None:
     """For every domain column an inner column that a conjunct equates it with, or None."""
-    inner_ids = {f.id for f in base.fields}
+    inner_ids = base.ids
     mapping: Mapping = {}
     for part in parts:
         sides = column_equality(part)
@@ -297,7 +297,7 @@ def _limit(plan: Limit, domain: Domain) -> Pushed:
 def _distinct(plan: Distinct, domain: Domain) -> Pushed:
     inner = push(plan.input, domain)
     if plan.on is None:
-        wanted = {f.id for f in plan.input.fields} | {ref.id for ref in inner.mapping.values()}
+        wanted = plan.input.ids | {ref.id for ref in inner.mapping.values()}
         kept = tuple((f, f.ref()) for f in inner.plan.fields if f.id in wanted)
         return _same(Distinct(Project(inner.plan, kept)), inner)
     on = tuple(substitute(item, dict(inner.mapping)) for item in plan.on)

@@ -1,0 +1,46 @@
+"""What was computed of an immutable node, kept in the node itself: it dies with it, never stale."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Remembering:
+    """A frozen dataclass that carries what `remembered` functions found, but not as its value."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Hashes differ between processes, so nothing remembered travels.
+        names = (item.name for item in dataclasses.fields(self))  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names}
+
+
+def remembered(function: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+    """The function of one immutable node, computed once for each node."""
+    key = f"{function.__module__}.{function.__qualname__}"
+
+    @functools.wraps(function)
+    def once(node: Any) -> Answer:
+        memory = node.__dict__
+        if key not in memory:
+            memory[key] = function(node)
+        found: Answer = memory[key]
+        return found
+
+    return once
+
+
+def hashed_once(cls: type) -> type:
+    """A class of immutable nodes whose hash is computed once and that are equal to themselves."""
+    hashed, equal = cls.__hash__, cls.__eq__
+    cls.__hash__ = remembered(hashed)  # type: ignore[method-assign, assignment]
+
+    def same(self: Any, other: Any) -> Any:
+        return self is other or equal(self, other)
+
+    cls.__eq__ = same  # type: ignore[method-assign]
+    return cls
