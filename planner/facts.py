@@ -6,10 +6,11 @@ statistics and operators alone; estimates live in `cardinality.py` and never mix
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from tensorsql.planner.expressions import ColumnRef, Literal, conjuncts
+from tensorsql.planner.expressions import ColumnRef, Expression, Literal, columns_of, conjuncts
 from tensorsql.planner.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.logical import (
     Aggregate,
@@ -99,10 +100,10 @@ def _scan(plan: Scan) -> Facts:
 def _filter(plan: Filter | IndexFilter) -> Facts:
     known = facts(plan.input)
     proven = {
-        column.id
-        for column in plan.fields
+        id
         for part in conjuncts(plan.predicate)
-        if rejects_null(part, frozenset({column.id}))
+        for id in columns_of(part)
+        if id in plan.ids and rejects_null(part, frozenset({id}))
     }
     # Rows are gone, so nothing counts up without gaps any more.
     return replace(known, non_null=known.non_null | proven, dense=frozenset())
@@ -212,53 +213,63 @@ def _matches_once(plan: Join, side: Facts) -> bool:
     return any(key <= equated for key in side.unique_keys)
 
 
-def determined(plan: Plan, start: frozenset[int]) -> frozenset[int]:
-    """Columns whose value is the same wherever the columns `start` are, in the plan's rows.
+class Dependencies:
+    """What determines what in a plan's rows: one value of some columns, one of others.
 
     Follows unique keys of scans (one key value, one row) and equalities of inner joins and filters.
     """
-    dependencies = _dependencies(plan)
-    known = set(start)
-    grown = True
-    while grown:
-        grown = False
-        for key, columns in dependencies:
-            if key <= known and not columns <= known:
-                known |= columns
-                grown = True
-    return frozenset(known)
 
+    def __init__(self, plan: Plan) -> None:
+        self.single: dict[int, list[frozenset[int]]] = {}
+        self.keys: list[tuple[frozenset[int], frozenset[int]]] = []
+        self._add(plan)
 
-Dependency = tuple[frozenset[int], frozenset[int]]
+    def determined(self, start: Iterable[int]) -> frozenset[int]:
+        """Columns whose value is the same wherever the columns `start` are."""
+        known: set[int] = set()
+        new = set(start)
+        while new:
+            known |= new
+            found = {columns for id in new for columns in self.single.get(id, ())}
+            found.update(columns for key, columns in self.keys if key <= known)
+            new = set().union(*found) - known
+        return frozenset(known)
 
+    def _add(self, plan: Plan) -> None:
+        match plan:
+            case Scan():
+                for key in facts(plan).unique_keys:
+                    self._add_key(key, plan.ids)
+            case Filter():
+                self._add_equated(plan.predicate)
+                self._add(plan.input)
+            case Join(kind="inner"):
+                self._add_equated(plan.condition)
+                self._add(plan.left)
+                self._add(plan.right)
+            case Join(kind="semi" | "anti" | "mark" | "single"):
+                self._add(plan.left)
+            case Project():
+                for column, value in plan.assignments:
+                    if isinstance(value, ColumnRef) and value.id != column.id:
+                        self._add_equal(column.id, value.id)
+                self._add(plan.input)
+            case Sort() | Limit() | TopN():
+                self._add(plan.input)
 
-def _dependencies(plan: Plan) -> list[Dependency]:
-    match plan:
-        case Scan():
-            everything = frozenset(column.id for column in plan.fields)
-            return [(key, everything) for key in facts(plan).unique_keys]
-        case Filter():
-            return _dependencies(plan.input) + _equated(plan.predicate)
-        case Join(kind="inner"):
-            both = _dependencies(plan.left) + _dependencies(plan.right)
-            return both + _equated(plan.condition)
-        case Join(kind="semi" | "anti" | "mark" | "single"):
-            return _dependencies(plan.left)
-        case Project():
-            pairs = [(c.id, v.id) for c, v in plan.assignments if isinstance(v, ColumnRef)]
-            same = [d for c, v in pairs for d in _both_ways(c, v)]
-            return _dependencies(plan.input) + same
-        case Sort() | Limit() | TopN():
-            return _dependencies(plan.input)
-    return []
+    def _add_key(self, key: frozenset[int], columns: frozenset[int]) -> None:
+        if len(key) == 1:
+            self.single.setdefault(*key, []).append(columns)
+        else:
+            self.keys.append((key, columns))
 
+    def _add_equated(self, predicate: Expression) -> None:
+        for part in conjuncts(predicate):
+            pair = column_equality(part)
+            # Equal floats may differ (-0.0 = 0.0), so one does not determine the other.
+            if pair is not None and not pair[0].type.is_float:
+                self._add_equal(pair[0].id, pair[1].id)
 
-def _equated(predicate: Any) -> list[Dependency]:
-    # Equal floats may differ (-0.0 = 0.0), so one does not determine the other.
-    pairs = [column_equality(part) for part in conjuncts(predicate)]
-    exact = [pair for pair in pairs if pair is not None and not pair[0].type.is_float]
-    return [d for a, b in exact for d in _both_ways(a.id, b.id)]
-
-
-def _both_ways(a: int, b: int) -> list[Dependency]:
-    return [(frozenset({a}), frozenset({b})), (frozenset({b}), frozenset({a}))]
+    def _add_equal(self, a: int, b: int) -> None:
+        self._add_key(frozenset({a}), frozenset({b}))
+        self._add_key(frozenset({b}), frozenset({a}))

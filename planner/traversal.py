@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tensorsql.planner.expressions import ColumnRef, Expression, SortKey
+from tensorsql.planner.expressions import ColumnRef, Expression, SortKey, columns_of
 from tensorsql.planner.functions import Signature
-from tensorsql.planner.logical import Reference
+from tensorsql.planner.index_plans import IndexTopN
+from tensorsql.planner.logical import DependentJoin, Reference, Scan
+from tensorsql.planner.memo import remembered
 from tensorsql.planner.plan import Field, Plan, fresh_id
 from tensorsql.storage.catalog import Relation
 from tensorsql.storage.types import Type
@@ -38,9 +40,26 @@ def transform_expressions(plan: Plan, rewrite: Callable[[Expression], Expression
 
 def walk_plan(plan: Plan) -> Iterator[Plan]:
     """The node and everything below it, parents first."""
-    yield plan
-    for child in plan.inputs:
-        yield from walk_plan(child)
+    waiting = [plan]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(node.inputs))
+
+
+@remembered
+def free_columns(plan: Plan) -> frozenset[int]:
+    """Ids of columns the plan reads from outside itself."""
+    read = frozenset().union(*map(columns_of, plan.expressions))
+    inputs = plan.inputs
+    # A scan and an index over groups read columns of their own.
+    own = plan.ids if isinstance(plan, Scan | IndexTopN) else frozenset()
+    free = read.difference(own, *(child.ids for child in inputs))
+    for position, child in enumerate(inputs):
+        inner = free_columns(child)
+        dependent = isinstance(plan, DependentJoin) and position == 1
+        free |= inner - plan.inputs[0].ids if dependent else inner
+    return free
 
 
 def clone(plan: Plan) -> tuple[Plan, dict[int, int]]:

@@ -8,7 +8,6 @@ from tensorsql.planner.expressions import (
     ColumnRef,
     Expression,
     WindowCall,
-    columns_of,
     walk,
 )
 from tensorsql.planner.index_plans import IndexFilter, IndexTopN
@@ -36,18 +35,6 @@ COMPUTING: dict[type[Expression], tuple[type[Plan], ...]] = {
 def verify(plan: Plan) -> None:
     """InternalError if the plan could not run; nothing otherwise."""
     _verify(plan, {}, {})
-
-
-def free_columns(plan: Plan) -> frozenset[int]:
-    """Ids of columns the plan reads from outside itself."""
-    read = {id for expression in plan.expressions for id in columns_of(expression)}
-    free = read - _inputs_offer(plan).keys()
-    for position, child in enumerate(plan.inputs):
-        inner = free_columns(child)
-        if isinstance(plan, DependentJoin) and position == 1:
-            inner -= _offer(plan.left).keys()
-        free |= inner
-    return frozenset(free)
 
 
 def _verify(plan: Plan, outside: Offered, shared: dict[int, Plan]) -> None:

@@ -15,7 +15,8 @@ from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.plan import Plan
 from tensorsql.planner.statements import BoundStatement, Query
-from tensorsql.planner.verify import free_columns, verify
+from tensorsql.planner.traversal import free_columns
+from tensorsql.planner.verify import verify
 from tensorsql.storage import types
 from tensorsql.storage.catalog import (
     ColumnSchema,

@@ -37,8 +37,8 @@ from tensorsql.planner.statements import (
     Set,
     Update,
 )
-from tensorsql.planner.traversal import walk_plan
-from tensorsql.planner.verify import free_columns, verify
+from tensorsql.planner.traversal import free_columns, walk_plan
+from tensorsql.planner.verify import verify
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ViewEntry
 

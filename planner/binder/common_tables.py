@@ -13,7 +13,7 @@ from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import Scope, named_columns
 from tensorsql.planner.logical import Reference, With
 from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
-from tensorsql.planner.verify import free_columns
+from tensorsql.planner.traversal import free_columns
 
 
 @dataclass

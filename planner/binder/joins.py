@@ -22,7 +22,7 @@ from tensorsql.planner.expressions import (
 from tensorsql.planner.logical import DependentJoin, Join, JoinKind, Project
 from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.resolve import resolve
-from tensorsql.planner.verify import free_columns
+from tensorsql.planner.traversal import free_columns
 
 JOIN_KINDS: dict[str, JoinKind] = {
     "": "inner",

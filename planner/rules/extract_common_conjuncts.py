@@ -32,8 +32,10 @@ def _extract(plan: Plan) -> Plan:
         return plan
     old = plan.expressions[0]
     new = transform(old, _factor)
-    parts = list(conjuncts(new))
-    extra = [weak for part in parts for weak in _weaker(part, plan) if weak not in parts]
+    parts = conjuncts(new)
+    known = set(parts)
+    owners = _owners(plan) if any(len(_arms(part)) > 1 for part in parts) else {}
+    extra = [weak for part in parts for weak in _weaker(part, owners) if weak not in known]
     if new is old and not extra:
         return plan
     return plan.with_expressions((conjunction([*parts, *extra]),))
@@ -54,21 +56,21 @@ def _factor(expression: Expression) -> Expression:
     if len(arms) < 2 or is_fallible(expression):
         return expression
     lists = [conjuncts(arm) for arm in arms]
-    common = [part for part in lists[0] if all(part in other for other in lists[1:])]
-    if not common:
+    shared = set(lists[0]).intersection(*lists[1:])
+    if not shared:
         return expression
-    rest = [[part for part in one if part not in common] for one in lists]
+    common = [part for part in lists[0] if part in shared]
+    rest = [[part for part in one if part not in shared] for one in lists]
     if any(not one for one in rest):
         return conjunction(common)
     return conjunction([*common, _either([conjunction(one) for one in rest])])
 
 
-def _weaker(part: Expression, plan: Plan) -> list[Expression]:
+def _weaker(part: Expression, groups: dict[int, int]) -> list[Expression]:
     """For each base input of the OR: the OR of what its arms say about that input alone."""
     arms = _arms(part)
     if len(arms) < 2 or is_fallible(part):
         return []
-    groups = _owners(plan)
     read = {groups.get(id) for id in columns_of(part)}
     if len(read) < 2:
         return []

@@ -71,7 +71,7 @@ def _items(pairs: dict[int, ColumnRef], plan: Join) -> list[tuple[ColumnRef, Col
 
 def _carried(source: Plan, target: Plan, pairs: dict[int, ColumnRef]) -> list[Expression]:
     """Conjuncts known of `source` over paired columns, said of `target`, that are new there."""
-    known = _known(target)
+    known = set(_known(target))
     result = []
     mapping: dict[int, Expression] = dict(pairs)
     for part in _known(source):

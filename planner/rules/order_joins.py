@@ -139,7 +139,7 @@ def _order(leaves: list[Plan], predicates: list[Expression], estimator: Estimato
         return Filter(leaves[0], conjunction(predicates)) if predicates else leaves[0]
     search = Search(leaves, predicates, estimator)
     plan = search.exact() if len(leaves) <= EXACT_LIMIT else search.greedy()
-    joining = [part for _, part in search.predicates]
+    joining = {part for _, part in search.predicates}
     rest = [part for part in predicates if part not in joining]
     return Filter(plan, conjunction(rest)) if rest else plan
 
@@ -225,7 +225,8 @@ class Search:
         plan = parts[0].plan
         for part in parts[1:]:
             plan = Join("inner", part.plan, plan, TRUE)
-        done = [part for _, part in self.predicates if part not in _used(plan)]
+        used = set(_used(plan))
+        done = [part for _, part in self.predicates if part not in used]
         return Filter(plan, conjunction(done)) if done else plan
 
     def greedy(self) -> Plan:

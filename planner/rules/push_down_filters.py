@@ -88,9 +88,10 @@ def _split(parts: Parts, movable: Sequence[Expression]) -> tuple[Parts, Parts]:
     """(moving, staying): a fallible conjunct stays behind any conjunct that stays before it."""
     moving: Parts = []
     staying: Parts = []
+    places = {id(item) for item in movable}
     for part in parts:
         guarded = bool(staying) and is_fallible(part)
-        goes = any(part is item for item in movable) and not guarded and not is_volatile(part)
+        goes = id(part) in places and not guarded and not is_volatile(part)
         (moving if goes else staying).append(part)
     return moving, staying
 
@@ -184,7 +185,8 @@ def _adopt(plan: Join, parts: Parts, own: Parts) -> tuple[Parts, Parts]:
             taken.append(part)
         compared = compared or both
     moving, staying = _split(parts, taken)
-    return staying, own + [part for part in moving if part not in own]
+    known = set(own)
+    return staying, own + [part for part in moving if part not in known]
 
 
 def _reads_both(part: Expression, left: frozenset[int], right: frozenset[int]) -> bool:

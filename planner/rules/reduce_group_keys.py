@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensorsql.planner.expressions import AggregateCall, ColumnRef
-from tensorsql.planner.facts import determined
+from tensorsql.planner.facts import Dependencies
 from tensorsql.planner.logical import Aggregate, Project
 from tensorsql.planner.plan import Field, Plan
 from tensorsql.planner.resolve import resolve_aggregate
@@ -36,14 +36,14 @@ def _reduce(plan: Plan) -> Plan:
 
 def _needless(plan: Aggregate) -> set[int]:
     """Output ids of keys that the remaining keys determine, found from the last to the first."""
-    columns = {f.id: v.id for f, v in plan.keys if isinstance(v, ColumnRef)}
-    needless: set[int] = set()
+    plain = [(f, value.id) for f, value in reversed(plan.keys) if isinstance(value, ColumnRef)]
+    rest = [id for _, id in plain]
+    known, needless = Dependencies(plan.input), set[int]()
     # Text keys cost most to group by: try to drop them first.
-    order = sorted(plan.keys, key=lambda pair: (not pair[0].type.is_text, -plan.keys.index(pair)))
-    for field, value in order:
-        rest = frozenset(
-            source for id, source in columns.items() if id not in needless | {field.id}
-        )
-        if isinstance(value, ColumnRef) and rest and value.id in determined(plan.input, rest):
+    for field, id in sorted(plain, key=lambda pair: not pair[0].type.is_text):
+        rest.remove(id)
+        if rest and id in known.determined(rest):
             needless.add(field.id)
+        else:
+            rest.append(id)
     return needless

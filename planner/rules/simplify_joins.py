@@ -74,8 +74,9 @@ def _below(node: Join, parts: list[Expression]) -> tuple[Plan, list[Expression]]
         seen = [*parts, *(conjuncts(node.condition) if node.kind in ("inner", "semi") else ())]
         result = _descend(inputs[side], seen)
         if result is not None:
-            dropped = [part for part in seen if part not in result[1]]
-            if any(part not in parts for part in dropped):
+            needed = set(result[1])
+            dropped = {part for part in seen if part not in needed}
+            if not dropped <= set(parts):
                 continue
             inputs[side] = result[0]
             parts = [part for part in parts if part not in dropped]

@@ -21,8 +21,8 @@ from tensorsql.planner.expressions import (
 from tensorsql.planner.logical import DependentJoin, Join, Limit, Project, Sort
 from tensorsql.planner.plan import Plan
 from tensorsql.planner.predicates import equal
-from tensorsql.planner.traversal import walk_plan
-from tensorsql.planner.unnesting.domain import Domain, Pushed, made_exact, outer_columns
+from tensorsql.planner.traversal import free_columns, walk_plan
+from tensorsql.planner.unnesting.domain import Domain, Pushed, made_exact
 from tensorsql.planner.unnesting.pull_up_predicates import pull_up_predicates
 from tensorsql.planner.unnesting.push_domain import push
 
@@ -49,7 +49,7 @@ def _unnest(join: DependentJoin) -> Plan:
     if join.kind != "mark":  # a conjunct that is NULL must not make the mark NULL
         right, condition = pull_up_predicates(right, join.condition, left_ids)
         join = dataclasses.replace(join, condition=condition)
-    outer = outer_columns(right) & left_ids
+    outer = free_columns(right) & left_ids
     if not outer:
         return Join(join.kind, join.left, right, join.condition, join.mark)
     domain = Domain.over(join, right, _may_substitute(right, outer))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tensorsql.planner.expressions import ColumnRef, columns_of, conjunction
+from tensorsql.planner.expressions import ColumnRef, conjunction
 from tensorsql.planner.logical import DependentJoin, Distinct, Filter, Project, Reference, With
 from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
 from tensorsql.planner.predicates import is_not_null, null_in_null_out, rejects_null
-from tensorsql.planner.traversal import clone, walk_plan
+from tensorsql.planner.traversal import clone, free_columns
 
 Mapping = dict[int, ColumnRef]
 
@@ -41,7 +41,7 @@ class Domain:
     @classmethod
     def over(cls, join: DependentJoin, right: Plan, may_substitute: bool) -> Domain:
         """The domain of the left columns that `right` reads."""
-        outer = outer_columns(right)
+        outer = free_columns(right)
         columns = tuple(f for f in join.left.fields if f.id in outer)
         return cls(join.left, columns, may_substitute, join.kind, right)
 
@@ -101,16 +101,6 @@ def _keeps_null(path: list[Project | Filter], ids: frozenset[int]) -> bool:
         else:
             return False
     return True
-
-
-def outer_columns(plan: Plan) -> frozenset[int]:
-    """Columns the plan reads and does not define."""
-    used: set[int] = set()
-    defined: set[int] = set()
-    for node in walk_plan(plan):
-        defined.update(f.id for f in node.fields)
-        used.update(id for expression in node.expressions for id in columns_of(expression))
-    return frozenset(used - defined)
 
 
 def made_exact(pushed: Pushed, ids: frozenset[int]) -> Pushed:

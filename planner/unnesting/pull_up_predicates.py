@@ -11,7 +11,7 @@ from tensorsql.planner.expressions import (
 )
 from tensorsql.planner.logical import Filter, Project
 from tensorsql.planner.plan import Plan
-from tensorsql.planner.unnesting.domain import outer_columns
+from tensorsql.planner.traversal import free_columns
 
 
 def pull_up_predicates(
@@ -24,7 +24,7 @@ def pull_up_predicates(
     """
     pulled: list[Expression] = []
     stripped = _strip(plan, outer, pulled)
-    if stripped is None or outer_columns(stripped) & outer:
+    if stripped is None or free_columns(stripped) & outer:
         return plan, condition
     if not pulled:
         return stripped, condition

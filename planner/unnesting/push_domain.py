@@ -40,14 +40,13 @@ from tensorsql.planner.predicates import (
     equal,
 )
 from tensorsql.planner.resolve import resolve, resolve_aggregate
-from tensorsql.planner.traversal import clone, renumber
+from tensorsql.planner.traversal import clone, free_columns, renumber
 from tensorsql.planner.unnesting.domain import (
     Domain,
     Mapping,
     Pushed,
     inline_shared,
     made_exact,
-    outer_columns,
 )
 
 COUNTS = frozenset({"count", "count_if", "approx_count_distinct"})  # 0 over no rows, not NULL
@@ -55,7 +54,7 @@ COUNTS = frozenset({"count", "count_if", "approx_count_distinct"})  # 0 over no 
 
 def push(plan: Plan, domain: Domain) -> Pushed:
     """The plan for every value of the domain at once; see the module."""
-    if not outer_columns(plan) & domain.ids:
+    if not free_columns(plan) & domain.ids:
         base = domain.reference()
         return Pushed(Join("inner", base.plan, plan), base.mapping, base.exact)
     match plan:
@@ -110,7 +109,7 @@ def _filter(plan: Filter, domain: Domain) -> Pushed:
     while isinstance(base, Filter):
         parts = [*conjuncts(base.predicate), *parts]
         base = base.input
-    if domain.may_substitute and not outer_columns(base) & domain.ids:
+    if domain.may_substitute and not free_columns(base) & domain.ids:
         mapping = _equated(parts, base, domain)
         if mapping is not None:
             kept = [
@@ -213,7 +212,7 @@ def _null_when_empty(plan: Aggregate) -> bool:
 def _both(plan: Join, domain: Domain) -> tuple[Pushed, Pushed | None]:
     """Left and right pushed; right only where it (or an outer join above it) needs the domain."""
     return push(plan.left, domain), (
-        push(plan.right, domain) if outer_columns(plan.right) & domain.ids else None
+        push(plan.right, domain) if free_columns(plan.right) & domain.ids else None
     )
 
 
@@ -223,8 +222,8 @@ def _join(plan: Join, domain: Domain) -> Pushed:
         return _join(flipped, domain)
     if plan.kind == "full":
         return _full_join(plan, domain)
-    only_right = plan.kind == "inner" and not outer_columns(plan.left) & domain.ids
-    if only_right and outer_columns(plan.right) & domain.ids:
+    only_right = plan.kind == "inner" and not free_columns(plan.left) & domain.ids
+    if only_right and free_columns(plan.right) & domain.ids:
         right = push(plan.right, domain)
         condition = substitute(plan.condition, dict(right.mapping))
         return _same(Join("inner", plan.left, right.plan, condition), right)
