@@ -42,19 +42,32 @@ class Origin:
 
 def origin(plan: Plan, id: int) -> Origin | None:
     """The stored column a column of the plan copies row by row, or None if it is computed."""
+    found = _scanned(plan, id)
+    if found is None:
+        return None
+    names = {field.id: name for field, name in found[0].columns}
+    return Origin(found[0], names[found[1]]) if found[1] in names else None
+
+
+def is_row_id(plan: Plan, id: int, scan: Scan) -> bool:
+    """Whether a column of the plan is a copy of the scan's row id."""
+    return scan.row_id is not None and _scanned(plan, id) == (scan, scan.row_id.id)
+
+
+def _scanned(plan: Plan, id: int) -> tuple[Scan, int] | None:
+    """The scan a column comes from unchanged, and the id it has there."""
     match plan:
         case Scan():
-            names = {field.id: name for field, name in plan.columns}
-            return Origin(plan, names[id]) if id in names else None
+            return plan, id
         case Project():
             source = next((e for field, e in plan.assignments if field.id == id), None)
-            return origin(plan.input, source.id) if isinstance(source, ColumnRef) else None
+            return _scanned(plan.input, source.id) if isinstance(source, ColumnRef) else None
         case Aggregate():
             source = next((e for field, e in plan.keys if field.id == id), None)
-            return origin(plan.input, source.id) if isinstance(source, ColumnRef) else None
+            return _scanned(plan.input, source.id) if isinstance(source, ColumnRef) else None
     if isinstance(plan, (*PASSING, IndexTopN)):
         owner = next((p for p in plan.inputs if id in p.ids), None)
-        return None if owner is None else origin(owner, id)
+        return None if owner is None else _scanned(owner, id)
     return None
 
 

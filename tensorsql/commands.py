@@ -118,8 +118,9 @@ def update(statement: statements.Update, session: Session, transaction: Transact
 
 def _row_ids(column: Column) -> Any:
     from tensorsql.storage.column import Flat, widen
+    from tensorsql.storage.concat import expand
 
-    flat = widen(column)
+    flat = widen(expand(column))
     assert isinstance(flat, Flat)
     return flat.values
 

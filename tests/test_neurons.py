@@ -207,16 +207,89 @@ def test_sources(plain: Session) -> None:
 
 
 def test_ids(plain: Session) -> None:
-    """Without a primary key the row id names rows, also through a view that hides it."""
-    assert len(rows(plain, similar(input=11, id=None))) == 3
-    hidden = similar(data="(SELECT v FROM t WHERE half = 1)", input=11, id=None)
-    assert len(rows(plain, hidden)) == 3
+    """The primary key names rows, also through a subquery that hides it."""
+    found = rows(plain, similar(input=11))
     plain.execute("CREATE TABLE keyed (id INTEGER PRIMARY KEY, v TENSOR(3))")
     plain.execute("INSERT INTO keyed SELECT id * 10, v FROM t")
-    found = rows(plain, similar(data="keyed", input=110, id=None))
-    assert [row[0] for row in found] == [row[0] * 10 for row in rows(plain, similar(input=11))]
-    with_hidden_key = similar(data="(SELECT v FROM keyed)", input=110, id=None)
-    assert rows(plain, with_hidden_key) == found
+    keyed = [(row[0] * 10, *row[1:]) for row in found]  # type: ignore[operator]
+    assert rows(plain, similar(data="keyed", input=110, id=None)) == keyed
+    assert rows(plain, similar(data="(SELECT v FROM keyed)", input=110, id=None)) == keyed
+
+
+UNIQUE = {
+    "a INTEGER UNIQUE NOT NULL, b INTEGER UNIQUE": "a",
+    "a INTEGER UNIQUE, b INTEGER NOT NULL UNIQUE": "b",
+    "b INTEGER UNIQUE NOT NULL, a INTEGER, PRIMARY KEY (a)": "a",
+    "a INTEGER UNIQUE NOT NULL, b INTEGER NOT NULL, UNIQUE (a, b)": "a",
+    "a INTEGER UNIQUE NOT NULL, b INTEGER UNIQUE NOT NULL": None,
+    "a INTEGER UNIQUE, b INTEGER": None,
+    "a INTEGER NOT NULL, b INTEGER": None,
+    "a INTEGER, b INTEGER, PRIMARY KEY (a, b)": None,
+}
+
+
+def calls(data: str, input: int, id: str | None) -> list[str]:
+    """Every function that returns ids."""
+    also = "" if id is None else f", id => {id}"
+    highest = f"TOPK_HIGHEST(data => {data}, model => m, layer => 'acts', k => 5{also})"
+    activations = f"ACTIVATIONS(data => {data}, model => m, layer => 'acts', neurons => [0]{also})"
+    return [
+        similar(data=data, input=input, id=id),
+        f"SELECT * FROM {highest}",
+        f"SELECT input_id, activation FROM {activations} ORDER BY ALL",
+    ]
+
+
+@pytest.mark.parametrize("columns", UNIQUE)
+def test_ids_are_never_made_up(plain: Session, columns: str) -> None:
+    """The primary key or the one UNIQUE NOT NULL column, else the message says what to write."""
+    key = UNIQUE[columns]
+    plain.execute(f"CREATE TABLE u ({columns}, v TENSOR(3))")
+    plain.execute("INSERT INTO u BY NAME SELECT id + 7 AS a, 9000 - id AS b, v FROM t")
+    one = "a" if key is None else key
+    ((input,),) = rows(plain, f"SELECT {one} FROM u WHERE a = 18")
+    assert isinstance(input, int)
+    named = calls("u", input, one)
+    plain.execute("CREATE VIEW w AS SELECT v FROM u")
+    for data in ("u", "w", "(SELECT v FROM u WHERE a > 0)"):
+        for implied, explicit in zip(calls(data, input, None), named, strict=True):
+            if key is not None:
+                assert rows(plain, implied) == rows(plain, explicit)
+                continue
+            with pytest.raises(errors.BindError, match=r"id => .*, or id => rowid"):
+                plain.execute(implied)
+
+
+def test_row_numbers_on_request(plain: Session) -> None:
+    """`id => rowid` names the table's own rows, whichever way the row number comes."""
+    plain.execute("CREATE TABLE u AS SELECT id + 7 AS a, v FROM t")
+    ((input,),) = rows(plain, "SELECT rowid FROM u WHERE a = 18")
+    assert isinstance(input, int)
+    named = dict(rows(plain, "SELECT a, rowid FROM u"))
+    sources = [("u", "rowid"), ("(SELECT v, rowid FROM u)", "rowid"), ("u AS x", "ROWID")]
+    for data, id in [*sources, ("(SELECT v, rowid AS r FROM u)", "r")]:
+        for by_row, by_column in zip(calls(data, input, id), calls("u", 18, "a"), strict=True):
+            expected = [(named[row[0]], *row[1:]) for row in rows(plain, by_column)]
+            assert rows(plain, by_row) == expected, by_row
+    found = plain.execute(similar(data="u", input=input, id="?"), ("rowid",)).arrow()
+    assert found.column("input_id").to_pylist() == [
+        named[row[0]] for row in rows(plain, similar(data="u", input=18, id="a"))
+    ]
+
+
+@pytest.mark.parametrize("data", ["objects", "read_npy('{path}')", "(SELECT v FROM objects)"])
+def test_files_and_objects_have_no_ids(plain: Session, tmp_path: Path, data: str) -> None:
+    values: np.ndarray = plain.values  # type: ignore[attr-defined]
+    from tensorsql.storage.formats.objects import relation
+
+    plain.registered["objects"] = relation("objects", {"v": values, "number": range(len(values))})
+    np.save(tmp_path / "v.npy", values)
+    for call in calls(data.format(path=tmp_path / "v.npy"), 11, None):
+        with pytest.raises(errors.BindError, match=r"id => …\n"):
+            plain.execute(call)
+    for call in calls(data.format(path=tmp_path / "v.npy"), 11, "rowid"):
+        with pytest.raises(errors.BindError, match='no column "rowid"'):
+            plain.execute(call)
 
 
 def test_options(plain: Session) -> None:

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.planner.binder.catalog import BindCatalog
-from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.environment import Environment, Words
 from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.binder.statements import bind_statement
 from tensorsql.planner.binder.unread import refuse_unread
@@ -28,7 +28,8 @@ def bind(
 
     Errors are BindError, CatalogError, TypeMismatchError or UnsupportedError, with a position.
     """
-    environment = Environment(catalog, Parameters(statement, parameters), settings or {})
+    values = Parameters(statement, parameters)
+    environment = Environment(catalog, values, settings or {}, Words(statement, parameters))
     try:
         bound = bind_statement(statement, environment)
         refuse_unread(statement)

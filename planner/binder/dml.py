@@ -12,7 +12,12 @@ from tensorsql.planner.binder import joins
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
-from tensorsql.planner.binder.from_clause import missing_table, scan, table_name
+from tensorsql.planner.binder.from_clause import (
+    missing_table,
+    scan,
+    table_name,
+    with_row_id,
+)
 from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant
@@ -250,11 +255,9 @@ def _refuse_returning(node: exp.Expr) -> None:
 def _changed(node: exp.Table, environment: Environment) -> tuple[Relation, Tables, Field]:
     relation = target_relation(node, environment)
     alias = node.alias or node.name
-    plan = scan(relation, alias, row_id=True)
+    plan = with_row_id(scan(relation, alias))
     assert plan.row_id is not None
-    tables = tables_of(plan, alias)
-    source, columns = tables.sources[0], tables.columns[:-1]
-    return relation, Tables(plan, (type(source)(alias, columns),), columns), plan.row_id
+    return relation, tables_of(plan, alias), plan.row_id
 
 
 def _joined(tables: Tables, others: Sequence[exp.Expr], environment: Environment) -> Tables:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 
@@ -11,7 +12,15 @@ from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, n
 from tensorsql.parser.dialect import parse, position, text_of
 from tensorsql.planner.binder import joins, table_functions
 from tensorsql.planner.binder.environment import Environment
-from tensorsql.planner.binder.scope import EMPTY, Scope, Source, Tables, named_columns, tables_of
+from tensorsql.planner.binder.scope import (
+    EMPTY,
+    ROW_ID,
+    Scope,
+    Source,
+    Tables,
+    named_columns,
+    tables_of,
+)
 from tensorsql.planner.binder.unread import refuse_unread
 from tensorsql.planner.logical import Scan
 from tensorsql.planner.plan import Plan, new_field
@@ -82,7 +91,10 @@ def _derived(node: exp.Expr, environment: Environment, outer: Scope | None) -> T
 def bind_table(node: exp.Table, environment: Environment) -> Tables:
     """A CTE, view, table, Python object or file, by name."""
     alias, names = alias_of(node)
-    return tables_of(named_plan(node, environment), alias or node.name, names)
+    plan = named_plan(node, environment)
+    if isinstance(plan, Scan) and plan.relation.identity is not None and environment.words.row_id:
+        plan = with_row_id(plan)
+    return tables_of(plan, alias or node.name, names)
 
 
 def named_plan(node: exp.Table, environment: Environment) -> Plan:
@@ -126,13 +138,17 @@ def _file(name: str, environment: Environment) -> Relation | None:
     return environment.catalog.file_relation(found.readers[0], name, {})
 
 
-def scan(relation: Relation, alias: str = "", row_id: bool = False) -> Scan:
-    """Every column of a relation, and its row id on request; pruning takes away the unread."""
+def scan(relation: Relation, alias: str = "") -> Scan:
+    """Every column of a relation; pruning takes away the unread."""
     columns = tuple(
         (new_field(column.name, column.type), column.name) for column in relation.schema.columns
     )
-    identifier = new_field("rowid", BIGINT) if row_id else None
-    return Scan(relation, columns, identifier, alias=alias or relation.name)
+    return Scan(relation, columns, alias=alias or relation.name)
+
+
+def with_row_id(plan: Scan) -> Scan:
+    """The scan with the numbers that name its table's rows."""
+    return dataclasses.replace(plan, row_id=new_field(ROW_ID, BIGINT))
 
 
 def bind_view(view: ViewEntry, environment: Environment) -> Plan:
@@ -143,7 +159,7 @@ def bind_view(view: ViewEntry, environment: Environment) -> Plan:
         raise BindError(f'view "{view.name}" is defined by itself')
     (tree,) = parse(view.sql)
     try:
-        plan = bind_query(tree, environment.for_view(view.name))
+        plan = bind_query(tree, environment.for_view(view.name, tree))
         refuse_unread(tree)
     except Error as error:
         # The place is one in the view's text, not in the statement the user wrote.

@@ -38,13 +38,14 @@ from tensorsql.planner.neurons import (
     neuron_list,
 )
 from tensorsql.planner.plan import Field, Plan, new_field
-from tensorsql.planner.provenance import carry, origin
+from tensorsql.planner.provenance import Origin, carry, is_row_id, origin
 from tensorsql.planner.resolve import cast, resolve, resolve_aggregate
 from tensorsql.storage import types
-from tensorsql.storage.catalog import ModelEntry
+from tensorsql.storage.catalog import ModelEntry, Relation
 from tensorsql.storage.types import BIGINT, DOUBLE, REAL, Kind
 
 if TYPE_CHECKING:
+    from tensorsql.planner.binder.scope import Tables
     from tensorsql.planner.binder.table_functions import TableArguments
 
 COMMON = ("data", "model", "layer", "neurons", "image", "id")
@@ -205,38 +206,53 @@ def _whole_numbers(values: Any, name: str) -> tuple[int, ...]:
 
 
 def _inputs(arguments: TableArguments) -> Inputs:
-    """The data with its image column (the only TENSOR) and its id (primary key, else row id)."""
+    """The data with its image column (the only TENSOR) and the column that names a row."""
     tables = arguments.data()
-    columns = dict(tables.columns)
-    image = _image(arguments, columns)
+    image = _image(arguments, tables)
     if "id" in arguments.named:
-        return Inputs(tables.plan, image, _named(arguments, "id", columns))
+        return Inputs(tables.plan, image, _named(arguments, "id", tables))
     found = origin(tables.plan, image.id)
-    if found is None:
-        raise BindError(
-            f"{arguments.function} cannot tell which column names a row; say id => column",
-            position(arguments.node),
-        )
-    key = found.scan.relation.schema.primary_key
-    if len(key) > 1:
-        raise BindError(
-            f"the primary key of {found.scan.relation.name} has {len(key)} columns; "
-            "say which one names a row with id => column"
-        )
-    own = next((f for f, name in found.scan.columns if key and name == key[0]), None)
-    field = own or found.scan.row_id or new_field("rowid", BIGINT)
-    plan = carry(tables.plan, found.scan, field)
-    if plan is None:
-        raise BindError("the rows of data have no id of their own; say id => column")
-    return Inputs(plan, image, field)
+    key = None if found is None else _key(found.scan.relation)
+    if found is None or key is None:
+        raise _nameless(arguments, found)
+    own = next((field for field, name in found.scan.columns if name.lower() == key.lower()), None)
+    plan = None if own is None else carry(tables.plan, found.scan, own)
+    if own is None or plan is None:
+        raise _nameless(arguments, found)
+    return Inputs(plan, image, own)
 
 
-def _image(arguments: TableArguments, columns: Mapping[str, Field]) -> Field:
+def _key(relation: Relation) -> str | None:
+    """The column that names a row: the primary key, else the only UNIQUE NOT NULL column."""
+    schema = relation.schema
+    if schema.primary_key:
+        return schema.primary_key[0] if len(schema.primary_key) == 1 else None
+    single = {key[0].lower() for key in schema.unique if len(key) == 1}
+    known = [item.name for item in schema.columns if item.not_null and item.name.lower() in single]
+    return known[0] if len(known) == 1 else None
+
+
+def _nameless(arguments: TableArguments, found: Origin | None) -> BindError:
+    """Rows are never numbered behind the user's back: such ids would join with other rows."""
+    cure = "say which column does with id => …"
+    if found is None or found.scan.relation.identity is None:
+        what = f"nothing names the rows of data, which {arguments.function} returns"
+    else:
+        relation = found.scan.relation
+        what = (
+            f"{relation.name} has no PRIMARY KEY or UNIQUE NOT NULL column that alone names a row"
+        )
+        cure += ", or id => rowid to have the table's own row numbers"
+    return BindError(f"{what}; {cure}", position(arguments.node))
+
+
+def _image(arguments: TableArguments, tables: Tables) -> Field:
     if "image" in arguments.named:
-        image = _named(arguments, "image", columns)
+        image = _named(arguments, "image", tables)
         if image.type.kind is not Kind.TENSOR:
             raise BindError(f'"{image.name}" is {image.type}; image needs a TENSOR column')
         return image
+    columns = dict(tables.columns)
     images = [field for field in columns.values() if field.type.kind is Kind.TENSOR]
     if len(images) != 1:
         what = "no TENSOR column" if not images else "several TENSOR columns; say image => column"
@@ -245,13 +261,15 @@ def _image(arguments: TableArguments, columns: Mapping[str, Field]) -> Field:
     return images[0]
 
 
-def _named(arguments: TableArguments, name: str, columns: Mapping[str, Field]) -> Field:
+def _named(arguments: TableArguments, name: str, tables: Tables) -> Field:
     given = arguments.constant(name)
-    folded = {own.lower(): field for own, field in columns.items()}
-    if not isinstance(given, str) or given.lower() not in folded:
-        hint = nearest(str(given), columns)
+    found = tables.find(given) if isinstance(given, str) else []
+    if not found:
+        hint = nearest(str(given), [own for own, _ in tables.columns])
         raise BindError(f'data has no column "{given}"{hint}', position(arguments.named[name]))
-    return folded[given.lower()]
+    if len(found) > 1:
+        raise BindError(f'data has several columns "{given}"', position(arguments.named[name]))
+    return found[0]
 
 
 def _target(arguments: TableArguments, inputs: Inputs) -> TargetRow:
@@ -264,7 +282,7 @@ def _target(arguments: TableArguments, inputs: Inputs) -> TargetRow:
             " unchanged from one table"
         )
     relation = image.scan.relation
-    if image.scan.row_id is not None and image.scan.row_id.id == inputs.id.id:
+    if is_row_id(inputs.plan, inputs.id.id, image.scan):
         return TargetRow(relation, image.column, None, bound.value)
     named = origin(inputs.plan, inputs.id.id)
     if named is None or named.scan is not image.scan:

@@ -13,23 +13,30 @@ from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.placeholders import is_plain
 from tensorsql.planner.expressions import Expression
-from tensorsql.planner.logical import Values
+from tensorsql.planner.logical import Scan, Values
 from tensorsql.planner.plan import Field, Fields, Plan
 
 Columns = tuple[tuple[str, Field], ...]
+ROW_ID = "rowid"
 NOTHING = Values((), ((),))
 
 
 @dataclass(frozen=True)
 class Source:
-    """A table as a query names it, with the columns it has under that name."""
+    """A table as a query names it, with the columns it has under that name.
+
+    `row_id` is what `rowid` means where no column is called so: no star has it.
+    """
 
     alias: str
     columns: Columns
+    row_id: Field | None = None
 
     def find(self, name: str) -> list[Field]:
         """The columns of this name in any case."""
-        return self._by_name.get(name.lower(), [])
+        folded = name.lower()
+        hits = self._by_name.get(folded, [])
+        return [self.row_id] if not hits and folded == ROW_ID and self.row_id else hits
 
     @cached_property
     def _by_name(self) -> dict[str, list[Field]]:
@@ -52,7 +59,10 @@ class Tables:
 
     def find(self, name: str) -> list[Field]:
         """The columns an unqualified name may mean."""
-        return self._unqualified.find(name)
+        hits = self._unqualified.find(name)
+        if name.lower() != ROW_ID:
+            return hits
+        return hits + [s.row_id for s in self.sources if s.row_id and s.find(name) == [s.row_id]]
 
     @cached_property
     def _unqualified(self) -> Source:
@@ -61,7 +71,9 @@ class Tables:
     @cached_property
     def ids(self) -> frozenset[int]:
         """The ids of all columns."""
-        return frozenset(field.id for source in self.sources for _, field in source.columns)
+        hidden = frozenset(source.row_id.id for source in self.sources if source.row_id)
+        shown = (field.id for source in self.sources for _, field in source.columns)
+        return hidden.union(shown)
 
     def source(self, alias: str) -> Source | None:
         """The table of this alias."""
@@ -74,8 +86,9 @@ class Tables:
 
 def tables_of(plan: Plan, alias: str, names: tuple[str, ...] = ()) -> Tables:
     """A plan as a table called `alias`; `names` rename its first columns."""
-    columns = named_columns(plan.fields, alias, names)
-    return Tables(plan, (Source(alias, columns),), columns)
+    row_id = plan.row_id if isinstance(plan, Scan) else None
+    columns = named_columns(tuple(f for f in plan.fields if f is not row_id), alias, names)
+    return Tables(plan, (Source(alias, columns, row_id),), columns)
 
 
 def named_columns(fields: Fields, alias: str, names: tuple[str, ...]) -> Columns:
@@ -185,13 +198,15 @@ class Scope:
     def _only(self, hits: list[Field], name: str, node: exp.Expr) -> Field:
         if len({hit.id for hit in hits}) == 1:
             return hits[0]
+        ids = {hit.id for hit in hits}
         owners = [
             f"{source.alias}.{own}"
             for source in self.tables.sources
-            for own, column in source.columns
-            if column.id in {hit.id for hit in hits}
+            for own, column in (*source.columns, *((ROW_ID, hit) for hit in source.find(ROW_ID)))
+            if column.id in ids
         ]
-        several = len(set(owners)) > 1
+        owners = list(dict.fromkeys(owners))
+        several = len(owners) > 1
         hint = f"; write {' or '.join(owners)}" if several else "; give each an alias of its own"
         raise BindError(f'column "{name}" is ambiguous{hint}', position(node))
 
