@@ -8,6 +8,7 @@ from tensorsql.errors import Error, IOError
 from tensorsql.parser.dialect import is_complete, split
 from tensorsql.repl.report import placed_in_script
 from tensorsql.repl.runner import Runner
+from tensorsql.storage.file_names import check_path, reason
 
 
 def run_script(text: str, runner: Runner) -> None:
@@ -57,10 +58,12 @@ def _statements(text: str, start: int) -> Iterator[tuple[int, str]]:
 
 def read_text(path: str | int) -> str:
     """The text of a script; IOError names a file that cannot be read."""
+    if isinstance(path, str):
+        check_path(path)
     try:
         with open(path, encoding="utf-8-sig", closefd=isinstance(path, str)) as file:
             return file.read()
     except OSError as error:
-        raise IOError(f'script "{path}" cannot be read: {error.strerror}') from None
+        raise IOError(f'script "{path}" cannot be read: {reason(error)}') from None
     except UnicodeDecodeError:
         raise IOError(f'script "{path}" cannot be read: it is not UTF-8 text') from None

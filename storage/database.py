@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tensorsql.errors import IOError
+from tensorsql.storage.file_names import check_path
 from tensorsql.storage.forks import Owner
 from tensorsql.storage.locks import never
 from tensorsql.storage.memory_store import MEMORY, MemoryStore, Store
@@ -49,10 +49,8 @@ class Database:
             return cls(MemoryStore(), writer_timeout, read_only)
         from tensorsql.storage.folder_store import FolderStore
 
-        folder = Path(path).absolute()
-        if read_only and not folder.exists():
-            raise IOError(f'database "{path}" does not exist; it cannot be opened read-only')
-        return cls(FolderStore(folder, read_only), writer_timeout, read_only)
+        check_path(path)
+        return cls(FolderStore(Path(path).absolute(), read_only), writer_timeout, read_only)
 
     @property
     def folder(self) -> Path | None:

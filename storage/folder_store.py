@@ -18,6 +18,7 @@ The catalog has a checksum of every file (catalog_format.py).
 from __future__ import annotations
 
 import os
+import stat
 import uuid
 from collections.abc import Iterable
 from functools import partial
@@ -33,6 +34,7 @@ from tensorsql.storage.array_file import load_array
 from tensorsql.storage.catalog_format import PARTS
 from tensorsql.storage.catalog_store import CatalogStore
 from tensorsql.storage.checksums import Checksum, file_checksum, folder_checksums
+from tensorsql.storage.file_names import reason
 from tensorsql.storage.forks import Owner
 from tensorsql.storage.locks import FileLock, Wait
 from tensorsql.storage.segment import FileSource, MemorySource, Segment, mask_stem
@@ -61,7 +63,7 @@ class FolderStore:
             _find(folder) if read_only else _make(folder)
             self._lease = _lease(folder, read_only)
         except OSError as error:
-            raise IOError(f'database "{folder}" cannot be opened: {error.strerror}') from None
+            raise IOError(f'database "{folder}" cannot be opened: {reason(error)}') from None
         try:
             alone = self._sweeps and self._lease is not None and self._lease.own()
             if alone and self._lease is not None:
@@ -89,7 +91,7 @@ class FolderStore:
             for column, block in segment.source.blocks.items():
                 self._keep_masks(path, batch.schema.get_field_index(column), block)
         except OSError as error:
-            raise IOError(f'segment "{path}" cannot be written: {error}') from None
+            raise IOError(f'segment "{path}" cannot be written: {reason(error)}') from None
         return Segment(
             segment.rows,
             FileSource(path),
@@ -108,7 +110,7 @@ class FolderStore:
             sync(path)
             self._fresh[path] = file_checksum(path)
         except OSError as error:
-            raise IOError(f'deletion bitmap "{path}" cannot be written: {error}') from None
+            raise IOError(f'deletion bitmap "{path}" cannot be written: {reason(error)}') from None
         return Deletion(int(flags.sum()), partial(_load_flags, path), path.name)
 
     def latest(self) -> Snapshot:
@@ -150,7 +152,7 @@ class FolderStore:
         try:
             return self._turns.take(wait)
         except OSError as error:
-            raise IOError(f'database "{self.folder}" cannot be written: {error.strerror}') from None
+            raise IOError(f'database "{self.folder}" cannot be written: {reason(error)}') from None
 
     def writer(self) -> str:
         """Who holds the writer's lock, in words."""
@@ -233,9 +235,15 @@ def _load_flags(path: Path) -> NDArray[np.bool_]:
 
 
 def _find(folder: Path) -> None:
-    if not folder.is_dir():
+    try:
+        mode = os.stat(folder).st_mode
+    except FileNotFoundError:
+        raise IOError(
+            f'database "{folder}" does not exist; it cannot be opened read-only'
+        ) from None
+    if not stat.S_ISDIR(mode):
         raise IOError(f'"{folder}" is a file; a database is a folder')
-    if not (folder / "catalog.sqlite").exists():
+    if not os.path.exists(folder / "catalog.sqlite"):
         raise IOError(f'"{folder}" is not a database; it cannot be opened read-only')
 
 

@@ -52,7 +52,7 @@ class FileLock:
 
     def __init__(self, path: Path, readable: bool = False) -> None:
         flags = os.O_RDONLY if readable else os.O_RDWR | os.O_CREAT
-        self._handle = os.open(path, flags, 0o644)
+        self._handle = os.open(path, flags, 0o666)
         self._process = os.getpid()
         self.path = path
         watch(self)
@@ -117,3 +117,27 @@ class FileLock:
         except BlockingIOError:
             return False
         return True
+
+
+def new_held(path: Path) -> FileLock:
+    """A new file that says by its lock that whoever made it lives; see `is_held`."""
+    lock = FileLock(path)
+    while not (lock.own() and lock.is_in_place()):  # it was taken for a dead one's
+        lock.close()
+        lock = FileLock(path)
+    return lock
+
+
+def is_held(path: Path) -> bool:
+    """Whether the file of `new_held` is held; one that is not is removed, its maker is dead."""
+    try:
+        lock = FileLock(path, readable=True)
+    except FileNotFoundError:
+        return False
+    try:
+        if not lock.own():
+            return True
+        path.unlink(missing_ok=True)
+        return False
+    finally:
+        lock.close()

@@ -8,10 +8,10 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from tensorsql.storage.locks import FileLock, Wait
+from tensorsql.storage.locks import FileLock, Wait, is_held, new_held
 
 
 class FolderTurns:
@@ -63,10 +63,7 @@ class FolderTurns:
     def _ticket(self) -> Iterator[str]:
         self._tickets.mkdir(exist_ok=True)
         name = f"{time.monotonic_ns():020d}-{uuid.uuid4().hex[:8]}"
-        ticket = FileLock(self._tickets / name)
-        while not (ticket.own() and ticket.is_in_place()):  # it was taken for a dead one's
-            ticket.close()
-            ticket = FileLock(self._tickets / name)
+        ticket = new_held(self._tickets / name)
         try:
             yield name
         finally:
@@ -79,19 +76,7 @@ class FolderTurns:
             names = sorted(other for other in os.listdir(self._tickets) if other < name)
         except FileNotFoundError:
             return False
-        return any(self._is_held(self._tickets / other) for other in names)
-
-    @staticmethod
-    def _is_held(path: Path) -> bool:
-        with suppress(FileNotFoundError):
-            ticket = FileLock(path, readable=True)
-            try:
-                if not ticket.own():
-                    return True
-                path.unlink(missing_ok=True)
-            finally:
-                ticket.close()
-        return False
+        return any(is_held(self._tickets / other) for other in names)
 
 
 class ProcessTurns:

@@ -43,7 +43,7 @@ def connect(
     from tensorsql.session import Session
     from tensorsql.storage.database import Database
 
-    if not isinstance(database, (str, os.PathLike)) or "\0" in os.fspath(database):
+    if not isinstance(database, (str, os.PathLike)):
         raise errors.InterfaceError(f"a database is a path or ':memory:', not {database!r}")
     if config is not None and not all(isinstance(name, str) for name in dict(config)):
         raise errors.InterfaceError("config is a mapping of settings' names to values")

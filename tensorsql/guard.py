@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tensorsql.errors import Error, InternalError, IOError, OutOfMemoryError, UnsupportedError
+from tensorsql.storage.file_names import reason
 
 
 class Nesting:
@@ -56,8 +57,7 @@ def guarded() -> Iterator[None]:
         raise UnsupportedError("the statement nests too deeply") from error
     except OSError as error:
         file = f'file "{error.filename}"' if error.filename else "a file"
-        reason = error.strerror or error
-        raise IOError(f"{file} cannot be read or written: {reason}") from error
+        raise IOError(f"{file} cannot be read or written: {reason(error)}") from error
     except Exception as error:
         if "can't allocate memory" in str(error):  # torch's own words
             raise OutOfMemoryError("the machine has no memory left for this statement") from error

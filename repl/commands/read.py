@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,12 @@ def run(runner: Runner, arguments: Sequence[str]) -> None:
     """Run the statements and commands of a file, up to the first error."""
     from tensorsql.repl.script import read_text, run_script
 
-    path = Path(arguments[0]).expanduser()
-    if path.resolve() in runner.reading:
+    path = os.path.expanduser(arguments[0])
+    text = read_text(path)
+    place = Path(os.path.realpath(path))
+    if place in runner.reading:
         raise ProgrammingError(f'script "{path}" reads itself')
-    text = read_text(str(path))
-    before, runner.reading = runner.reading, (*runner.reading, path.resolve())
+    before, runner.reading = runner.reading, (*runner.reading, place)
     try:
         run_script(text, runner)
     finally:

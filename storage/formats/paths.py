@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 
 from tensorsql.errors import BindError, CorruptError, Error, IOError, nearest
+from tensorsql.storage.file_names import check_path, reason
+from tensorsql.storage.locks import is_held, new_held
+
+PART = ".tensorsql-"  # how the name of an unfinished file begins
 
 
 def expand(files: str | Sequence[str]) -> list[Path]:
@@ -27,19 +32,22 @@ def expand(files: str | Sequence[str]) -> list[Path]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what a reader raises into an IOError or CorruptError that names the file."""
+    """Turn what a reader raises into an error that names the file.
+
+    IOError where the system does not let us, CorruptError where the content is at fault.
+    """
     try:
         yield
     except Error:
         raise
     except FileNotFoundError:
         raise IOError(f'file "{path}" does not exist') from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise IOError(f'file "{path}" cannot be read: {error.strerror}') from None
     except RecursionError:
         raise CorruptError(f'file "{path}" cannot be read: it nests too deeply') from None
     except (OSError, ValueError, EOFError, SyntaxError, pa.ArrowException) as error:
-        raise CorruptError(f'file "{path}" cannot be read: {error}') from None
+        # libraries raise OSError for broken content, too, but only the system gives it a number
+        kind = IOError if getattr(error, "errno", None) else CorruptError
+        raise kind(f'file "{path}" cannot be read: {reason(error)}') from None
 
 
 @contextmanager
@@ -48,39 +56,81 @@ def writing(path: str) -> Iterator[str]:
 
     IOError that names the file if it cannot be written.
     """
-    if not path or "\0" in path:
-        raise IOError(f'"{path}" is not the path of a file')
-    plain = not os.path.exists(path) or os.path.isfile(path)
-    target = f"{os.path.realpath(path)}.{uuid.uuid4().hex[:8]}.part" if plain else path
+    check_path(path)
+    wanted = os.path.realpath(os.path.expanduser(path))
     try:
-        yield target
-        if plain:
-            os.replace(target, path if not os.path.islink(path) else os.path.realpath(path))
+        if _is_plain(wanted):
+            with _part(Path(wanted).parent) as part:
+                yield part
+                os.replace(part, wanted)
+        else:
+            yield wanted
     except (OSError, pa.ArrowException) as error:
-        code = getattr(error, "errno", None)
-        reason = os.strerror(code) if isinstance(code, int) else error
-        raise IOError(f'file "{path}" cannot be written: {reason}') from None
+        raise IOError(f'file "{path}" cannot be written: {reason(error)}') from None
+
+
+def _is_plain(path: str) -> bool:
+    """Whether there is nothing but a plain file; OSError where there can be none."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return True
+
+
+@contextmanager
+def _part(folder: Path) -> Iterator[str]:
+    """A file to write to, with a short name whatever it will be called.
+
+    It is removed in the end; if its writer dies before, by the next that writes here.
+    """
+    _remove_parts_of_the_dead(folder)
+    path = folder / f"{PART}{uuid.uuid4().hex[:8]}.part"
+    lock = new_held(path)
+    try:
+        yield str(path)
     finally:
-        if plain:
-            Path(target).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        lock.close()
+
+
+def _remove_parts_of_the_dead(folder: Path) -> None:
+    with suppress(OSError):  # that is up to the folder's owner
+        for name in os.listdir(folder):
+            if name.startswith(PART) and name.endswith(".part"):
+                is_held(folder / name)
 
 
 def _matches(pattern: str) -> list[Path]:
-    if not pattern or "\0" in pattern:
-        raise IOError(f'"{pattern}" is not the path of a file')
+    check_path(pattern)
     path = Path(os.path.expanduser(pattern))
-    if path.is_file():
+    if os.path.isfile(path):
         return [path]
     if glob.has_magic(pattern):
         found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-        files = [name for name in found if name.is_file()]
+        files = [name for name in found if os.path.isfile(name)]
         if files:
             return files
         raise IOError(f'no file matches "{pattern}"')
-    if path.is_dir():
-        raise IOError(f'"{pattern}" is a folder; use a glob such as "{pattern}/*"')
-    if os.path.lexists(path):
-        raise IOError(f'"{pattern}" is not a plain file, or a link to nothing')
-    siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = nearest(path.name, siblings) if len(siblings) > 12 else ""
-    raise IOError(f'file "{pattern}" does not exist{close}')
+    raise _absence(pattern, path)
+
+
+def _absence(pattern: str, path: Path) -> IOError:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if os.path.islink(path):
+            return IOError(f'"{pattern}" is a link to nothing')
+        return IOError(f'file "{pattern}" does not exist{_close(path)}')
+    except OSError as error:
+        return IOError(f'file "{pattern}" cannot be read: {reason(error)}')
+    if stat.S_ISDIR(mode):
+        return IOError(f'"{pattern}" is a folder; use a glob such as "{pattern}/*"')
+    return IOError(f'"{pattern}" is not a plain file')
+
+
+def _close(path: Path) -> str:
+    try:
+        siblings = os.listdir(path.parent)
+    except OSError:
+        return ""
+    return nearest(path.name, siblings) if len(siblings) > 12 else ""
