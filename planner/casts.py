@@ -202,7 +202,27 @@ def can_cast(source: Type, target: Type) -> bool:
         return same and all(can_cast(left, right) for (_, left), (_, right) in pairs)
     if source.kind is target.kind is Kind.TENSOR:
         return source.shape == target.shape
+    if {source.kind, target.kind} == {Kind.LIST, Kind.TENSOR}:
+        listed, tensor = sorted((source, target), key=lambda each: each.kind is Kind.TENSOR)
+        return _has_depth(listed, len(tensor.shape))
     return (source.kind, target.kind) in _EXPLICIT
+
+
+def is_any_mask(source: Type, target: Type) -> bool:
+    """Whether the target is a MASK of no scale yet, which takes every mask."""
+    return source.kind is target.kind is Kind.MASK and not target.scale
+
+
+def _has_depth(listed: Type, depth: int) -> bool:
+    """Whether a LIST holds numbers under so many lists; of an empty list nothing is known."""
+    child = listed.child
+    if depth == 0 or child is None or child.kind is Kind.NULL:
+        return depth > 0
+    return (
+        _has_depth(child, depth - 1)
+        if child.kind is Kind.LIST
+        else depth == 1 and _is_number(child)
+    )
 
 
 def integer_type(value: int) -> Type | None:

@@ -42,6 +42,16 @@ def out_of_range(value: Any, source: Type, target: Type) -> ConversionError:
     return ConversionError(f"value {value} of type {source} is out of range for type {target}")
 
 
+def no_tensor(value: Any, source: Type, target: Type) -> ConversionError:
+    """The error of a list or tensor whose shape or numbers are not the target's."""
+    written = to_text(value, source)
+    shown = written if len(written) <= 80 else written[:80] + "…"
+    shape = " × ".join(map(str, target.shape))
+    return ConversionError(
+        f"{shown} does not fit {target}, which takes {shape} {target.element} numbers, none NULL"
+    )
+
+
 def convert(value: Any, source: Type, target: Type) -> Any:
     """A Literal's `value` of `source` as a value of `target`; raises ConversionError."""
     if value is None or source == target:

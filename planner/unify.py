@@ -11,6 +11,7 @@ from tensorsql.planner.casts import (
     common_decimal,
     common_type,
     integer_type,
+    is_any_mask,
     is_safe,
 )
 from tensorsql.planner.constants import fold_cast
@@ -22,11 +23,14 @@ from tensorsql.storage.types import BOOLEAN, VARCHAR, Kind, Type, decimal
 def cast(
     expression: Expression, type: Type, try_: bool = False, position: Position | None = None
 ) -> Expression:
-    """CAST or TRY_CAST; the same type gives the same object, a literal is converted right away."""
-    if expression.type == type:
+    """CAST or TRY_CAST; the same type gives the same object, a literal is converted right away.
+
+    A MASK column that has no scale yet takes every mask as it is.
+    """
+    if expression.type == type or is_any_mask(expression.type, type):
         return expression
     if not can_cast(expression.type, type):
-        raise TypeMismatchError(f"cannot cast {expression.type} to {type}", position)
+        raise TypeMismatchError(f"cannot cast {_apart(expression.type, type)}", position)
     if isinstance(expression, Literal):
         literal = fold_cast(expression, type)
         if literal is not None:
@@ -35,6 +39,13 @@ def cast(
         return Call(type, TRY_CAST, (expression,), position=position)
     chosen = SAFE_CAST if is_safe(expression.type, type) else CAST
     return Call(type, chosen, (expression,), position=position)
+
+
+def _apart(source: Type, target: Type) -> str:
+    """Both types in words that tell them apart: masks and tensors may differ in their dtype."""
+    if str(source) == str(target):
+        return f"{source} of {source.element} to {target} of {target.element}"
+    return f"{source} to {target}"
 
 
 def unify(

@@ -95,6 +95,7 @@ def _adopted(column: ColumnSchema, batches: Sequence[Mapping[str, Any]]) -> Colu
     given = [batch[column.name.lower()] for batch in batches if column.name.lower() in batch]
     kinds = {part.type for part in given if getattr(part, "type", None) is not None}
     kinds = {kind for kind in kinds if isinstance(kind, Type) and kind.kind is Kind.MASK}
+    kinds = {kind for kind in kinds if kind.scale}  # NULLs alone have none
     for kind in kinds:
         if not column.type.element and column.type.scale in (0, kind.scale):
             column = replace(column, type=kind)

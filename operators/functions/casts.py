@@ -14,10 +14,11 @@ from torch import Tensor
 from tensorsql.errors import ConversionError
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.numeric_casts import convert_number
+from tensorsql.operators.functions.tensor_casts import convert_tensor, lists_to_tensor
 from tensorsql.operators.functions.text_casts import parse_text, write_text
 from tensorsql.operators.layouts import null_constant, with_validity
 from tensorsql.operators.literals import to_python
-from tensorsql.planner.conversions import failed, out_of_range
+from tensorsql.planner.conversions import failed, no_tensor, out_of_range
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import (
     Bytes,
@@ -27,7 +28,6 @@ from tensorsql.storage.column import (
     Flat,
     Interval,
     List,
-    RowRef,
     Struct,
     slice_column,
 )
@@ -78,7 +78,9 @@ def convert(column: Column, target: Type) -> Converted:
     if source.is_numeric or source.kind is Kind.BOOLEAN:
         return convert_number(column, target)
     if source.kind is Kind.TENSOR:
-        return _convert_tensor(column, target)
+        return convert_tensor(column, target)
+    if isinstance(column, List) and target.kind is Kind.TENSOR:
+        return lists_to_tensor(column, target)
     if isinstance(column, List | Struct):
         return _convert_nested(column, target)
     return _convert_temporal(column, target), None
@@ -99,18 +101,6 @@ def _convert_temporal(column: Column, target: Type) -> Column:
             none = torch.zeros(len(column), dtype=torch.int32)
             return Interval(target, none, none, values, column.validity)
     raise ConversionError(f"cannot cast {column.type} to {target}")
-
-
-def _convert_tensor(column: Column, target: Type) -> Converted:
-    """Number by number; a whole number that has no place among the target's fails its row."""
-    if isinstance(column, RowRef):
-        column = with_validity(column.source.fetch(column.rows), column.validity)
-    assert isinstance(column, Flat)
-    values = column.values.to(getattr(torch, target.element))
-    result = Flat(target, values, column.validity)
-    if values.is_floating_point() or not len(column):
-        return result, None
-    return result, (values.to(column.values.dtype) != column.values).flatten(1).any(1)
 
 
 def _convert_nested(column: List | Struct, target: Type) -> Converted:
@@ -135,4 +125,6 @@ def _error(column: Column, row: int, target: Type) -> ConversionError:
     value = to_python(slice_column(column, row, row + 1))[0]
     if isinstance(column, Bytes | Dictionary):
         return failed(value, target)
+    if target.kind is Kind.TENSOR:
+        return no_tensor(value, column.type, target)
     return out_of_range(value, column.type, target)

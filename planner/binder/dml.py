@@ -132,7 +132,8 @@ def _inserted_values(
     base, flat = plant(NOTHING, [cell for row in cells for cell in row])
     width = len(columns)
     planted = tuple(tuple(flat[start : start + width]) for start in range(0, len(flat), width))
-    fields = tuple(new_field(column.name, column.type) for column in columns)
+    pairs = zip(columns, planted[0], strict=True)
+    fields = tuple(new_field(column.name, value.type) for column, value in pairs)
     if base is NOTHING:
         plan: Plan = Values(fields, planted)
     elif len(planted) == 1:
@@ -192,7 +193,7 @@ def _filled(
         expression = (
             default_value(column, environment) if value is None else cast(value, column.type)
         )
-        assignments.append((new_field(column.name, column.type), expression))
+        assignments.append((new_field(column.name, expression.type), expression))
     return Project(plan, tuple(assignments))
 
 
@@ -223,7 +224,7 @@ def bind_update(node: exp.Update, environment: Environment) -> Update:
     new |= _new_values(node, relation.schema, binder, inside)
     plan, planted = plant(plan, [new[column.name] for column in relation.schema.columns])
     pairs = zip(relation.schema.columns, planted, strict=True)
-    fields = tuple((new_field(column.name, column.type), value) for column, value in pairs)
+    fields = tuple((new_field(column.name, value.type), value) for column, value in pairs)
     result: Plan = Project(plan, ((row_id, row_id.ref()), *fields))
     if clause is not None:
         result = Distinct(result, (row_id.ref(),))
