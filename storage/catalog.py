@@ -57,8 +57,8 @@ class IndexEntry:
     """A CHI, NPI or other bounds index: which method over which table, columns or model layer.
 
     `arguments` are the method's arguments as given (column names, or model and layer); `options`
-    the WITH list after defaults; `directory` is where its blocks are (None in memory); `state` is
-    an opaque object of the method that the index module alone reads.
+    the WITH list after defaults; `directory` is where its blocks are (None in memory), `files` what
+    opens them; `state` is an opaque object of the method that the index module alone reads.
     """
 
     name: str
@@ -68,6 +68,7 @@ class IndexEntry:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     directory: str | None = None
     state: Any = field(default=None, compare=False, repr=False)
+    files: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tensorsql.errors import CorruptError, IOError
+from tensorsql.storage.bitmaps import stored_deletion
 from tensorsql.storage.catalog_connection import CatalogConnection
 from tensorsql.storage.catalog_format import (
     FORMAT,
@@ -24,6 +26,7 @@ from tensorsql.storage.catalog_format import (
     upgrade,
 )
 from tensorsql.storage.checksums import Checksum, record_checksum, relative
+from tensorsql.storage.database_files import DatabaseFiles, OpenFiles
 from tensorsql.storage.records import (
     entry_of_text,
     entry_text,
@@ -39,17 +42,12 @@ Pieces = dict[int, tuple[Segment, Deletion | None]]
 
 
 class CatalogStore:
-    """Reads and writes snapshots; `load_deletion` opens a bitmap by file name."""
+    """Reads and writes snapshots; what they name is opened through `files`."""
 
-    def __init__(
-        self,
-        folder: Path,
-        load_deletion: Callable[[str, int], Deletion],
-        read_only: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
         self._path = folder / "catalog.sqlite"
         self._folder = folder
-        self._load_deletion = load_deletion
+        self.files = DatabaseFiles(folder, self)
         self._snapshot: Snapshot | None = None
         self._seen: object = None
         with self._errors():
@@ -62,6 +60,9 @@ class CatalogStore:
     def _sqlite(self) -> sqlite3.Connection:
         return self.connection.sqlite
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return CatalogStore, (self._folder,)
+
     def latest(self) -> Snapshot:
         """The last committed snapshot, read again only if another process has committed."""
         with self._lock, self._errors():
@@ -71,10 +72,10 @@ class CatalogStore:
                 self._seen = changes
             return self._snapshot
 
-    def save(self, base: Snapshot, changed: Snapshot, files: Mapping[Path, Checksum]) -> None:
-        """Commit the difference between two snapshots, with new files, in one transaction."""
+    def save(self, base: Snapshot, changed: Snapshot) -> None:
+        """Commit the difference between two snapshots, and new files, in one transaction."""
         with self._lock, self._errors(), self._transaction("IMMEDIATE"):
-            put_files(self._sqlite, self._folder, files)
+            put_files(self._sqlite, self._folder, self.files.fresh)
             self._drop_tables(base, changed)
             known = {state.identity: state for state in base.tables.values()}
             for name, state in changed.tables.items():
@@ -89,7 +90,11 @@ class CatalogStore:
         with self._lock:
             self._snapshot = changed
 
-    def files(self) -> set[str]:
+    def known(self) -> Snapshot:
+        """The snapshot read last, whatever happens to the catalog now."""
+        return self._snapshot or Snapshot()
+
+    def known_files(self) -> set[str]:
         """All files that are known, those that nothing refers to any more among them."""
         with self._lock, self._errors():
             return {path for (path,) in self._sqlite.execute("SELECT path FROM files")}
@@ -185,6 +190,8 @@ class CatalogStore:
             else:
                 before_entry = known.entries[kind].get(name) if known else None
                 entry = entry_of_text(kind, body, self._folder)
+                if hasattr(entry, "files"):
+                    entry = replace(entry, files=OpenFiles(self.files))
                 others[kind][name] = before_entry if before_entry == entry else entry
         return Snapshot(version, tables, others)
 
@@ -223,14 +230,17 @@ class CatalogStore:
         else:
             segment = Segment(
                 record["rows"],
-                FileSource(self._folder / "segments" / name),
+                FileSource(self._folder / "segments" / name, self.files, record["rows"]),
                 statistics_of_record(record["statistics"]),
                 first_row_id,
                 record["last_row_id"],
                 name,
             )
         deleted = record["deleted"]
-        return segment, self._load_deletion(*deleted) if deleted else None
+        if not deleted:
+            return segment, None
+        deletion_name, count = deleted
+        return segment, stored_deletion(self.files, deletion_name, count, segment.rows)
 
     def _drop_tables(self, base: Snapshot, changed: Snapshot) -> None:
         kept = {state.identity for state in changed.tables.values()}

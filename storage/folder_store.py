@@ -21,7 +21,6 @@ import os
 import stat
 import uuid
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tensorsql.errors import CorruptError, InterfaceError, IOError
-from tensorsql.storage.array_file import load_array
+from tensorsql.errors import InterfaceError, IOError
+from tensorsql.storage.bitmaps import save_bitmap, stored_deletion
 from tensorsql.storage.catalog_format import PARTS
 from tensorsql.storage.catalog_store import CatalogStore
-from tensorsql.storage.checksums import Checksum, file_checksum, folder_checksums
+from tensorsql.storage.database_files import DatabaseFiles
 from tensorsql.storage.file_names import reason
 from tensorsql.storage.forks import Owner
 from tensorsql.storage.locks import FileLock, Wait
 from tensorsql.storage.segment import FileSource, MemorySource, Segment, mask_stem
 from tensorsql.storage.snapshot import Deletion, Snapshot
-from tensorsql.storage.sweep import SWEPT, remove, sweep, tidy
+from tensorsql.storage.sweep import SWEPT, sweep, tidy
 from tensorsql.storage.turns import FolderTurns
 
 LEASE_WAIT = Wait(30.0)  # for another that sweeps
@@ -58,7 +57,6 @@ class FolderStore:
         self._turns = FolderTurns(folder)
         self._sweeps = not read_only
         self._lease: FileLock | None = None
-        self._fresh: dict[Path, Checksum] = {}  # of files that are not committed yet
         try:
             _find(folder) if read_only else _make(folder)
             self._lease = _lease(folder, read_only)
@@ -68,13 +66,18 @@ class FolderStore:
             alone = self._sweeps and self._lease is not None and self._lease.own()
             if alone and self._lease is not None:
                 self._lease.sign()
-            self._catalog = CatalogStore(folder, self._load_deletion, read_only)
+            self._catalog = CatalogStore(folder, read_only)
             if alone:
                 tidy(folder, self._catalog)
             self._share_lease()
         except BaseException:
             self._end_lease()
             raise
+
+    @property
+    def files(self) -> DatabaseFiles:
+        """What opens files and knows their checksums."""
+        return self._catalog.files
 
     def keep(self, segment: Segment) -> Segment:
         """The segment as a memory-mapped file."""
@@ -87,14 +90,14 @@ class FolderStore:
             with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
                 writer.write_batch(batch)
             sync(path)
-            self._fresh[path] = file_checksum(path)
+            self.files.seal(path)
             for column, block in segment.source.blocks.items():
                 self._keep_masks(path, batch.schema.get_field_index(column), block)
         except OSError as error:
             raise IOError(f'segment "{path}" cannot be written: {reason(error)}') from None
         return Segment(
             segment.rows,
-            FileSource(path),
+            FileSource(path, self.files, segment.rows),
             segment.statistics,
             segment.first_row_id,
             segment.last_row_id,
@@ -106,12 +109,12 @@ class FolderStore:
         self._require_open()
         path = self.folder / "segments" / f"{uuid.uuid4().hex}.npy"
         try:
-            np.save(path, np.packbits(flags, bitorder="little"))
+            save_bitmap(path, flags)
             sync(path)
-            self._fresh[path] = file_checksum(path)
+            self.files.seal(path)
         except OSError as error:
             raise IOError(f'deletion bitmap "{path}" cannot be written: {reason(error)}') from None
-        return Deletion(int(flags.sum()), partial(_load_flags, path), path.name)
+        return stored_deletion(self.files, path.name, int(flags.sum()), len(flags))
 
     def latest(self) -> Snapshot:
         """The last committed snapshot of any process."""
@@ -126,25 +129,18 @@ class FolderStore:
             if path.is_dir():
                 for part in [path, *path.rglob("*")]:
                     sync(part)
-                self._fresh.update(folder_checksums(path))
+                self.files.seal(path)
         for parent in {path.parent for path in paths}:
             sync(parent)
-        self._catalog.save(base, changed, self._fresh)
-        self._fresh = {}
+        self._catalog.save(base, changed)
+        self.files.fresh.clear()
 
     def discard(self, written: Iterable[Path]) -> None:
         """Remove files and folders of a transaction that was rolled back."""
         if not self.owner.is_here:
             return
-        gone = list(written)
-        stems = {path.name.partition(".")[0] for path in gone}
-        self._fresh = {
-            path: checksum
-            for path, checksum in self._fresh.items()
-            if path.name.partition(".")[0] not in stems
-        }
-        for path in gone:
-            remove(path)
+        for path in written:
+            self.files.discard(path)
 
     def lock_writer(self, wait: Wait) -> bool:
         """Take the writer's lock, which excludes other connections of this process as well."""
@@ -208,11 +204,7 @@ class FolderStore:
 
         for written in save_block(block, path.parent, mask_stem(path, column_number)):
             sync(written)
-            self._fresh[written] = file_checksum(written)
-
-    def _load_deletion(self, name: str, count: int) -> Deletion:
-        path = self.folder / "segments" / name
-        return Deletion(count, partial(_load_flags, path), name)
+            self.files.seal(written)
 
 
 def sync(path: Path) -> None:
@@ -222,16 +214,6 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _load_flags(path: Path) -> NDArray[np.bool_]:
-    try:
-        packed = load_array(path)
-    except FileNotFoundError:
-        raise IOError(f'deletion bitmap "{path}" is missing') from None
-    except (OSError, ValueError) as error:
-        raise CorruptError(f'deletion bitmap "{path}" cannot be read: {error}') from None
-    return np.unpackbits(packed, bitorder="little").view(np.bool_)
 
 
 def _find(folder: Path) -> None:

@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tensorsql.storage.array_file import load_array
+from tensorsql.storage.checked_file import CheckedArray
 from tensorsql.storage.column import Column, Constant, Flat, RowRef, Wide
+from tensorsql.storage.database_files import DatabaseFiles
 from tensorsql.storage.types import Kind, Type, mask
 
 Integers = NDArray[np.int64]
@@ -64,15 +65,29 @@ class MaskSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class MaskBlock:
-    """Masks of any sizes: mask i is pixels[offsets[i]:][: heights[i] * widths[i]], line by line."""
+    """Masks of any sizes: mask i is pixels[offsets[i]:][: heights[i] * widths[i]], line by line.
+
+    `stored` is where the pixels lie in a file, which checks what is read of them.
+    """
 
     pixels: np.ndarray
     offsets: Integers
     heights: Integers
     widths: Integers
+    stored: CheckedArray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    def lines(self, starts: Integers, width: int) -> np.ndarray:
+        """The lines of pixels that begin at these places."""
+        if self.stored is not None:
+            self.stored.check_runs(starts, width)
+        return _gather(self.pixels, starts, width)
+
+    def whole(self) -> np.ndarray:
+        """All pixels."""
+        return self.pixels if self.stored is None else self.stored.whole()
 
 
 class StoredMasks:
@@ -81,7 +96,7 @@ class StoredMasks:
     def __init__(self, blocks: Sequence[MaskBlock], scale: int, element: str) -> None:
         self.scale = scale
         self.element = element
-        self._pixels = [block.pixels for block in blocks]
+        self._blocks = tuple(blocks)
         self._starts = np.cumsum([0, *(len(block) for block in blocks)])
         self._offsets = _joined(block.offsets for block in blocks)
         self._heights = _joined(block.heights for block in blocks)
@@ -106,14 +121,14 @@ class StoredMasks:
         """Line ys[i] of mask rows[i], all of one width."""
         width = int(self._widths[rows[0]]) if len(rows) else 0
         starts = self._offsets[rows] + ys * width
-        if len(self._pixels) == 1:
-            result = _gather(self._pixels[0], starts, width)
+        if len(self._blocks) == 1:
+            result = self._blocks[0].lines(starts, width)
         else:
             result = np.empty((len(rows), width), np.dtype(self.element))
             owner = np.searchsorted(self._starts, rows, side="right") - 1
             for number in np.unique(owner):
                 chosen = owner == number
-                result[chosen] = _gather(self._pixels[number], starts[chosen], width)
+                result[chosen] = self._blocks[number].lines(starts[chosen], width)
         self._read.bytes = self.bytes_read + result.nbytes
         return result.view(np.uint8) if result.dtype == np.bool_ else result
 
@@ -191,20 +206,33 @@ def same_size(heights: Integers, widths: Integers) -> Iterable[tuple[int, int, I
 def save_block(block: MaskBlock, directory: Path, stem: str) -> tuple[Path, Path]:
     """Write `stem.pixels.npy` and `stem.shapes.npy`; the caller makes them durable and visible."""
     pixels, shapes = directory / f"{stem}.pixels.npy", directory / f"{stem}.shapes.npy"
-    np.save(pixels, block.pixels)
+    np.save(pixels, block.whole())
     np.save(shapes, np.stack([block.offsets, block.heights, block.widths]))
     return pixels, shapes
 
 
-def load_block(directory: Path, stem: str) -> MaskBlock:
-    """The block written by `save_block`, its pixels memory-mapped."""
-    shapes = load_array(directory / f"{stem}.shapes.npy")
-    pixels = load_array(directory / f"{stem}.pixels.npy", mapped=True)
-    offsets, heights, widths = shapes
-    ends = offsets + heights * widths
-    if pixels.ndim != 1 or shapes.min(initial=0) < 0 or ends.max(initial=0) > len(pixels):
-        raise ValueError("masks lie outside its pixels")
-    return MaskBlock(pixels, offsets, heights, widths)
+def load_block(files: DatabaseFiles, directory: Path, stem: str, type: Type) -> MaskBlock:
+    """The block written by `save_block`, its pixels memory-mapped and checked as they are read."""
+    shapes = files.open(directory / f"{stem}.shapes.npy").array()
+    pixels = files.open(directory / f"{stem}.pixels.npy").array()
+    places = shapes.whole()
+    if places.ndim != 2 or len(places) != 3 or places.dtype != np.int64:
+        raise shapes.file.damaged("it does not hold the places and sizes of masks")
+    offsets, heights, widths = places
+    if pixels.values.ndim != 1 or pixels.values.dtype != np.dtype(type.element or "uint8"):
+        raise pixels.file.damaged(f"it does not hold pixels of {type.element}")
+    if _outside(places, len(pixels.values)):
+        raise shapes.file.damaged("it places masks outside their pixels")
+    return MaskBlock(pixels.values, offsets, heights, widths, pixels)
+
+
+def _outside(places: Integers, pixels: int) -> bool:
+    """Whether some mask does not lie within its pixels; nothing overflows on the way."""
+    offsets, heights, widths = places
+    if places.min(initial=0) < 0 or places.max(initial=0) > pixels:
+        return True
+    areas = heights.astype(object) * widths if pixels > 1 << 31 else heights * widths
+    return bool((areas > pixels - offsets).any())
 
 
 def levels(column: Column, source: Scaled, rule: Callable[..., np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tensorsql.storage.database_files import DatabaseFiles
 from tensorsql.storage.forks import Owner
 from tensorsql.storage.locks import Wait
 from tensorsql.storage.segment import Segment
@@ -25,6 +26,10 @@ class Store(Protocol):
     @property
     def folder(self) -> Path | None:
         """Where files are; None in memory."""
+
+    @property
+    def files(self) -> DatabaseFiles | None:
+        """What opens files; None in memory."""
 
     def keep(self, segment: Segment) -> Segment:
         """The segment where it will stay; nobody sees it before `publish`."""
@@ -62,6 +67,7 @@ class MemoryStore:
     """The store of a database that ends with the process."""
 
     folder: Path | None = None
+    files: DatabaseFiles | None = None
 
     def __init__(self) -> None:
         self._snapshot = Snapshot()

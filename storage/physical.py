@@ -19,6 +19,7 @@ Values under NULL are zeros and lists under NULL are empty.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,13 @@ import pyarrow.types as is_type
 from numpy.typing import NDArray
 
 from tensorsql.errors import ConversionError, TypeMismatchError
-from tensorsql.storage.arrow_types import BOX_FIELDS, arrow_type, element_type, numpy_dtype
+from tensorsql.storage.arrow_types import (
+    BOX_FIELDS,
+    ENUM_ARROW,
+    arrow_type,
+    element_type,
+    numpy_dtype,
+)
 from tensorsql.storage.text import encode_text, sort_dictionary
 from tensorsql.storage.types import Kind, Type
 
@@ -47,6 +54,23 @@ def physical(array: pa.Array | pa.ChunkedArray, type: Type, stored: bool = False
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ConversionError(f"cannot convert {array.type} to {type}: {error}") from None
     return narrow(result) if stored and type.kind in NARROWED and not type.is_wide else result
+
+
+def is_physical(found: pa.DataType, type: Type) -> bool:
+    """Whether arrays of an Arrow type can be a stored column of a SQL type."""
+    if type.kind is Kind.MASK:
+        return bool(found == pa.uint8())
+    if type.kind in NARROWED and not type.is_wide:
+        return bool(is_type.is_signed_integer(found))
+    usual = _usual(type)
+    if type.kind is Kind.TENSOR and not type.shape:
+        return bool(is_type.is_fixed_size_list(found) and found.value_type == usual.value_type)
+    return bool(found == usual or (type.is_text and found == ENUM_ARROW))
+
+
+@cache
+def _usual(type: Type) -> pa.DataType:
+    return physical(pa.nulls(0), type).type
 
 
 def one_array(array: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -119,6 +143,8 @@ def narrow(array: pa.Array) -> pa.Array:
 
 
 def _convert(array: pa.Array, type: Type, stored: bool) -> pa.Array:
+    if is_type.is_null(array.type) and type.kind in (Kind.LIST, Kind.STRUCT):
+        array = pa.nulls(len(array), arrow_type(type))
     match type.kind:
         case Kind.NULL:
             return with_flags(np.zeros(len(array), np.uint8), np.zeros(len(array), np.bool_))

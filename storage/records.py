@@ -26,7 +26,7 @@ ENTRY_CLASSES: dict[str, Any] = {
     "index": IndexEntry,
     "sample": SampleEntry,
 }
-IN_PROCESS = ("state", "handle")  # fields that live in this process only
+IN_PROCESS = ("state", "handle", "files")  # fields that live in this process only
 PATHS = ("directory", "source")  # fields kept relative to the database, so that it can be moved
 
 

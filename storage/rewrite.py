@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from tensorsql.storage.analyze import analyze
 from tensorsql.storage.arrow_types import arrow_type
 from tensorsql.storage.catalog import TableSchema
-from tensorsql.storage.physical import one_array, physical, valid_flags, with_flags
+from tensorsql.storage.physical import (
+    NARROWED,
+    narrow,
+    one_array,
+    physical,
+    valid_flags,
+    with_flags,
+)
 from tensorsql.storage.segment import ROW_IDS, MemorySource, Segment
 from tensorsql.storage.snapshot import TableState
 from tensorsql.storage.types import Kind, Type
@@ -34,7 +41,7 @@ def rewrite_columns(
             array = segment.source.array(origin.name)
             statistics[column.name] = segment.statistics[origin.name]
             if column.type.kind is Kind.MASK:
-                blocks[column.name] = segment.source.masks(origin.name)
+                blocks[column.name] = segment.source.masks(origin.name, origin.type)
         arrays[column.name] = array
     if not segment.contiguous:
         arrays[ROW_IDS] = pa.array(segment.row_ids())
@@ -87,7 +94,7 @@ def _joined(parts: Sequence[pa.Array], type: Type) -> pa.Array:
     whole = one_array(pa.chunked_array(list(parts)))
     if type.is_text:
         return physical(whole, type, stored=True)
-    return whole
+    return narrow(whole) if type.kind in NARROWED and not type.is_wide else whole
 
 
 def _widest(part: pa.Array, type: Type) -> pa.Array:
@@ -101,7 +108,7 @@ def _masks(
 ) -> Any:
     from tensorsql.storage.masks import StoredMasks, pack
 
-    source = StoredMasks([s.source.masks(name) for s in segments], type.scale, type.element)
+    source = StoredMasks([s.source.masks(name, type) for s in segments], type.scale, type.element)
     starts = np.cumsum([0, *(segment.rows for segment in segments)])
     rows = [live + start for live, start in zip(lives, starts[:-1], strict=True)]
     return pack(source, np.concatenate(rows))

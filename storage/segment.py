@@ -14,13 +14,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tensorsql.errors import CorruptError, IOError
+from tensorsql.errors import CorruptError
+from tensorsql.storage.arrow_file import check_rows, check_structure, open_batch
 from tensorsql.storage.once import Once
+from tensorsql.storage.physical import is_physical
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Type
 
 if TYPE_CHECKING:
+    from tensorsql.storage.checked_file import CheckedFile
     from tensorsql.storage.column import Column
+    from tensorsql.storage.database_files import DatabaseFiles
     from tensorsql.storage.masks import MaskBlock
 
 ROW_IDS = ""  # the field of explicit row ids; no column can have this name
@@ -31,17 +35,39 @@ class SegmentSource(Protocol):
     """Where the physical arrays of a segment come from."""
 
     def array(self, column: str) -> pa.Array:
-        """The physical array of a column; for a MASK column only its validity counts."""
+        """The physical array of a column, checked; for a MASK column only its validity counts."""
 
-    def masks(self, column: str) -> MaskBlock:
+    def mapped(self, column: str) -> pa.Array:
+        """The same array; before values of it are read `check` is called for their rows."""
+
+    def check(self, column: str, start: int, stop: int) -> None:
+        """CorruptError unless rows start … stop - 1 of a column are those that were written."""
+
+    def damaged(self, what: str, column: str) -> CorruptError:
+        """The error that says what is wrong with a column."""
+
+    def masks(self, column: str, type: Type) -> MaskBlock:
         """The pixels of a MASK column."""
 
     def row_ids(self) -> RowIds | None:
         """Explicit ascending row ids, or None if they count up from the segment's first."""
 
 
+class Unchecked(SegmentSource):
+    """What a source answers that has no checksums to compare with."""
+
+    def mapped(self, column: str) -> pa.Array:
+        return self.array(column)
+
+    def check(self, column: str, start: int, stop: int) -> None:
+        pass
+
+    def damaged(self, what: str, column: str) -> CorruptError:
+        return CorruptError(f'column "{column}" is damaged: {what}')
+
+
 @dataclass(frozen=True, eq=False)
-class MemorySource:
+class MemorySource(Unchecked):
     """Arrays and mask blocks held in memory."""
 
     arrays: Mapping[str, pa.Array]
@@ -50,7 +76,7 @@ class MemorySource:
     def array(self, column: str) -> pa.Array:
         return self.arrays[column]
 
-    def masks(self, column: str) -> MaskBlock:
+    def masks(self, column: str, type: Type) -> MaskBlock:
         block: MaskBlock = self.blocks[column]
         return block
 
@@ -59,7 +85,7 @@ class MemorySource:
         return None if explicit is None else np.asarray(explicit)
 
 
-class LazySource:
+class LazySource(Unchecked):
     """Arrays made on first use, such as the columns of a file or of a registered object."""
 
     def __init__(self, load: Callable[[str], pa.Array]) -> None:
@@ -72,7 +98,7 @@ class LazySource:
     def __reduce__(self) -> tuple[Any, ...]:
         return LazySource, (self._load,)
 
-    def masks(self, column: str) -> MaskBlock:
+    def masks(self, column: str, type: Type) -> MaskBlock:
         raise KeyError(column)
 
     def row_ids(self) -> RowIds | None:
@@ -82,40 +108,67 @@ class LazySource:
 class FileSource:
     """A memory-mapped Arrow IPC file of one record batch, with mask blocks beside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: DatabaseFiles, rows: int) -> None:
         self.path = path
+        self._files = files
+        self._rows = rows
+        self._file: CheckedFile | None = None
         self._batch: pa.RecordBatch | None = None
+        self._arrays: Once[pa.Array] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FileSource, (self.path,)
+        return FileSource, (self.path, self._files, self._rows)
 
     def array(self, column: str) -> pa.Array:
-        return self._opened().column(column)
+        array = self.mapped(column)
+        self.check(column, 0, len(array))
+        return array
 
-    def masks(self, column: str) -> MaskBlock:
+    def mapped(self, column: str) -> pa.Array:
+        return self._arrays.get(column, lambda: self._map(column))
+
+    def check(self, column: str, start: int, stop: int) -> None:
+        array = self.mapped(column)
+        file, _ = self._opened()
+        check_rows(file, array, slice(start, stop), _part(column))
+
+    def masks(self, column: str, type: Type) -> MaskBlock:
         from tensorsql.storage.masks import load_block
 
-        number = self._opened().schema.get_field_index(column)
-        try:
-            return load_block(self.path.parent, mask_stem(self.path, number))
-        except (OSError, ValueError) as error:
-            raise CorruptError(f'mask block of "{self.path}" cannot be read: {error}') from None
+        number = self._opened()[1].schema.get_field_index(column)
+        block = load_block(self._files, self.path.parent, mask_stem(self.path, number), type)
+        if len(block) != self._rows:
+            raise self.damaged(f"it has {len(block)} masks for {self._rows} rows", column)
+        return block
 
     def row_ids(self) -> RowIds | None:
-        batch = self._opened()
-        if batch.schema.get_field_index(ROW_IDS) < 0:
+        if self._opened()[1].schema.get_field_index(ROW_IDS) < 0:
             return None
-        return np.asarray(batch.column(ROW_IDS))
+        return np.asarray(self.array(ROW_IDS))
 
-    def _opened(self) -> pa.RecordBatch:
-        if self._batch is None:
-            try:
-                self._batch = pa.ipc.open_file(pa.memory_map(str(self.path))).get_batch(0)
-            except FileNotFoundError:
-                raise IOError(f'segment "{self.path}" is missing') from None
-            except (pa.ArrowException, OSError) as error:
-                raise CorruptError(f'segment "{self.path}" cannot be read: {error}') from None
-        return self._batch
+    def damaged(self, what: str, column: str) -> CorruptError:
+        return self._files.damaged(self.path, what, _part(column))
+
+    def _map(self, column: str) -> pa.Array:
+        file, batch = self._opened()
+        if batch.schema.get_field_index(column) < 0:
+            raise file.damaged("the column is not in it", _part(column))
+        array = batch.column(column)
+        check_structure(file, array, _part(column))
+        return array
+
+    def _opened(self) -> tuple[CheckedFile, pa.RecordBatch]:
+        if self._batch is None or self._file is None:
+            self._file = self._files.open(self.path)
+            batch = open_batch(self._file)
+            if batch.num_rows != self._rows:
+                raise self.damaged(f"it has {batch.num_rows} rows, not {self._rows}", "")
+            self._batch = batch
+        return self._file, self._batch
+
+
+def _part(column: str) -> str:
+    return f'column "{column}"' if column else ""
 
 
 def mask_stem(path: Path, column_number: int) -> str:
@@ -141,11 +194,14 @@ class Segment:
         return Segment, (self.rows, self.source, known, *ids, self.name)
 
     def column(self, name: str, type: Type) -> Column:
-        """The column's tensors, wrapped once."""
+        """The column's tensors, wrapped once; `check` the rows before their values are read."""
         from tensorsql.storage.arrow import column_of
 
         if name not in self._columns:
-            self._columns[name] = column_of(self.source.array(name), type)
+            array = self.source.mapped(name)
+            if not is_physical(array.type, type):
+                raise self.source.damaged(f"it holds {array.type}, not {type}", name)
+            self._columns[name] = column_of(array, type)
         return self._columns[name]
 
     @property
@@ -159,7 +215,7 @@ class Segment:
             return np.arange(self.first_row_id, self.last_row_id + 1, dtype=np.int64)
         explicit = self.source.row_ids()
         if explicit is None or len(explicit) != self.rows:
-            raise CorruptError(f'segment "{self.name}" lacks its row ids')
+            raise self.source.damaged("it lacks its row ids", "")
         return explicit
 
     def positions(self, asked: RowIds) -> RowIds:

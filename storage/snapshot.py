@@ -72,8 +72,7 @@ class TableState:
     def deleted(self, segment: Segment) -> NDArray[np.bool_] | None:
         """The flags of deleted rows of one of the segments."""
         deletion = self.deletions.get(segment.first_row_id)
-        # a file holds whole bytes of flags, the last of which may have some to spare
-        return None if deletion is None else deletion.flags[: segment.rows]
+        return None if deletion is None else deletion.flags
 
     def relation(self, indexes: tuple[IndexEntry, ...] = ()) -> Relation:
         """The table as planning sees it; every call opens the same reader."""

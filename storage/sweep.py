@@ -7,7 +7,6 @@ names, restored from a copy, comes back from where it was moved to.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from tensorsql.storage.catalog_format import PARTS
 from tensorsql.storage.catalog_store import CatalogStore
 from tensorsql.storage.checksums import relative
+from tensorsql.storage.database_files import remove
 from tensorsql.storage.snapshot import Snapshot
 
 SWEPT = "swept"  # the folder for what was moved aside
@@ -46,16 +46,8 @@ def sweep(folder: Path, catalog: CatalogStore) -> None:
 
 def missing_files(folder: Path, names: Names, catalog: CatalogStore) -> list[str]:
     """The files and folders that are named and not there."""
-    known = {name for name in catalog.files() if names.keep(name)}
+    known = {name for name in catalog.known_files() if names.keep(name)}
     return [name for name in sorted(known | names.files) if not (folder / name).exists()]
-
-
-def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; it need not be there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 class Names:

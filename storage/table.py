@@ -73,7 +73,10 @@ class SegmentsReader:
         if type.kind is Kind.MASK:
             return slice_column(self._masks(column, type), start, stop)
         columns = self._layout(column, type)
-        parts = [slice_column(columns[i], a, b) for i, a, b in self._ranges(start, stop)]
+        ranges = list(self._ranges(start, stop))
+        for number, first, last in ranges:
+            self._segments[number].source.check(column, first, last)
+        parts = [slice_column(columns[i], a, b) for i, a, b in ranges]
         return concat(parts) if parts else slice_column(_nothing(columns, type), 0, 0)
 
     def live(self, start: int, stop: int) -> Tensor | None:
@@ -123,7 +126,7 @@ class SegmentsReader:
 
         with self._lock:
             if name not in self._mask_columns:
-                blocks = [segment.source.masks(name) for segment in self._segments]
+                blocks = [segment.source.masks(name, type) for segment in self._segments]
                 source = StoredMasks(blocks, type.scale, type.element or "uint8")
                 rows = torch.arange(source.rows, dtype=torch.int64)
                 validity = self._mask_validity(name)

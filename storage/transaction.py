@@ -21,6 +21,7 @@ from tensorsql.storage.catalog import (
     ViewEntry,
 )
 from tensorsql.storage.constraints import check_keys, check_not_null
+from tensorsql.storage.database_files import OpenFiles
 from tensorsql.storage.ingest import Rows, adopt_masks, batches_of, segment_of
 from tensorsql.storage.locks import Wait, never
 from tensorsql.storage.rewrite import rewrite_columns
@@ -220,6 +221,10 @@ class Transaction(SnapshotView):
     def put_index(self, entry: IndexEntry) -> None:
         """Add or replace an index of an existing table."""
         self._state(entry.table)
+        files = self._store.files
+        if files is not None and entry.directory is not None:
+            files.seal(Path(entry.directory))
+            entry = replace(entry, files=OpenFiles(files))
         self._put("index", entry)
 
     def put_sample(self, entry: SampleEntry) -> None:
@@ -261,6 +266,14 @@ class Transaction(SnapshotView):
         """A fresh folder for the blocks of an index, or None in memory."""
         directory = self.new_directory("indexes")
         return None if directory is None else str(directory)
+
+    def copied_directory(self, directory: str) -> str:
+        """A fresh folder for the blocks of an index, with those of another folder, checked."""
+        copied = self.index_directory("")
+        files = self._store.files
+        assert copied is not None and files is not None
+        files.copy(Path(directory), Path(copied))
+        return copied
 
     def write_block(self, array: np.ndarray[Any, Any], directory: Path, stem: str) -> Path:
         """Write an array as `stem.npy` in a folder of `new_directory`; it commits with it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from tensorsql.errors import CatalogError, UnsupportedError
@@ -26,9 +25,7 @@ def extend_index(entry: IndexEntry, transaction: Transaction, context: Any) -> N
         return
     moved = entry
     if entry.directory is not None:
-        directory = transaction.index_directory(entry.name)
-        assert directory is not None
-        shutil.copytree(entry.directory, directory, dirs_exist_ok=True)
+        directory = transaction.copied_directory(entry.directory)
         moved = dataclasses.replace(entry, directory=directory)
     try:
         extended = index.extend(moved, relation, context)

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tensorsql.errors import BindError, CorruptError, DataError
+from tensorsql.errors import BindError, DataError, IOError
+from tensorsql.storage.database import Database
+from tensorsql.storage.database_files import OpenFiles
 from tensorsql.storage.indexes.npi_blocks import (
     Block,
     build_block,
@@ -279,15 +281,19 @@ def test_nan_is_refused_and_names_the_row() -> None:
 
 def test_blocks_survive_the_disk(tmp_path) -> None:  # type: ignore[no-untyped-def]
     block = block_of(EXAMPLE_1, 3, ratio=0.3)
-    save_block(block, str(tmp_path), 0)
-    (loaded,) = load_blocks(str(tmp_path), 1)
+    database = Database.open(tmp_path)
+    files = database.store.files
+    assert files is not None
+    save_block(block, str(tmp_path / "indexes"), 0)
+    files.seal(tmp_path / "indexes")
+    (loaded,) = load_blocks(OpenFiles(files), str(tmp_path / "indexes"), 1)
     group = torch.tensor([2, 0])
     assert torch.equal(loaded.partition_ids(group), block.partition_ids(group))
     places = torch.tensor([3, 1])
     for ours, theirs in zip(block.boxes(group, places), loaded.boxes(group, places), strict=True):
         assert torch.equal(ours, theirs)
-    with pytest.raises(CorruptError, match="000001"):
-        load_blocks(str(tmp_path), 2)
+    with pytest.raises(IOError, match="000001"):
+        load_blocks(OpenFiles(files), str(tmp_path / "indexes"), 2)
 
 
 def test_options() -> None:

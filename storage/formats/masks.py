@@ -26,7 +26,7 @@ from tensorsql.storage.formats.options import Files, Options, check_options
 from tensorsql.storage.formats.paths import expand, reading
 from tensorsql.storage.mask_values import check_element, check_pixels
 from tensorsql.storage.physical import physical
-from tensorsql.storage.segment import LazyStatistics, RowIds, Segment
+from tensorsql.storage.segment import LazyStatistics, RowIds, Segment, Unchecked
 
 if TYPE_CHECKING:
     from tensorsql.storage.masks import MaskBlock
@@ -119,7 +119,7 @@ def _array(values: Any) -> Any:
     return np.asarray(values.detach().cpu()) if hasattr(values, "detach") else values
 
 
-class MaskFiles:
+class MaskFiles(Unchecked):
     """A segment's columns: `load` gives the pixels when they are first needed."""
 
     def __init__(
@@ -137,7 +137,7 @@ class MaskFiles:
             return pa.array(np.zeros(self._rows, np.uint8))
         return self._columns[column]
 
-    def masks(self, column: str) -> MaskBlock:
+    def masks(self, column: str, type: types.Type) -> MaskBlock:
         """All pixels in one block."""
         from tensorsql.storage.masks import joined_block
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from tensorsql.errors import IOError as FileError
-from tensorsql.storage.array_file import load_array
+from tensorsql.storage.checked_file import CheckedArray
+from tensorsql.storage.database_files import OpenFiles
 from tensorsql.storage.mask_counts import chunks, read_block
 from tensorsql.storage.mask_values import bin_edges
 from tensorsql.storage.masks import Integers, MaskSource, same_size
@@ -53,13 +54,31 @@ class Histogram:
 
 @dataclass(frozen=True, eq=False)
 class ChiBlock:
-    """Counts [gy, gx, bin, mask] of masks with ascending `row_ids`, their sizes and cell side."""
+    """Counts [gy, gx, bin, mask] of masks with ascending `row_ids`, their sizes and cell side.
+
+    `stored` is where the counts lie in a file, which checks what is read of them.
+    """
 
     counts: np.ndarray
     row_ids: Integers
     heights: Integers
     widths: Integers
     cell: int
+    stored: CheckedArray | None = None
+
+    def check_size(self) -> None:
+        """CorruptError if its file was cut short; comes before `compare`."""
+        if self.stored is not None:
+            self.stored.file.check_size()
+
+    def compare(self, *place: int) -> None:
+        """CorruptError unless counts[place] are as they were written."""
+        if self.stored is not None:
+            self.stored.compare(*place)
+
+    def whole(self) -> np.ndarray:
+        """All counts."""
+        return self.counts if self.stored is None else self.stored.whole()
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -98,7 +117,7 @@ def join(blocks: list[ChiBlock]) -> ChiBlock:
     row_ids = np.concatenate([block.row_ids for block in blocks])
     order = np.argsort(row_ids, kind="stable")
     dtype = np.result_type(*(block.counts.dtype for block in blocks))
-    counts = np.concatenate([block.counts.astype(dtype) for block in blocks], axis=3)
+    counts = np.concatenate([block.whole().astype(dtype) for block in blocks], axis=3)
     heights = np.concatenate([block.heights for block in blocks])
     widths = np.concatenate([block.widths for block in blocks])
     return ChiBlock(
@@ -118,7 +137,7 @@ def split(block: ChiBlock) -> Iterator[ChiBlock]:
     for start in range(0, len(block.row_ids), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)
         yield ChiBlock(
-            np.ascontiguousarray(block.counts[..., part]),
+            np.ascontiguousarray(block.whole()[..., part]),
             block.row_ids[part],
             block.heights[part],
             block.widths[part],
@@ -165,7 +184,7 @@ def _bins(pixels: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def save_block(block: ChiBlock, directory: Path, stem: str) -> None:
     """Write a block as two .npy files, durably."""
     rows = np.stack([block.row_ids, block.heights, block.widths])
-    _save(directory / f"{stem}.counts.npy", block.counts)
+    _save(directory / f"{stem}.counts.npy", block.whole())
     _save(directory / f"{stem}.rows.npy", np.hstack([rows, np.full((3, 1), block.cell)]))
 
 
@@ -179,13 +198,16 @@ def _save(path: Path, array: np.ndarray) -> None:
         raise FileError(f'index file "{path}" cannot be written: {error}') from None
 
 
-def load_block(directory: Path, stem: str) -> ChiBlock:
-    """A block written by `save_block`, memory-mapped."""
-    rows = np.asarray(load_array(directory / f"{stem}.rows.npy", mapped=True))
-    cell = int(rows[0, -1])
+def load_block(files: OpenFiles, directory: Path, stem: str) -> ChiBlock:
+    """A block written by `save_block`, memory-mapped and checked as it is read."""
+    stored = files.open(directory / f"{stem}.rows.npy").array()
+    counts = files.open(directory / f"{stem}.counts.npy").array()
+    rows = stored.whole()
+    fits = rows.ndim == 2 and rows.dtype == np.int64 and len(rows) == 3 and rows.shape[1] > 1
+    if not fits or counts.values.ndim != 4 or counts.values.shape[3] != rows.shape[1] - 1:
+        raise counts.file.damaged("it does not hold the counts of its rows")
     row_ids, heights, widths = rows[:, :-1]
-    counts = load_array(directory / f"{stem}.counts.npy", mapped=True)
-    return ChiBlock(counts, row_ids, heights, widths, cell)
+    return ChiBlock(counts.values, row_ids, heights, widths, int(rows[0, -1]), counts)
 
 
 def locate(block: ChiBlock, ids: Integers, ascending: bool) -> tuple[Places, Places]:

@@ -81,6 +81,7 @@ class CellCounts:
         self._positions = positions
         chosen: Places = slice(1) if block.is_regular else positions
         self.heights, self.widths = block.heights[chosen], block.widths[chosen]
+        block.check_size()
         self._counts = np.asarray(block.counts).view(self.dtype)
 
     @property
@@ -104,8 +105,10 @@ class CellCounts:
             number = int(edge[0])
             if number in (0, last):
                 return self.area(gy, gx) if number == 0 else nothing
+            self.block.compare(gy, gx, number - 1)
             one: np.ndarray = self._counts[gy, gx, number - 1][self._positions]
             return one
+        self.block.compare(gy, gx)
         inside = np.clip(edge - 1, 0, max(last - 2, 0))
         masks = np.arange(len(self.block.row_ids))[self._positions]
         found = self._counts[gy, gx][inside, masks] if last > 1 else nothing

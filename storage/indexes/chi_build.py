@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorsql.errors import CorruptError, InternalError
+from tensorsql.errors import InternalError
 from tensorsql.storage.catalog import ColumnSchema, IndexEntry, Relation
 from tensorsql.storage.column import RowRef
 from tensorsql.storage.indexes.chi import BLOCKS
@@ -125,10 +125,5 @@ def _pieces(entry: IndexEntry) -> Mapping[str, ChiBlock]:
     if entry.directory is None:
         return {}
     directory = Path(entry.directory)
-    try:
-        return {name: load_block(directory, name) for name in entry.options.get(BLOCKS, ())}
-    except (OSError, ValueError, IndexError) as error:
-        raise CorruptError(
-            f'index "{entry.name}" in "{directory}" cannot be read: {error}; '
-            "drop it and create it again"
-        ) from None
+    names = entry.options.get(BLOCKS, ())
+    return {name: load_block(entry.files, directory, name) for name in names}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from tensorsql.errors import BindError, CorruptError
+from tensorsql.errors import BindError
 from tensorsql.planner.expressions import Call
 from tensorsql.planner.neurons import layer_shape
 from tensorsql.storage.catalog import IndexEntry, ModelEntry, Relation
@@ -98,12 +98,7 @@ def blocks_of(entry: IndexEntry) -> list[Block]:
         return []
     from tensorsql.storage.indexes.npi_blocks import load_blocks
 
-    try:
-        return load_blocks(entry.directory, int(entry.options.get("blocks", 0)))
-    except CorruptError as error:
-        raise CorruptError(
-            f'index "{entry.name}" cannot be used: {error.message}; drop it and create it again'
-        ) from error
+    return load_blocks(entry.files, entry.directory, int(entry.options.get("blocks", 0)))
 
 
 def image_column(relation: Relation, named: str | None) -> str:

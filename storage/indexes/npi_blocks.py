@@ -8,7 +8,8 @@ Guarantee: lower[j, p] <= activation of neuron j <= upper[j, p] for every row of
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -17,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tensorsql.errors import CorruptError, DataError
+from tensorsql.errors import DataError
 from tensorsql.errors import IOError as FileError
-from tensorsql.storage.array_file import load_array
+from tensorsql.storage.checked_file import CheckedArray
+from tensorsql.storage.database_files import OpenFiles
 
 ARRAYS = ("row_ids", "planes", "lower", "upper", "mai_rows", "mai_values")
 
@@ -29,7 +31,8 @@ class Block:
     """Partition ids as bit planes, log2(P) bits an entry; arrays may be memory-mapped.
 
     row_ids int64 [n], ascending; planes uint8 [bits, neurons, n / 8]; lower, upper [neurons, P];
-    mai_rows int32 and mai_values [neurons, m], highest first (m = 0: there is no MAI).
+    mai_rows int32 and mai_values [neurons, m], highest first (m = 0: there is no MAI). `stored` is
+    where they lie in files, which check what is read of them.
     """
 
     row_ids: NDArray[np.int64]
@@ -38,6 +41,7 @@ class Block:
     upper: np.ndarray
     mai_rows: NDArray[np.int32]
     mai_values: np.ndarray
+    stored: Mapping[str, CheckedArray] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -73,6 +77,9 @@ class Block:
     def partition_ids(self, group: Tensor, places: Tensor | None = None) -> Tensor:
         """Partition id of each neuron of the group and row: int16 [group, rows or places]."""
         chosen = np.arange(self.rows) if places is None else places.numpy()
+        self._check(
+            "planes", np.add.outer(np.arange(len(self.planes)) * self.neurons, group.numpy()), 2
+        )
         ids = np.zeros((len(group), len(chosen)), np.int16)
         shifts = (chosen & 7).astype(np.uint8)
         for bit, plane in enumerate(self.planes):
@@ -97,15 +104,21 @@ class Block:
 
     def limits(self, group: Tensor) -> tuple[Tensor, Tensor]:
         """Lower and upper bounds of the partitions: float64 [group, P]."""
-        lower, upper = (np.asarray(part[group.numpy()]) for part in (self.lower, self.upper))
+        lower, upper = (self._rows_of(name, group) for name in ("lower", "upper"))
         return torch.from_numpy(lower).double(), torch.from_numpy(upper).double()
 
     def mai(self, group: Tensor) -> tuple[Tensor, Tensor]:
         """Positions (int64) and activations (float64) of the MAI: [group, m], highest first."""
-        rows, values = (
-            np.asarray(part[group.numpy()]) for part in (self.mai_rows, self.mai_values)
-        )
+        rows, values = (self._rows_of(name, group) for name in ("mai_rows", "mai_values"))
         return torch.from_numpy(rows).long(), torch.from_numpy(values).double()
+
+    def _rows_of(self, name: str, group: Tensor) -> np.ndarray:
+        self._check(name, group.numpy())
+        return np.asarray(getattr(self, name)[group.numpy()])
+
+    def _check(self, name: str, numbers: NDArray[np.int64], axes: int = 1) -> None:
+        if name in self.stored:
+            self.stored[name].check_rows(numbers.reshape(-1), axes)
 
 
 def build_block(row_ids: Tensor, activations: Tensor, partitions: int, ratio: float) -> Block:
@@ -163,22 +176,20 @@ def save_block(block: Block, directory: str, number: int) -> None:
         ) from error
 
 
-def load_blocks(directory: str, count: int) -> list[Block]:
-    """The first `count` blocks of a folder, memory-mapped; CorruptError names a damaged file."""
-    return [
-        Block(*(_mapped(block_file(directory, number, name)) for name in ARRAYS))
-        for number in range(count)
-    ]
+def load_blocks(files: OpenFiles, directory: str, count: int) -> list[Block]:
+    """The first `count` blocks of a folder, memory-mapped and checked as they are read."""
+    return [_load_block(files, directory, number) for number in range(count)]
+
+
+def _load_block(files: OpenFiles, directory: str, number: int) -> Block:
+    stored = {name: files.open(block_file(directory, number, name)).array() for name in ARRAYS}
+    stored["row_ids"].whole()
+    arrays = {name: array.values for name, array in stored.items()}
+    if [array.ndim for array in arrays.values()] != [1, 3, 2, 2, 2, 2]:
+        raise stored["planes"].file.damaged("it does not hold a part of an index")
+    return Block(**arrays, stored=stored)
 
 
 def block_file(directory: str, number: int, name: str) -> Path:
     """Where one array of a block is."""
     return Path(directory) / f"{number:06d}_{name}.npy"
-
-
-def _mapped(path: Path) -> np.ndarray:
-    try:
-        array: np.ndarray = load_array(path, mapped=True)
-    except (OSError, ValueError) as error:
-        raise CorruptError(f'file "{path}" cannot be read: {error}') from error
-    return array
