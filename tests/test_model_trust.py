@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import io
 import json
 import random
 import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -297,31 +298,22 @@ def test_an_exchanged_file_whose_hash_was_exchanged_runs_nothing(
     tmp_path: Path, mark: Path
 ) -> None:
     path, file = kept(tmp_path)
-    old = load_model("m", str(file), {}).file_hash
     for content in list(hostile_cases(mark).values())[:6]:
         file.write_bytes(content)
-        new = forge(Path(path), old, file)
-        with tensorsql.connect(path) as connection, pytest.raises(errors.Error):
+        with tensorsql.connect(path) as connection:
+            forge(connection, hashlib.sha256(content).hexdigest())
+        with tensorsql.connect(path) as connection, pytest.raises(errors.UnsupportedError):
             connection.execute("SELECT PREDICT(m, x) FROM t").fetchall()
-        old = new
     assert not mark.exists()
 
 
-def forge(database: Path, old: str, file: Path) -> str:
-    """Write the file's hash into the catalog where the old one stands."""
-    import hashlib
-
-    new = hashlib.sha256(file.read_bytes()).hexdigest()
-    with sqlite3.connect(database / "catalog.sqlite") as catalog:
-        tables = [row[0] for row in catalog.execute("SELECT name FROM sqlite_master")]
-        for table in tables:
-            for column in [row[1] for row in catalog.execute(f"PRAGMA table_info('{table}')")]:
-                catalog.execute(
-                    f'UPDATE "{table}" SET "{column}" = replace("{column}", ?, ?)'
-                    f" WHERE typeof(\"{column}\") = 'text'",
-                    (old, new),
-                )
-    return new
+def forge(connection: tensorsql.Connection, file_hash: str) -> None:
+    """Write another hash into the record of the model."""
+    with connection.session.open_transaction() as transaction:
+        entry = transaction.model("m")
+        assert entry is not None
+        transaction.drop_model("m")
+        transaction.put_model(dataclasses.replace(entry, file_hash=file_hash, handle=None))
 
 
 # Threads and noise
