@@ -33,7 +33,9 @@ class Services:
         if self._inference is None:
             from tensorsql.storage.models.inference import Inference
 
-            self._inference = Inference(self.activations)
+            self._inference = Inference(
+                self.activations, lambda: bool(self.session.settings["trust_models"])
+            )
         return self._inference
 
     @property

@@ -84,6 +84,12 @@ SETTINGS: tuple[Setting, ...] = (
         _one_of("bound_first", "nta"),
     ),
     Setting("use_indexes", True, "whether mask and neuron indexes may be used", _flag),
+    Setting(
+        "trust_models",
+        False,
+        "whether models that came with a database may run code when opened",
+        _flag,
+    ),
     Setting("disabled_rules", (), "optimizer rules left out, separated by commas", _rules),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

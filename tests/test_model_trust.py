@@ -20,6 +20,7 @@ import torch
 
 import tensorsql
 from tensorsql import errors
+from tensorsql.storage.models import loading
 from tensorsql.storage.models.load import load_model, open_model
 from tests.model_archives import (
     exported,
@@ -314,6 +315,31 @@ def forge(connection: tensorsql.Connection, file_hash: str) -> None:
         assert entry is not None
         transaction.drop_model("m")
         transaction.put_model(dataclasses.replace(entry, file_hash=file_hash, handle=None))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pkl", ".pt2"])
+def test_a_database_cannot_trust_its_own_models(tmp_path: Path, suffix: str) -> None:
+    """Trust counts in the process where it was said; elsewhere it has to be said again."""
+    file, path = tmp_path / f"net{suffix}", str(tmp_path / "d.tsql")
+    if suffix == ".pt2":
+        file.write_bytes(zipped(members() | {"data/weights/more.pt": b""}))
+    else:
+        torch.save(tiny(), file)
+    with tensorsql.connect(path) as connection:
+        connection.execute(
+            f"CREATE MODEL m FROM '{file}' WITH (trust = true, input = [4], output = 'raw')"
+        )
+        connection.register("f", {"x": torch.rand(1, 4).numpy()})
+        connection.execute("CREATE TABLE t AS SELECT * FROM f")
+    query = "SELECT PREDICT(m, x) FROM t"
+    with tensorsql.connect(path) as connection:
+        answer = connection.execute(query).fetchall()
+    loading.TRUSTED.clear()  # as in another process
+    with tensorsql.connect(path) as connection:
+        with pytest.raises(errors.UnsupportedError, match="SET trust_models"):
+            connection.execute(query).fetchall()
+        connection.execute("SET trust_models = true")
+        assert connection.execute(query).fetchall() == answer
 
 
 # Threads and noise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +39,15 @@ class Question:
 
 
 class Inference:
-    """What inference remembers across queries. Thread-safe."""
+    """What inference remembers across queries. Thread-safe.
 
-    def __init__(self, cache: ActivationCache | None = None) -> None:
+    `trust` says whether models that came with a database may run code when opened.
+    """
+
+    def __init__(
+        self, cache: ActivationCache | None = None, trust: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._trust = trust
         self.cache = ActivationCache() if cache is None else cache
         self._models: dict[str, Model] = {}
         self._targets: dict[int, tuple[TargetRow, int, Tensor]] = {}
@@ -58,7 +65,7 @@ class Inference:
             return entry.handle
         with self._lock:
             if entry.weights_hash not in self._models:
-                self._models[entry.weights_hash] = open_model(entry)
+                self._models[entry.weights_hash] = open_model(entry, self._trust())
             return self._models[entry.weights_hash]
 
     def outputs(self, entry: ModelEntry, layer: str | None, rows: Tensor) -> Tensor:

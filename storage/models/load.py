@@ -17,7 +17,7 @@ from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry
 from tensorsql.storage.models import safetensors, torch_export, torch_pickle
 from tensorsql.storage.models.file import ModelFile, read_model_file
-from tensorsql.storage.models.loading import alone_and_quiet
+from tensorsql.storage.models.loading import TRUSTED, alone_and_quiet
 from tensorsql.storage.models.model import Model
 from tensorsql.storage.models.modules import private_copy, ready, state_bytes
 from tensorsql.storage.models.options import ModelOptions, read_options
@@ -46,7 +46,10 @@ def load_model(name: str, path: str, options: Mapping[str, Any]) -> ModelEntry:
     entry = ModelEntry(name, path, format, digest, options=dict(options), file_hash=file.digest)
     try:
         with alone_and_quiet():
-            return describe(entry, load(file, read), read)
+            model = load(file, read)
+            if read.trust:
+                TRUSTED.add(file.digest)
+            return describe(entry, model, read)
     except (BindError, UnsupportedError) as error:
         raise (
             error if path in error.message else type(error)(f'"{path}": {error.message}')
@@ -59,19 +62,24 @@ def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) ->
         raise BindError(f'model "{name}" is of type {type(module).__name__}, not a torch module')
     read = read_options(options)
     try:
-        private = ready(private_copy(module))
+        with alone_and_quiet():
+            private = ready(private_copy(module))
+            dtype = next(
+                (p.dtype for p in private.parameters() if p.is_floating_point()), torch.float32
+            )
+            model = Model(private, read.input or _input_shape(private), dtype, read.scale)
+            entry = ModelEntry(name, "", MODULE, _module_hash(private, read), options=dict(options))
+            return describe(entry, model, read)
     except (BindError, UnsupportedError) as error:
         raise type(error)(f'model "{name}": {error.message}') from error
-    dtype = next((p.dtype for p in private.parameters() if p.is_floating_point()), torch.float32)
-    model = Model(private, read.input or _input_shape(private), dtype, read.scale)
-    digest = _module_hash(private, read)
-    return describe(ModelEntry(name, "", MODULE, digest, options=dict(options)), model, read)
 
 
-def open_model(entry: ModelEntry) -> Model:
+def open_model(entry: ModelEntry, trust: bool = False) -> Model:
     """The loaded model of a record, checked as if its file were new.
 
-    CorruptError if the file kept is not the one that the record was made for.
+    CorruptError if the file kept is not the one that the record was made for. A record that says
+    `trust` may come from another author with the file: it counts with `trust` alone, or in the
+    process where that was said.
     """
     if isinstance(entry.handle, Model):
         return entry.handle
@@ -84,8 +92,18 @@ def open_model(entry: ModelEntry) -> Model:
             f'model file "{entry.source}" is not the one that model "{entry.name}" was created'
             " from; create the model again"
         )
-    with alone_and_quiet():
-        return load(file, read_options(entry.options))
+    options = read_options(entry.options)
+    trusted = options.trust and (trust or file.digest in TRUSTED)
+    try:
+        with alone_and_quiet():
+            return load(file, dataclasses.replace(options, trust=trusted))
+    except UnsupportedError as error:
+        if trusted or not options.trust:
+            raise
+        raise UnsupportedError(
+            f'model "{entry.name}" came with this database and would run code when opened; if you'
+            " trust who made it, say SET trust_models = true"
+        ) from error
 
 
 def keep_file(entry: ModelEntry, directory: Path | None) -> ModelEntry:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 
 _LOADERS = threading.RLock()
+TRUSTED: set[str] = set()  # hashes of the files that statements of this process said to trust
 
 
 @contextlib.contextmanager

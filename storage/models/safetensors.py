@@ -26,25 +26,26 @@ def load(file: ModelFile, options: ModelOptions) -> Model:
     try:
         _fill(module, weights)
     except RuntimeError as error:
-        raise BindError(f"the weights do not fit {options.factory}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise BindError(f"the weights do not fit {options.factory}: {reason}") from error
     return Model(ready(module), options.input, scale=options.scale)
 
 
 def _fill(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Of tensors that the module ties together the file needs one; RuntimeError if any lacks."""
-    on_meta = any(parameter.is_meta for parameter in module.parameters())
-    missing, unknown = module.load_state_dict(weights, strict=False, assign=on_meta)
+    """Of tensors that the module ties together the file has one; RuntimeError if any lacks."""
     state = module.state_dict(keep_vars=True)
-    filled = {_place(state[name]) for name in weights if name in state}
-    lacking = [name for name in missing if _place(state[name]) not in filled]
-    if lacking:
-        raise RuntimeError(f"the file lacks {', '.join(lacking)}")
-    if unknown:
-        raise RuntimeError(f"the module has no {', '.join(unknown)}")
+    given = {_place(state[name]): value for name, value in weights.items() if name in state}
+    tied = {
+        name: given[_place(own)]
+        for name, own in state.items()
+        if name not in weights and _place(own) in given
+    }
+    on_meta = any(parameter.is_meta for parameter in module.parameters())
+    module.load_state_dict({**weights, **tied}, assign=on_meta)
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
+    return tensor.data_ptr() or id(tensor), tuple(tensor.shape), tensor.stride()
 
 
 def _make(path: str, options: ModelOptions) -> nn.Module:
