@@ -79,6 +79,9 @@ def test_damaged_data(
 ) -> None:
     path = tmp_path / f"bad.{kind}"
     path.write_bytes(DAMAGES[damage](content(kind, tmp_path)))
+    if (kind, damage) == ("json", "empty"):  # a text of no rows
+        assert connection.execute(f"SELECT * FROM {function}('{path}')").fetchall() == []
+        return
     refused(connection, f"SELECT * FROM {function}('{path}')", path)
     refused(connection, f"CREATE TABLE t AS SELECT * FROM {function}('{path}')", path)
 
@@ -155,9 +158,6 @@ def test_text_that_is_no_text(connection: Connection, tmp_path: Path) -> None:
     deep = tmp_path / "deep.json"
     deep.write_text("[" * 100_000)
     refused(connection, f"SELECT * FROM read_json('{deep}')", deep)
-    keyless = tmp_path / "keyless.json"
-    keyless.write_text("[]")
-    refused(connection, f"SELECT * FROM read_json('{keyless}')", keyless)
 
 
 def test_a_failed_copy_keeps_what_was_there(connection: Connection, tmp_path: Path) -> None:

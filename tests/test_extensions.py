@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 SHARED = {
     "planner/signatures": {"results"},
     "repl/commands": {"command"},
-    "storage/formats": {"objects", "options", "paths"},
+    "storage/formats": {"names", "objects", "options", "paths"},
 }
 
 
@@ -118,8 +118,10 @@ def test_copy_and_from_go_by_the_registry(tmp_path: Path) -> None:
     for source in ("t", f"'{path}'", f"read_json_auto('{path}')"):
         rows = connection.execute(f"SELECT a, b FROM {source}").fetchall()
         assert rows == [(1, "x"), (2, None)]
-    with pytest.raises(UnsupportedError, match='cannot write format "ndjson"'):
-        connection.execute(f"COPY t TO '{tmp_path / 'y.ndjson'}'")
+    connection.execute(f"COPY t TO '{tmp_path / 'y.ndjson'}'")
+    assert (tmp_path / "y.ndjson").read_text() == '{"a":1,"b":"x"}\n{"a":2,"b":null}\n'
+    with pytest.raises(UnsupportedError, match='cannot write format "npy"'):
+        connection.execute(f"COPY t TO '{tmp_path / 'y.npy'}'")
 
 
 def test_every_kind_of_index_is_registered() -> None:

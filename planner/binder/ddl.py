@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -33,8 +34,10 @@ from tensorsql.planner.statements import (
     Query,
 )
 from tensorsql.storage.catalog import ColumnSchema, TableSchema
-from tensorsql.storage.formats import SUFFIXES
-from tensorsql.storage.types import INTEGER, Kind
+from tensorsql.storage.formats import format_option, reader_of, writer_of
+from tensorsql.storage.types import INTEGER, VARCHAR, Kind
+
+_WRITTEN_AS_TEXT = (Kind.INTERVAL, Kind.BLOB)
 
 
 def option_values(node: exp.Expression, environment: Environment) -> Options:
@@ -267,7 +270,10 @@ def bind_copy(node: syntax.CopyStatement, environment: Environment) -> BoundStat
     path = str(constant(node.args["path"], environment))
     options = option_values(node, environment)
     if node.args["direction"] == "to":
-        return CopyTo(_copied(node, environment), path, options)
+        query = _copied(node, environment)
+        if writer_of(path, format_option(dict(options))).textual:
+            query = replace(query, plan=_texts(query.plan))
+        return CopyTo(query, path, options)
     return _copy_from(node, path, dict(options), environment)
 
 
@@ -280,17 +286,22 @@ def _copied(node: syntax.CopyStatement, environment: Environment) -> Query:
     return Query(plan, tuple(field.name for field in plan.fields))
 
 
+def _texts(plan: Plan) -> Plan:
+    """The plan's columns, with text for what CSV and JSON have no other form for."""
+    kinds = [
+        VARCHAR if field.type.kind in _WRITTEN_AS_TEXT else field.type for field in plan.fields
+    ]
+    return casted(plan, kinds)
+
+
 def _copy_from(
     node: syntax.CopyStatement, path: str, options: dict[str, Any], environment: Environment
 ) -> Insert:
     relation = target_relation(node.this, environment)
     names = [item.name for item in node.args.get("columns") or []]
-    format_name = str(options.pop("format", "") or _suffix(path)).lower()
-    found = SUFFIXES.get(format_name)
-    if found is None:
-        known = nearest(format_name, SUFFIXES)
-        raise UnsupportedError(f'COPY FROM cannot read format "{format_name}"{known}')
-    if found.untyped:
+    found = reader_of(path, format_option(options))
+    options.pop("format", None)
+    if found.textual:
         wanted = (
             [relation.schema.column(name) for name in names] if names else relation.schema.columns
         )
@@ -298,8 +309,3 @@ def _copy_from(
         options["columns"] = tuple((c.name, c.type) for c in wanted if c is not None)
     source = environment.catalog.file_relation(found.readers[0], path, options)
     return Insert(relation, bind_insert_plan(scan(source), names, relation, node, environment))
-
-
-def _suffix(path: str) -> str:
-    name = path.removesuffix(".gz").removesuffix(".zst")
-    return name.rsplit(".", 1)[-1] if "." in name else "csv"

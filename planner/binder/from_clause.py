@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 
 from sqlglot import exp
@@ -25,7 +24,7 @@ from tensorsql.planner.binder.unread import refuse_unread
 from tensorsql.planner.logical import Scan
 from tensorsql.planner.plan import Plan, new_field
 from tensorsql.storage.catalog import Relation, ViewEntry
-from tensorsql.storage.formats import SUFFIXES
+from tensorsql.storage.formats import named_format
 from tensorsql.storage.types import BIGINT
 
 
@@ -131,8 +130,7 @@ def missing_table(node: exp.Table, environment: Environment) -> CatalogError:
 
 
 def _file(name: str, environment: Environment) -> Relation | None:
-    match = re.search(r"\.(\w+)(\.gz|\.zst)?$", name.lower())
-    found = SUFFIXES.get(match[1]) if match else None
+    found = named_format(name)
     if found is None:
         return None
     return environment.catalog.file_relation(found.readers[0], name, {})

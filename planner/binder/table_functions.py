@@ -27,7 +27,7 @@ from tensorsql.planner.plan import Plan, new_field
 from tensorsql.planner.resolve import cast, resolve
 from tensorsql.storage import types
 from tensorsql.storage.formats import READERS
-from tensorsql.storage.types import BIGINT, Kind
+from tensorsql.storage.types import BIGINT, Kind, Type
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,19 @@ def read_files(arguments: TableArguments) -> Plan:
         raise BindError(f"{arguments.function} takes a path in quotes or a list of them")
     options = {name: arguments.constant(name) for name in arguments.named}
     relation = arguments.environment.catalog.file_relation(arguments.function, path, options)
-    return from_clause.scan(relation)
+    return _declared(from_clause.scan(relation), dict(options.get("columns") or ()))
+
+
+def _declared(plan: Plan, declared: dict[str, Type]) -> Plan:
+    """The columns cast to the types that `columns` declares: their reader leaves them as text."""
+    if not declared:
+        return plan
+    kinds = {name.lower(): type for name, type in declared.items()}
+    fields = [
+        new_field(field.name, kinds.get(field.name.lower(), field.type)) for field in plan.fields
+    ]
+    pairs = zip(fields, plan.fields, strict=True)
+    return Project(plan, tuple((field, cast(given.ref(), field.type)) for field, given in pairs))
 
 
 def series(arguments: TableArguments) -> Plan:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.storage.catalog import Relation
 from tensorsql.storage.formats.options import Files, Options
+from tensorsql.storage.formats.text.compression import plain_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +28,9 @@ class Format:
     readers: tuple[str, ...]  # table functions; the first also reads FROM 'x.suffix' and COPY FROM
     suffixes: tuple[str, ...] = ()  # in FROM, and the names COPY knows it by
     writes: bool = False
-    untyped: bool = False  # COPY FROM tells the reader the types of the table's columns
+    # text, which .gz and .zst compress: COPY FROM tells the reader the table's columns, for which
+    # it leaves the text to be cast; COPY TO is given INTERVAL and BLOB as text
+    textual: bool = False
 
     def load(self) -> Any:
         """Its module."""
@@ -36,8 +39,14 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format("parquet", ("read_parquet", "parquet_scan"), ("parquet",), writes=True),
-    Format("csv", ("read_csv", "read_csv_auto"), ("csv", "tsv"), writes=True, untyped=True),
-    Format("json", ("read_json", "read_json_auto"), ("json", "ndjson")),
+    Format("csv", ("read_csv", "read_csv_auto"), ("csv", "tsv"), writes=True, textual=True),
+    Format(
+        "json",
+        ("read_json", "read_json_auto"),
+        ("json", "ndjson", "jsonl"),
+        writes=True,
+        textual=True,
+    ),
     Format("npy", ("read_npy",), ("npy",)),
     Format("images", ("read_images",)),
     Format("masks", ("read_masks",)),
@@ -45,6 +54,12 @@ FORMATS: tuple[Format, ...] = (
 READERS = {function: item for item in FORMATS for function in item.readers}
 SUFFIXES = {suffix: item for item in FORMATS for suffix in item.suffixes}
 WRITERS = {suffix: item for suffix, item in SUFFIXES.items() if item.writes}
+# files of these names hold something that we do not write
+FOREIGN = (
+    *("xlsx", "xls", "ods", "arrow", "feather", "ipc", "orc", "avro", "db", "sqlite", "duckdb"),
+    *("h5", "hdf5", "npy", "npz", "pkl", "pickle", "pt", "pt2", "safetensors", "zip", "tar"),
+    *("bz2", "xz", "lz4", "7z", "png", "jpg", "jpeg", "gif", "tif", "tiff", "xml", "html"),
+)
 
 
 def file_relation(function: str, files: Files, options: Options) -> Relation:
@@ -59,12 +74,53 @@ def file_relation(function: str, files: Files, options: Options) -> Relation:
     return relation
 
 
-def write_file(table: pa.Table, path: str, options: Options) -> int:
-    """Write a table in the format that `format`, or else the suffix, says; returns its rows."""
-    given = {name.lower(): value for name, value in options.items()}
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    name = str(given.pop("format", "") or (suffix if suffix in SUFFIXES else "csv")).lower()
+def suffix_of(path: str) -> str:
+    """The suffix that says the format: that of `x.csv.gz` is csv."""
+    return Path(plain_name(path)).suffix.lower().removeprefix(".")
+
+
+def named_format(path: str) -> Format | None:
+    """The format of a path whose suffix says it, for FROM; none is compressed but text."""
+    found = SUFFIXES.get(suffix_of(path))
+    return found if found is None or found.textual or plain_name(path) == path else None
+
+
+def reader_of(path: str, format: str) -> Format:
+    """The format COPY FROM reads: `format`, or else what the suffix says, or else CSV."""
+    suffix = suffix_of(path)
+    name = (format or (suffix if suffix in SUFFIXES else "csv")).lower()
+    if name not in SUFFIXES or (not format and suffix in FOREIGN and suffix not in SUFFIXES):
+        known = nearest(name, SUFFIXES)
+        raise UnsupportedError(f'COPY FROM cannot read format "{format or suffix}"{known}')
+    return SUFFIXES[name]
+
+
+def writer_of(path: str, format: str) -> Format:
+    """The format COPY TO writes: `format`, or else what the suffix says, or else CSV."""
+    suffix = suffix_of(path)
+    name = (format or (suffix if suffix in SUFFIXES or suffix in FOREIGN else "csv")).lower()
     found = WRITERS.get(name)
     if found is None:
         raise UnsupportedError(f'cannot write format "{name}"{nearest(name, WRITERS)}')
+    if not found.textual and not format and plain_name(path) != path:
+        raise UnsupportedError(
+            f'cannot write "{path}": {name} compresses what it holds; '
+            f"name it .{suffix} and say COMPRESSION"
+        )
+    return found
+
+
+def format_option(options: Options) -> str:
+    """The value of the option `format`, "" if it is not given."""
+    value = options.get("format", "")
+    if not isinstance(value, str):
+        raise BindError(f"format is a name such as csv, not {value!r}")
+    return value
+
+
+def write_file(table: pa.Table, path: str, options: Options) -> int:
+    """Write a table in the format that `format`, or else the suffix, says; returns its rows."""
+    given = {name.lower(): value for name, value in options.items()}
+    found = writer_of(path, format_option(given))
+    given.pop("format", None)
     return int(found.load().write_table(table, path, given))

@@ -1,51 +1,148 @@
-"""JSON: relations over files of one object a line, or of one array of objects."""
+"""JSON: relations over files of objects, one after the other or in one array, and writing them.
+
+Values are parsed twice: first for the shape that all of them share, then into columns of it, so
+that a field may appear late and memory holds the objects of one chunk only.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.json as arrow_json
 
-from tensorsql.errors import CorruptError
 from tensorsql.storage.catalog import Relation
+from tensorsql.storage.formats.names import distinct_names
 from tensorsql.storage.formats.objects import arrow_relation
-from tensorsql.storage.formats.options import Files, Options, check_options
+from tensorsql.storage.formats.options import (
+    Files,
+    Options,
+    columns_option,
+    one_of,
+    option_fields,
+    text,
+)
 from tensorsql.storage.formats.paths import expand, reading
+from tensorsql.storage.formats.text import compression
+from tensorsql.storage.formats.text.encodings import check_encoding, utf8
+from tensorsql.storage.formats.text.json_shapes import (
+    NOTHING,
+    Shape,
+    array_of,
+    declared,
+    merged,
+    shape_of,
+    typed,
+)
+from tensorsql.storage.formats.text.json_writing import write_table as write_table
+from tensorsql.storage.types import Type, struct
 
-BLOCK = 16 << 20
+CHUNK = 20_000  # values
+_BLANK = re.compile(r"[ \t\r\n]*")
+_OPTIONS = {
+    "columns": columns_option("columns"),
+    "encoding": text("encoding"),
+    "compression": one_of("compression", compression.METHODS),
+}
+
+
+@dataclass(frozen=True)
+class JsonReading:
+    """How files are read; `columns` are those wanted, all if there are none."""
+
+    columns: dict[str, Type]
+    encoding: str | None = None
+    compression: str = "auto"
 
 
 def read_files(function: str, files: Files, options: Options) -> Relation:
-    """`relation` of a call of the table function; BindError for an unknown option."""
-    check_options(function, options, ())
-    return relation(function, files)
+    """The files end to end as one relation, read at once; missing keys are NULL.
+
+    `columns` names the keys that are read; those of a simple type are read as text, which the type
+    is cast from. BindError for an unknown option.
+    """
+    values = option_fields("a JSON file", options, _OPTIONS)
+    if "encoding" in values:
+        values["encoding"] = check_encoding(values["encoding"])
+    columns = dict(values.pop("columns", ()))
+    return arrow_relation(
+        function, read(expand(files), JsonReading(columns, **values)), inferred=True
+    )
 
 
-def relation(name: str, files: str | Sequence[str]) -> Relation:
-    """The files end to end as one relation, read at once; missing keys are NULL."""
-    tables = [_read(path) for path in expand(files)]
-    try:
-        whole = pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise CorruptError(f"the files {files} do not go together: {error}") from None
-    return arrow_relation(name, whole)
+def read(paths: Sequence[Path], how: JsonReading) -> pa.Table:
+    """The files end to end as an Arrow table."""
+    shape = NOTHING
+    for path in paths:
+        with reading(path):
+            for chunk in _chunks(path, how):
+                shape = merged(shape, shape_of(chunk))
+    if how.columns:
+        shape = declared(shape, struct(*how.columns.items()))
+    rows = pa.chunked_array([array_of([], shape)])
+    for path in paths:
+        with reading(path):
+            found = [array_of(chunk, shape) for chunk in _chunks(path, how)]
+        rows = pa.chunked_array([*rows.chunks, *found])
+    return _table(rows, shape)
 
 
-def _read(path: Path) -> pa.Table:
-    with reading(path):
-        with pa.input_stream(str(path)) as stream:
-            start = stream.read(64).lstrip()[:1]
-        if start == b"[":
-            with pa.input_stream(str(path)) as stream:
-                rows = json.loads(stream.read())
-            if not all(isinstance(row, dict) for row in rows):
-                raise CorruptError(f'file "{path}" is a JSON array of something else than objects')
-            table = pa.Table.from_pylist(rows)
-        else:
-            table = arrow_json.read_json(path, arrow_json.ReadOptions(block_size=BLOCK))
-    if not table.num_columns:
-        raise CorruptError(f'file "{path}" has no rows with keys, so there are no columns')
-    return table
+def _table(rows: pa.ChunkedArray, shape: Shape) -> pa.Table:
+    """Objects as columns of their fields, anything else as one column."""
+    if not shape.fields:
+        values = typed(rows, shape)
+        text = pa.types.is_null(values.type)
+        return pa.table({"json": values.cast(pa.large_string()) if text else values})
+    columns = [
+        typed(pa.chunked_array([chunk.field(i) for chunk in rows.chunks]), child)
+        for i, (_, child) in enumerate(shape.fields)
+    ]
+    return pa.table(columns, names=distinct_names(name for name, _ in shape.fields))
+
+
+def _chunks(path: Path, how: JsonReading) -> Iterator[list[Any]]:
+    content = compression.read_bytes(path, how.compression)
+    values = _values(str(utf8(path, content, how.encoding), "utf-8"))
+    while chunk := list(islice(values, CHUNK)):
+        yield chunk
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The elements of a text that is one array, else its values one after the other."""
+    decoder = json.JSONDecoder(parse_float=Decimal, object_pairs_hook=_object)
+    place = _skip(text, 0)
+    inside = text[place : place + 1] == "["
+    place = _skip(text, place + 1) if inside else place
+    if inside and text[place : place + 1] == "]":
+        place, inside = _skip(text, place + 1), False
+    while place < len(text) or inside:
+        value, place = decoder.raw_decode(text, place)
+        yield value
+        place = _skip(text, place)
+        if inside:
+            mark = text[place : place + 1]
+            if mark not in (",", "]") or not mark:
+                raise json.JSONDecodeError("expected , or ] in the array", text, place)
+            place, inside = _skip(text, place + 1), mark == ","
+            if not inside and place < len(text):
+                raise json.JSONDecodeError("there is text after the array", text, place)
+
+
+def _skip(text: str, place: int) -> int:
+    found = _BLANK.match(text, place)
+    return found.end() if found else place
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f'an object has the key "{twice}" twice')
+    return found

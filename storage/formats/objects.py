@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import UnsupportedError
+from tensorsql.storage import types
 from tensorsql.storage.array_file import plain_booleans
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.lazy import lazy_relation
+from tensorsql.storage.types import Type
 
 
 def relation(name: str, value: Any, identity: str | None = None) -> Relation:
@@ -69,11 +72,26 @@ def _arrow_table(value: Any) -> pa.Table:
     raise UnsupportedError(f"{type(value).__name__} is not a table that can be read")
 
 
-def arrow_relation(name: str, table: pa.Table, identity: str | None = None) -> Relation:
-    """An Arrow table as a relation; each column is converted when it is first read."""
-    columns = tuple(ColumnSchema(field.name, type_of_arrow(field.type)) for field in table.schema)
+def arrow_relation(
+    name: str, table: pa.Table, identity: str | None = None, inferred: bool = False
+) -> Relation:
+    """An Arrow table as a relation; each column is converted when it is first read.
+
+    Of types `inferred` from text, DECIMAL(38, 0) means HUGEINT.
+    """
+    kinds = [type_of_arrow(field.type) for field in table.schema]
+    kinds = [_with_hugeint(kind) for kind in kinds] if inferred else kinds
+    columns = tuple(map(ColumnSchema, table.column_names, kinds))
     schema = TableSchema(name, columns)
     return lazy_relation(schema, table.num_rows, table.column, identity=identity)
+
+
+def _with_hugeint(kind: Type) -> Type:
+    if kind == types.decimal(38, 0):
+        return types.HUGEINT
+    child = None if kind.child is None else _with_hugeint(kind.child)
+    fields = tuple((name, _with_hugeint(field)) for name, field in kind.fields)
+    return replace(kind, child=child, fields=fields)
 
 
 def _is_columns(value: Any) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tensorsql.errors import BindError, nearest
@@ -11,8 +12,95 @@ Files = str | Sequence[str]
 Options = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Option:
+    """One option: the field it fills, what its value is in words, and whether a value fits.
+
+    `known` gives the words to choose from, if it is one of few; their case does not matter.
+    """
+
+    field: str
+    wanted: str
+    fits: Callable[[Any], bool]
+    known: tuple[str, ...] = ()
+
+
 def check_options(function: str, options: Options, known: Sequence[str]) -> None:
     """Raise BindError for an option that the function does not have."""
     for name in options:
         if name not in known:
             raise BindError(f'{function} has no option "{name}"{nearest(name, known)}')
+
+
+def option_fields(what: str, given: Options, known: Mapping[str, Option]) -> dict[str, Any]:
+    """The values by the fields they fill, each checked.
+
+    BindError for an unknown option, a value that does not fit, or two options that say the same.
+    """
+    check_options(what, given, tuple(known))
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        option = known[name]
+        if option.known and isinstance(value, str):
+            value = value.lower()
+        if not option.fits(value):
+            hint = nearest(value, option.known) if isinstance(value, str) else ""
+            raise BindError(f"option {name} of {what} is {option.wanted}, not {value!r}{hint}")
+        if option.field in values:
+            raise BindError(f"option {name} of {what} is given twice, under two names")
+        values[option.field] = value
+    return values
+
+
+def one_of(field: str, known: Sequence[str]) -> Option:
+    """An option whose value is one of some words."""
+    return Option(field, f"one of {', '.join(known)}", lambda value: value in known, tuple(known))
+
+
+def flag(field: str) -> Option:
+    """An option that is true or false."""
+    return Option(field, "true or false", lambda value: isinstance(value, bool))
+
+
+def text(field: str) -> Option:
+    """An option that is a text."""
+    return Option(field, "a text", lambda value: isinstance(value, str))
+
+
+def character(field: str, may_be_empty: bool = False) -> Option:
+    """An option that is one ASCII character, or '' for none if it may be."""
+    wanted = "one ASCII character or ''" if may_be_empty else "one ASCII character"
+    return Option(field, wanted, lambda v: _is_character(v) or (may_be_empty and v == ""))
+
+
+def count(field: str, of_what: str) -> Option:
+    """An option that is a number from 0 on."""
+    return Option(field, f"a number of {of_what}", _is_count)
+
+
+def _is_character(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 1 and value.isascii() and value not in "\r\n\0"
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_names(value: Any) -> bool:
+    """Whether the value is a list of names that differ by more than case."""
+    texts = isinstance(value, tuple | list) and all(isinstance(name, str) for name in value)
+    return texts and len({name.lower() for name in value}) == len(value) > 0
+
+
+def columns_option(field: str) -> Option:
+    """An option that maps columns to types, or pairs them."""
+    return Option(field, "columns' names and types", _is_columns)
+
+
+def _is_columns(value: Any) -> bool:
+    pairs = list(value.items()) if isinstance(value, Mapping) else value
+    if not isinstance(pairs, list | tuple) or not all(
+        isinstance(pair, tuple) and len(pair) == 2 for pair in pairs
+    ):
+        return False
+    return is_names([name for name, _ in pairs])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
@@ -13,11 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as is_type
 
-from tensorsql.errors import BindError, ConversionError, CorruptError, UnsupportedError, nearest
+from tensorsql.errors import BindError, ConversionError, CorruptError, UnsupportedError
 from tensorsql.storage.analyze import merge
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
-from tensorsql.storage.formats.options import Files, Options, check_options
+from tensorsql.storage.formats.names import distinct_names, repeated_name
+from tensorsql.storage.formats.options import Files, Options, check_options, one_of, option_fields
 from tensorsql.storage.formats.paths import expand, reading, writing
 from tensorsql.storage.lazy import lazy_relation
 from tensorsql.storage.statistics import ColumnStatistics
@@ -25,7 +27,10 @@ from tensorsql.storage.types import Kind, Type
 
 ROW_GROUP = 122_880
 COMPRESSION = "snappy"
-CODECS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none", "uncompressed")
+# what DuckDB calls lz4_raw is what pyarrow calls lz4
+CODECS = {"snappy": "snappy", "zstd": "zstd", "gzip": "gzip", "lz4": "lz4", "lz4_raw": "lz4",
+          "brotli": "brotli", "none": "none", "uncompressed": "none"}  # fmt: skip
+_WRITING = {"compression": one_of("compression", tuple(CODECS))}
 
 
 def read_files(function: str, files: Files, options: Options) -> Relation:
@@ -42,23 +47,27 @@ def relation(name: str, files: str | Sequence[str]) -> Relation:
     paths = expand(files)
     footers = [_footer(path) for path in paths]
     first = footers[0].schema.to_arrow_schema()
-    if repeated := _repeated(first.names):
+    if repeated := repeated_name(first.names):
         raise UnsupportedError(f'file "{paths[0]}" has two columns called "{repeated}"')
-    columns = tuple(ColumnSchema(field.name, type_of_arrow(field.type)) for field in first)
+    names = dict(zip(distinct_names(first.names), first, strict=True))
+    columns = tuple(ColumnSchema(name, type_of_arrow(field.type)) for name, field in names.items())
     for path, footer in zip(paths, footers, strict=True):
         missing = set(first.names) - set(footer.schema.to_arrow_schema().names)
         if missing:
             raise CorruptError(f'file "{path}" lacks the column "{min(missing)}" of "{paths[0]}"')
-    load = partial(_read, paths, {field.name: field.type for field in first})
-    statistics = {column.name: _statistics(footers, column) for column in columns}
+    load = partial(_read, paths, names)
+    statistics = {
+        column.name: _statistics(footers, replace(column, name=names[column.name].name))
+        for column in columns
+    }
     rows = sum(footer.num_rows for footer in footers)
     return lazy_relation(TableSchema(name, columns), rows, load, statistics)
 
 
 def write_table(table: pa.Table, path: str, options: Options) -> int:
     """Write a table as COPY says; BindError for an unknown option."""
-    check_options("parquet", options, ("compression",))
-    return write(path, table.schema, [table], str(options.get("compression", COMPRESSION)))
+    values = option_fields("a Parquet file to write", options, _WRITING)
+    return write(path, table.schema, [table], **values)
 
 
 def write(
@@ -68,10 +77,10 @@ def write(
     compression: str = COMPRESSION,
 ) -> int:
     """Write batches of one schema to a file and return the number of rows."""
-    if compression.lower() not in CODECS:
-        raise UnsupportedError(f'no compression "{compression}"{nearest(compression, CODECS)}')
     rows = 0
-    codec = compression.lower().replace("uncompressed", "none")
+    codec = CODECS[compression]
+    if codec != "none" and not pa.Codec.is_available(codec):
+        raise UnsupportedError(f"this pyarrow was built without the compression {codec}")
     _check_writable(schema)
     with writing(path) as target, pq.ParquetWriter(target, schema, compression=codec) as writer:
         for batch in batches:
@@ -85,13 +94,9 @@ def _check_writable(schema: pa.Schema) -> None:
     for field in schema:
         if is_type.is_interval(field.type):
             raise UnsupportedError(f'column "{field.name}": Parquet has no type INTERVAL')
-    repeated = _repeated(schema.names)
+    repeated = repeated_name(schema.names)
     if repeated is not None:
         raise BindError(f'two columns are called "{repeated}"; give one an alias')
-
-
-def _repeated(names: Sequence[str]) -> str | None:
-    return next((name for place, name in enumerate(names) if name in names[:place]), None)
 
 
 def _footer(path: Path) -> pq.FileMetaData:
@@ -99,8 +104,8 @@ def _footer(path: Path) -> pq.FileMetaData:
         return pq.read_metadata(path)
 
 
-def _read(paths: Sequence[Path], types: Mapping[str, pa.DataType], column: str) -> pa.ChunkedArray:
-    type = types[column]
+def _read(paths: Sequence[Path], fields: Mapping[str, pa.Field], name: str) -> pa.ChunkedArray:
+    column, type = fields[name].name, fields[name].type
     chunks: list[pa.Array] = []
     for path in paths:
         with reading(path):

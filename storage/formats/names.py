@@ -1,0 +1,33 @@
+"""Names of columns that come from outside: no two alike but for case, none empty. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """The names with `_1`, `_2` … added where one was there before, as DuckDB does.
+
+    SQL does not tell case apart, so neither does this; an empty name says the column's place.
+    """
+    found: list[str] = []
+    taken: set[str] = set()
+    for place, given in enumerate(names):
+        base = given or f"column{place}"
+        name, number = base, 0
+        while name.lower() in taken:
+            number += 1
+            name = f"{base}_{number}"
+        taken.add(name.lower())
+        found.append(name)
+    return found
+
+
+def repeated_name(names: Iterable[str]) -> str | None:
+    """The first name that was there before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
