@@ -350,22 +350,54 @@ def test_a_program_without_layers_says_so() -> None:
             )
 
 
-class Positioned(nn.Module):
-    """Adds a buffer that is no part of its state."""
+class Shifting(nn.Module):
+    """What it adds is a buffer that is no part of its state, a setting, or in a function."""
 
-    def __init__(self, shift: float) -> None:
+    def __init__(self, shift: float, where: str) -> None:
         super().__init__()
         self.last = nn.Identity()
-        self.register_buffer("shift", torch.full((4,), shift), persistent=False)
+        self.where = where
+        self.register_buffer("buffer", torch.full((4,), shift), persistent=False)
+        self.setting = {"by": [shift]}
+        self.function = (lambda x: x + 0.0) if shift == 0 else (lambda x: x + 100.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        answer: Tensor = self.last(x + self.shift)
-        return answer
+        if self.where == "function":
+            return self.last(self.function(x))  # type: ignore[no-any-return]
+        shift = self.buffer if self.where == "buffer" else self.setting["by"][0]
+        return self.last(x + shift)  # type: ignore[no-any-return]
 
 
-def test_buffers_that_are_no_state_are_part_of_a_model() -> None:
+def redefined(shift: float) -> nn.Module:
+    """Of one class by its name, with other code."""
+    names: dict[str, Any] = {"nn": nn}
+    code = f"class M(nn.Module):\n    def forward(self, x):\n        return x + {shift}"
+    exec(code, names)
+    made: nn.Module = names["M"]()
+    return made
+
+
+SHIFTING: dict[str, Callable[[float], nn.Module]] = {
+    **{where: (lambda s, w=where: Shifting(s, w)) for where in ("buffer", "setting", "function")},
+    "code": redefined,
+    "script": lambda shift: torch.jit.trace(redefined(shift), rows_of(4)),
+}
+
+
+@pytest.mark.parametrize("where", SHIFTING)
+@pytest.mark.filterwarnings("ignore")
+def test_what_changes_an_answer_changes_the_models_identity(where: str) -> None:
+    """Activations are cached under it."""
+    hashes = []
     with tensorsql.connect() as connection:
         filled(connection, rows_of(4))
-        for shift in (0.0, 100.0):
-            connection.register_model("m", Positioned(shift), True, input=[4], output="raw")
-            assert torch.allclose(answers(connection), rows_of(4).double() + shift)
+        for shift in (0.0, 100.0, 100.0):
+            module = SHIFTING[where](shift)
+            connection.register_model("m", module, True, input=[4], output="raw")
+            wanted = (rows_of(4) + shift).double()
+            assert torch.allclose(answers(connection), wanted, atol=1e-4)
+            with connection.session.open_transaction() as transaction:
+                entry = transaction.model("m")
+            assert entry is not None
+            hashes.append(entry.weights_hash)
+    assert hashes[0] != hashes[1] == hashes[2]

@@ -17,9 +17,10 @@ from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry
 from tensorsql.storage.models import safetensors, torch_export, torch_pickle
 from tensorsql.storage.models.file import ModelFile, read_model_file
+from tensorsql.storage.models.identity import module_hash
 from tensorsql.storage.models.loading import TRUSTED, alone_and_quiet
 from tensorsql.storage.models.model import Model
-from tensorsql.storage.models.modules import private_copy, ready, state_bytes
+from tensorsql.storage.models.modules import private_copy, ready
 from tensorsql.storage.models.options import ModelOptions, read_options
 from tensorsql.storage.types import Type
 
@@ -68,7 +69,9 @@ def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) ->
                 (p.dtype for p in private.parameters() if p.is_floating_point()), torch.float32
             )
             model = Model(private, read.input or _input_shape(private), dtype, read.scale)
-            entry = ModelEntry(name, "", MODULE, _module_hash(private, read), options=dict(options))
+            entry = ModelEntry(
+                name, "", MODULE, module_hash(private, read.preprocessing), options=dict(options)
+            )
             return describe(entry, model, read)
     except (BindError, UnsupportedError) as error:
         raise type(error)(f'model "{name}": {error.message}') from error
@@ -168,14 +171,6 @@ def _format(path: str) -> tuple[str, Callable[[ModelFile, ModelOptions], Model]]
         known = ", ".join(FORMATS)
         raise UnsupportedError(f'"{path}" is no model file that is known here; there is {known}')
     return FORMATS[suffix]
-
-
-def _module_hash(module: nn.Module, options: ModelOptions) -> str:
-    digest = hashlib.sha256(f"{module!r} {options.preprocessing}".encode())
-    values = {**dict(module.named_buffers()), **module.state_dict()}  # some buffers are not state
-    for name, value in sorted(values.items()):
-        digest.update(name.encode() + state_bytes(value))
-    return digest.hexdigest()
 
 
 def _input_shape(module: nn.Module) -> tuple[int, ...] | None:

@@ -7,7 +7,6 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
@@ -77,28 +76,3 @@ def first_tensor(output: Any) -> Any:
     while isinstance(output, tuple | list) and output:
         output = output[0]
     return output
-
-
-def state_bytes(value: Any) -> bytes:
-    """What a value of a module's state is, as bytes that are equal for equal values."""
-    if isinstance(value, tuple | list):
-        return b"(" + b",".join(map(state_bytes, value)) + b")"
-    if not isinstance(value, Tensor):
-        return repr(value).encode()
-    head = f"{value.dtype} {tuple(value.shape)} "
-    value = value.detach().cpu().resolve_conj().resolve_neg()
-    if value.is_quantized:
-        head += f"{value.qscheme()} {_quantisation(value)} "
-        value = value.int_repr()
-    if value.layout != torch.strided:
-        value = value.to_dense()
-    if value.is_complex():
-        value = torch.view_as_real(value)
-    flat = value.contiguous().reshape(-1).view(torch.uint8)
-    return head.encode() + bytes(flat.numpy())
-
-
-def _quantisation(value: Tensor) -> str:
-    if value.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
-        return f"{value.q_scale()} {value.q_zero_point()}"
-    return f"{value.q_per_channel_scales().tolist()} {value.q_per_channel_zero_points().tolist()}"
