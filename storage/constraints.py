@@ -10,13 +10,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tensorsql.errors import IntegrityError
+from tensorsql.errors import IntegrityError, UnsupportedError
 from tensorsql.storage.arrow_types import arrow_type
 from tensorsql.storage.catalog import TableSchema
+from tensorsql.storage.keys import (
+    Key,
+    Positions,
+    ascending_column,
+    index_of,
+    keys_of,
+    pairs,
+)
 from tensorsql.storage.segment import Segment
 from tensorsql.storage.snapshot import TableState
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Kind, Type
+
+KEYLESS = (Kind.LIST, Kind.STRUCT, Kind.INTERVAL, Kind.BOX, Kind.TENSOR, Kind.MASK)
 
 
 def check_not_null(schema: TableSchema, arrays: Mapping[str, pa.Array]) -> None:
@@ -30,25 +40,41 @@ def check_not_null(schema: TableSchema, arrays: Mapping[str, pa.Array]) -> None:
 
 def check_keys(state: TableState, new: Segment) -> None:
     """Raise IntegrityError if a row of `new` has the key of another live row, new or old."""
-    keys = [("PRIMARY KEY", state.schema.primary_key)] if state.schema.primary_key else []
-    for kind, key in [*keys, *(("UNIQUE", key) for key in state.schema.unique)]:
-        columns = [column for name in key if (column := state.schema.column(name))]
-        types = {column.name: column.type for column in columns}
-        candidates = list(_candidates(state, new, types))
-        if candidates or not _surely_unique(new, tuple(types)):
-            fresh = _key_table(new, types, None)
-            duplicate = _duplicate(pa.concat_tables([fresh, *candidates]))
-            if duplicate is not None:
-                shown = ", ".join(f"{n}: {_shown(v, types[n])}" for n, v in duplicate.items())
-                message = f'duplicate key "{shown}" violates {kind} constraint of'
-                raise IntegrityError(f"{message} {state.schema.name}")
+    for kind, key in keys_of(state.schema):
+        duplicate = _duplicate(list(_suspects(state, new, key)))
+        if duplicate is not None:
+            shown = ", ".join(f"{n}: {_shown(v, key[n])}" for n, v in duplicate.items())
+            message = f'duplicate key "{shown}" violates {kind} constraint of'
+            raise IntegrityError(f"{message} {state.schema.name}")
 
 
-def _candidates(state: TableState, new: Segment, types: Mapping[str, Type]) -> Iterator[pa.Table]:
+def check_key_types(schema: TableSchema) -> None:
+    """UnsupportedError for a key whose values cannot be told apart by an index."""
+    for _, key in keys_of(schema):
+        for name, type in key.items():
+            if type.kind in KEYLESS:
+                raise UnsupportedError(f'column "{name}" cannot be part of a key: it is {type}')
+
+
+def _suspects(state: TableState, new: Segment, key: Key) -> Iterator[pa.Table]:
+    """New rows, then live old ones, whose word in an index of the key another row has as well."""
+    places = [] if _surely_unique(new, tuple(key)) else [index_of(new, key, None).repeated()]
+    old = []
     for segment in state.segments:
-        if any(_apart(segment.statistics[n], new.statistics[n]) for n in types):
+        if any(_apart(segment.statistics[name], new.statistics[name]) for name in key):
             continue
-        yield _key_table(segment, types, state.deleted(segment))
+        column = ascending_column(segment, key)
+        here, there = pairs(index_of(new, key, column), index_of(segment, key, column))
+        deleted = state.deleted(segment) if len(there) else None
+        if deleted is not None:
+            live = ~deleted[there]
+            here, there = here[live], there[live]
+        if len(there):
+            places.append(here)
+            old.append(_key_table(segment, key, np.unique(there)))
+    if places:
+        yield _key_table(new, key, np.unique(np.concatenate(places)))
+        yield from old
 
 
 def _apart(left: ColumnStatistics, right: ColumnStatistics) -> bool:
@@ -72,12 +98,11 @@ def _surely_unique(segment: Segment, names: Sequence[str]) -> bool:
     return bool(increasing.all())
 
 
-def _key_table(segment: Segment, types: Mapping[str, Type], deleted: object) -> pa.Table:
-    arrays = [_comparable(segment.source.array(name), type) for name, type in types.items()]
-    table = pa.table(arrays, names=list(types))
-    if deleted is not None:
-        table = table.filter(pa.array(~np.asarray(deleted)))
-    for name in types:  # rows with a NULL in the key are never duplicates
+def _key_table(segment: Segment, key: Key, rows: Positions) -> pa.Table:
+    chosen = pa.array(rows)
+    arrays = [_comparable(segment.source.array(n).take(chosen), type) for n, type in key.items()]
+    table = pa.table(arrays, names=list(key))
+    for name in key:  # rows with a NULL in the key are never duplicates
         if table[name].null_count:
             table = table.filter(table[name].is_valid())
     return table
@@ -88,11 +113,19 @@ def _comparable(array: pa.Array, type: Type) -> pa.Array:
         return array.dictionary_decode()
     if pa.types.is_integer(array.type):
         return array.cast(pa.int64())
-    return pc.add(array, 0.0) if type.is_float else array  # −0.0 becomes 0.0
+    if not type.is_float:
+        return array
+    array = pc.add(array, 0.0)  # −0.0 becomes 0.0
+    return pc.if_else(pc.is_nan(array), pa.scalar(float("nan"), array.type), array)
 
 
-def _duplicate(table: pa.Table) -> dict[str, object] | None:
-    counted = table.group_by(table.column_names).aggregate([([], "count_all")])
+def _duplicate(tables: list[pa.Table]) -> dict[str, object] | None:
+    """The first key that two rows have."""
+    if not tables:
+        return None
+    table = pa.concat_tables(tables)
+    by_key = table.group_by(table.column_names, use_threads=False)
+    counted = by_key.aggregate([([], "count_all")])
     repeated = counted.filter(pc.greater(counted["count_all"], 1))
     if not repeated.num_rows:
         return None

@@ -50,11 +50,15 @@ class DatabaseFiles:
     def discard(self, path: Path) -> None:
         """Remove a folder, or a file with those of its stem, that is not to be committed."""
         stem = path.name.partition(".")[0]
-        for other in [path] if path.is_dir() else path.parent.glob(f"{stem}.*"):
+        of_it = [
+            known
+            for known in self.fresh
+            if known.is_relative_to(path) or known.name.partition(".")[0] == stem
+        ]
+        for other in of_it:
+            del self.fresh[other]
+        for other in (path, *of_it):
             remove(other)
-        for known in list(self.fresh):
-            if known.is_relative_to(path) or known.name.partition(".")[0] == stem:
-                self.fresh.pop(known, None)
 
     def open(self, path: Path) -> CheckedFile:
         """The file, mapped; IOError if it is missing, CorruptError if it has another size."""

@@ -49,6 +49,9 @@ class SegmentSource(Protocol):
     def masks(self, column: str, type: Type) -> MaskBlock:
         """The pixels of a MASK column."""
 
+    def field(self, name: str) -> pa.Array | None:
+        """What is kept under this name beside the columns, or None."""
+
     def row_ids(self) -> RowIds | None:
         """Explicit ascending row ids, or None if they count up from the segment's first."""
 
@@ -65,6 +68,9 @@ class Unchecked(SegmentSource):
     def damaged(self, what: str, column: str) -> CorruptError:
         return CorruptError(f'column "{column}" is damaged: {what}')
 
+    def field(self, name: str) -> pa.Array | None:
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class MemorySource(Unchecked):
@@ -80,8 +86,11 @@ class MemorySource(Unchecked):
         block: MaskBlock = self.blocks[column]
         return block
 
+    def field(self, name: str) -> pa.Array | None:
+        return self.arrays.get(name)
+
     def row_ids(self) -> RowIds | None:
-        explicit = self.arrays.get(ROW_IDS)
+        explicit = self.field(ROW_IDS)
         return None if explicit is None else np.asarray(explicit)
 
 
@@ -141,10 +150,12 @@ class FileSource:
             raise self.damaged(f"it has {len(block)} masks for {self._rows} rows", column)
         return block
 
+    def field(self, name: str) -> pa.Array | None:
+        return self.array(name) if self._opened()[1].schema.get_field_index(name) >= 0 else None
+
     def row_ids(self) -> RowIds | None:
-        if self._opened()[1].schema.get_field_index(ROW_IDS) < 0:
-            return None
-        return np.asarray(self.array(ROW_IDS))
+        explicit = self.field(ROW_IDS)
+        return None if explicit is None else np.asarray(explicit)
 
     def damaged(self, what: str, column: str) -> CorruptError:
         return self._files.damaged(self.path, what, _part(column))
@@ -186,6 +197,7 @@ class Segment:
     first_row_id: int = 0
     last_row_id: int = -1
     name: str = ""  # its file in the segments folder; empty in memory
+    keys: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)  # keys.py's own
     _columns: dict[str, Column] = field(default_factory=dict, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:

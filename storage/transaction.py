@@ -14,27 +14,24 @@ import numpy as np
 from tensorsql.errors import CatalogError, TransactionError, nearest
 from tensorsql.storage.catalog import (
     ColumnSchema,
-    IndexEntry,
-    ModelEntry,
-    SampleEntry,
     TableSchema,
-    ViewEntry,
 )
-from tensorsql.storage.constraints import check_keys, check_not_null
-from tensorsql.storage.database_files import OpenFiles
+from tensorsql.storage.constraints import check_key_types, check_keys, check_not_null
+from tensorsql.storage.entry_changes import EntryChanges
 from tensorsql.storage.ingest import Rows, adopt_masks, batches_of, segment_of
+from tensorsql.storage.keys import with_key_indexes
 from tensorsql.storage.locks import Wait, never
-from tensorsql.storage.rewrite import rewrite_columns
+from tensorsql.storage.merging import merged_with
+from tensorsql.storage.rewrite import merge_segments, rewrite_columns
 from tensorsql.storage.segment import Segment
 from tensorsql.storage.snapshot import KINDS, Deletion, Snapshot, TableState
-from tensorsql.storage.snapshot_view import SnapshotView
 from tensorsql.storage.threads import follow
 
 if TYPE_CHECKING:
     from tensorsql.storage.database import Database
 
 
-class Transaction(SnapshotView):
+class Transaction(EntryChanges):
     """A snapshot of the database and changes to it; used by one thread at a time.
 
     The first change makes this the only writer until commit or rollback. What another transaction
@@ -99,6 +96,7 @@ class Transaction(SnapshotView):
             raise CatalogError(f'"{schema.name}" already exists')
         if not schema.columns:
             raise CatalogError(f'table "{schema.name}" needs at least one column')
+        check_key_types(schema)
         self._put_table(TableState(schema, uuid.uuid4().hex, self._next_version()))
 
     def drop_table(self, name: str) -> None:
@@ -143,7 +141,7 @@ class Transaction(SnapshotView):
         primary_key, *unique = (tuple(renamed[part.lower()] for part in key) for key in keys)
         changed = TableSchema(schema.name, columns, primary_key, tuple(unique))
         segments = [rewrite_columns(s, changed, schema, origins) for s in state.segments]
-        kept = tuple(self._keep(segment) for segment in segments)
+        kept = tuple(self._keep(changed, segment) for segment in segments)
         self._put_table(state.changed(schema=changed, segments=kept))
 
     def append(self, name: str, rows: Rows) -> int:
@@ -162,10 +160,21 @@ class Transaction(SnapshotView):
             return 0
         check_not_null(schema, {c.name: segment.source.array(c.name) for c in schema.columns})
         check_keys(state, segment)
-        end = segment.last_row_id + 1
-        segments = (*state.segments, self._keep(segment))
-        self._put_table(state.changed(schema=schema, segments=segments, next_row_id=end))
+        self._put_table(self._grown(state.changed(schema=schema), segment))
         return segment.rows
+
+    def _grown(self, state: TableState, new: Segment) -> TableState:
+        """The table with a new segment, merged with the small ones before it."""
+        old = merged_with(state, new)
+        whole = merge_segments(state, (*old, new)) if old else new
+        assert whole is not None
+        left = state.segments[: len(state.segments) - len(old)]
+        gone = {segment.first_row_id for segment in old}
+        return state.changed(
+            segments=(*left, self._keep(state.schema, whole)),
+            deletions={first: d for first, d in state.deletions.items() if first not in gone},
+            next_row_id=new.last_row_id + 1,
+        )
 
     def delete(self, name: str, row_ids: Any) -> int:
         """Delete rows by id (a tensor or array) and return how many there were."""
@@ -173,18 +182,23 @@ class Transaction(SnapshotView):
         self._write_table(name)
         asked = np.unique(np.asarray(row_ids, dtype=np.int64))
         deletions, count = dict(state.deletions), 0
+        left = []
         for segment in state.segments:
             found = segment.positions(asked)
             found = found[found >= 0]
-            known = state.deleted(segment)
+            known = state.deleted(segment) if len(found) else None
             flags = np.zeros(segment.rows, np.bool_) if known is None else known.copy()
             fresh = int((~flags[found]).sum())
+            flags[found] = True
+            count += fresh
+            if fresh and flags.all():
+                deletions.pop(segment.first_row_id, None)
+                continue
+            left.append(segment)
             if fresh:
-                flags[found] = True
-                count += fresh
                 deletions[segment.first_row_id] = self._keep_deletion(flags)
         if count:
-            self._put_table(state.changed(deletions=deletions))
+            self._put_table(state.changed(segments=tuple(left), deletions=deletions))
         return count
 
     def update(self, name: str, row_ids: Any, rows: Rows) -> int:
@@ -203,50 +217,9 @@ class Transaction(SnapshotView):
             segments = compacted(state)
             if any(new is not old for new, old in zip_longest(segments, state.segments)):
                 old = set(map(id, state.segments))
-                kept = tuple(s if id(s) in old else self._keep(s) for s in segments)
+                schema = state.schema
+                kept = tuple(s if id(s) in old else self._keep(schema, s) for s in segments)
                 self._put_table(state.changed(segments=kept, deletions={}))
-
-    # views, models, indexes, samples
-
-    def put_view(self, entry: ViewEntry) -> None:
-        """Add or replace a view; CatalogError if a table has the name."""
-        if entry.name.lower() in self._current.tables:
-            raise CatalogError(f'"{entry.name}" is a table; a view cannot have its name')
-        self._put("view", entry)
-
-    def put_model(self, entry: ModelEntry) -> None:
-        """Add or replace a model."""
-        self._put("model", entry)
-
-    def put_index(self, entry: IndexEntry) -> None:
-        """Add or replace an index of an existing table."""
-        self._state(entry.table)
-        files = self._store.files
-        if files is not None and entry.directory is not None:
-            files.seal(Path(entry.directory))
-            entry = replace(entry, files=OpenFiles(files))
-        self._put("index", entry)
-
-    def put_sample(self, entry: SampleEntry) -> None:
-        """Add or replace a sample of an existing table."""
-        self._state(entry.table)
-        self._put("sample", entry)
-
-    def drop_view(self, name: str) -> None:
-        """Remove a view."""
-        self._drop("view", name)
-
-    def drop_model(self, name: str) -> None:
-        """Remove a model."""
-        self._drop("model", name)
-
-    def drop_index(self, name: str) -> None:
-        """Remove an index."""
-        self._drop("index", name)
-
-    def drop_sample(self, name: str) -> None:
-        """Remove a sample."""
-        self._drop("sample", name)
 
     # files of other owners
 
@@ -297,10 +270,21 @@ class Transaction(SnapshotView):
         try:
             if self.changed:
                 # a commit that failed half-way may still be durable: its files stay, and are swept
+                merged = self._merged()
+                self._discard_what_became_of_no_use(merged)
                 written, self._written = self._written, []
-                self._store.publish(self._latest, self._merged(), written)
+                self._store.publish(self._latest, merged, written)
         finally:
             self.rollback()
+
+    def _discard_what_became_of_no_use(self, merged: Snapshot) -> None:
+        """Remove segments and bitmaps that we wrote and replaced again."""
+        states = merged.tables.values()
+        named = {segment.name for state in states for segment in state.segments}
+        named |= {deletion.name for state in states for deletion in state.deletions.values()}
+        lost = [p for p in self._written if p.parent.name == "segments" and p.name not in named]
+        self._written = [path for path in self._written if path not in lost]
+        self._store.discard(lost)
 
     def rollback(self) -> None:
         """Forget the changes; calling it again does nothing."""
@@ -333,17 +317,6 @@ class Transaction(SnapshotView):
         self._write_table(state.schema.name)
         changed = state.changed(version=self._next_version())
         self._current = self._current.with_table(state.schema.name, changed)
-
-    def _put(self, kind: str, entry: Any) -> None:
-        self._write_entry(kind, entry.name)
-        self._current = self._current.with_entry(kind, entry.name, entry)
-
-    def _drop(self, kind: str, name: str) -> None:
-        known = [entry.name for entry in self._entries(kind)]
-        if name.lower() not in self._current.entries[kind]:
-            raise CatalogError(f'{kind} "{name}" does not exist{nearest(name, known)}')
-        self._write_entry(kind, name)
-        self._current = self._current.with_entry(kind, name, None)
 
     def _write_table(self, name: str) -> None:
         self._lock()
@@ -388,8 +361,8 @@ class Transaction(SnapshotView):
     def _next_version(self) -> int:
         return -next(self._database.uncommitted)
 
-    def _keep(self, segment: Segment) -> Segment:
-        kept = self._store.keep(segment)
+    def _keep(self, schema: TableSchema, segment: Segment) -> Segment:
+        kept = self._store.keep(with_key_indexes(schema, segment))
         self._remember(kept.name)
         return kept
 
