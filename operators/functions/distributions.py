@@ -128,8 +128,10 @@ def _between(
     part = (high - low).double() * share
     whole = part.floor()
     mixed = low + whole.to(low.dtype)
-    # Digits are cut off, towards zero.
-    return Flat(call.type, mixed + ((mixed < 0) & (part != whole)).to(low.dtype), present)
+    # Digits are cut off, towards zero; where a double holds them all, from the sum in doubles.
+    long = mixed + ((mixed < 0) & (part != whole)).to(low.dtype)
+    short = (low.double() + part).trunc().to(low.dtype)
+    return Flat(call.type, torch.where(low.abs() < 1 << 52, short, long), present)
 
 
 class Mode(Collecting):
