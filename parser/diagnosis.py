@@ -22,6 +22,7 @@ KEYWORDS = (
 )
 OPENING = {TokenType.L_PAREN: ")", TokenType.L_BRACKET: "]", TokenType.L_BRACE: "}"}
 CLOSING = {TokenType.R_PAREN: "(", TokenType.R_BRACKET: "[", TokenType.R_BRACE: "{"}
+STRINGS = frozenset({TokenType.STRING, TokenType.HEREDOC_STRING})
 OPERAND_ENDS = frozenset(
     {
         *(TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.STAR),
@@ -115,7 +116,7 @@ def expectation(description: str) -> str:
 def check_structure(tokens: list[Token], sql: str) -> None:
     """Raise for brackets that do not match and for commas with nothing before them.
 
-    sqlglot forgives both (`CAST(a AS INT`, `f(a,,b)`).
+    sqlglot forgives both (`CAST(a AS INT`, `f(a,,b)`), and joins two texts without a line between.
     """
     stack: list[Token] = []
     previous: Token | None = None
@@ -128,9 +129,17 @@ def check_structure(tokens: list[Token], sql: str) -> None:
                 raise error_at(sql, token.start, f'syntax error at or near "{token.text}"')
         elif kind == TokenType.COMMA and (previous is None or previous.token_type in NO_COMMA):
             raise error_at(sql, token.start, 'syntax error at or near ","')
+        elif _joined(previous, token, sql):
+            raise error_near(sql, token, "; write || between two texts")
         previous = token
     if stack:
         raise error_at(sql, stack[-1].start, f'"{stack[-1].text}" is never closed')
+
+
+def _joined(previous: Token | None, token: Token, sql: str) -> bool:
+    """Whether two texts stand beside each other; the standard joins them across lines."""
+    texts = previous is not None and {previous.token_type, token.token_type} <= STRINGS
+    return texts and previous is not None and "\n" not in sql[previous.end : token.start]
 
 
 def skip_blank(sql: str, offset: int) -> int:

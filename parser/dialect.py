@@ -56,6 +56,7 @@ Names keep their case; only names of options, settings, methods and arguments ar
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, ClassVar, cast
 
 from sqlglot import exp
@@ -73,7 +74,9 @@ from tensorsql.parser.diagnosis import (
     syntax_error,
 )
 from tensorsql.parser.door import watched
+from tensorsql.parser.escapes import unescaped
 from tensorsql.parser.grammar import TensorParser
+from tensorsql.parser.pieces import pieces
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.parser.validation import first_problem
 
@@ -110,6 +113,7 @@ class TensorDialect(DuckDB):
 
 
 DIALECT = TensorDialect()
+TYPES_OF_TYPES = TensorParser.NESTED_TYPE_TOKENS
 QUERIES = (exp.Query, exp.Values)
 
 
@@ -183,6 +187,9 @@ def tokenize(sql: str) -> list[Token]:
         kind = {"'": "string", '"': "quoted name", "/": "comment"}.get(sql[rest], "text")
         raise error_at(sql, rest, f"unterminated {kind}")
     place_tokens(tokens, sql)
+    for token, following in pairwise(tokens):
+        if following.token_type == TokenType.LT and token.token_type in TYPES_OF_TYPES:
+            token.token_type = TokenType.VAR  # `range < 5` compares; no type of ours has a <
     return tokens
 
 
@@ -200,11 +207,32 @@ def check_text(sql: str) -> None:
 def scan(sql: str) -> tuple[list[Token], int]:
     """The tokens of `sql`, and the offset of what could not be read (its length if all was)."""
     tokenizer = DIALECT.tokenizer()
-    try:
-        tokens = tokenizer.tokenize(sql)
-    except TokenError:
-        tokens = tokenizer.tokens
-    return tokens, skip_blank(sql, tokens[-1].end + 1 if tokens else 0)
+    tokens: list[Token] = []
+    rest = skip_blank(sql, 0)
+    for start, end in pieces(sql):
+        try:
+            found = tokenizer.tokenize(sql[start:end])
+        except TokenError:
+            found = tokenizer.tokens
+        tokens += [_moved(token, start, sql) for token in found]
+        rest = skip_blank(sql, tokens[-1].end + 1 if found else max(rest, start))
+        if rest < end:
+            break
+    return tokens, rest
+
+
+def _moved(token: Token, offset: int, sql: str) -> Token:
+    """A token of a piece at its place in the whole text."""
+    token.start, token.end = token.start + offset, token.end + offset
+    token.comments = []  # sqlglot takes instructions from them
+    if token.token_type == TokenType.BYTE_STRING:
+        try:
+            text = unescaped(sql[token.start + 2 : token.end])
+        except ValueError as error:
+            problem = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+            raise error_at(sql, token.start, problem) from None
+        return Token(TokenType.STRING, text, start=token.start, end=token.end)
+    return token
 
 
 def place_tokens(tokens: list[Token], sql: str) -> None:

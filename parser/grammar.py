@@ -11,6 +11,7 @@ from sqlglot.tokenizer_core import TokenType
 from tensorsql.parser import statements
 from tensorsql.parser.commands import CommandParser
 
+RESERVED = {TokenType.ANY, TokenType.ALL, TokenType.SOME}
 ARGUMENT_ENDS = (TokenType.COMMA, TokenType.R_PAREN)
 # Calls with words between their arguments; sqlglot also has parsers for plain ones such as MIN.
 SPECIAL_SYNTAX = (
@@ -41,6 +42,10 @@ class TensorParser(CommandParser):
         for kind in (exp.DType.DATE, exp.DType.TIME, exp.DType.TIMESTAMPNTZ)
     }
     ALTER_DROP_REQUIRES_COLUMN = False
+    # `list[1]` is an element of a column; DuckDB reserves ARRAY alone.
+    ARRAY_CONSTRUCTORS: ClassVar[dict[str, type[exp.Expr]]] = {"ARRAY": exp.Array}
+    # `FROM t ANY JOIN u` is no alias.
+    TABLE_ALIAS_TOKENS = CommandParser.TABLE_ALIAS_TOKENS - RESERVED
 
     def _parse_placeholder(self) -> exp.Expr | None:
         """Parameters are numbered by where they stand."""
@@ -74,6 +79,23 @@ class TensorParser(CommandParser):
     def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
         """NOT is a node of its own for every predicate, LIKE too."""
         return self.expression(exp.Not(this=this)) if this is not None else None
+
+    def _parse_in(self, this: exp.Expr | None, alias: bool = False) -> exp.In:
+        """`x IN [1, 2]` looks into a list, as `x IN l` and `x IN ?` do."""
+        if self._curr.token_type == TokenType.L_PAREN:
+            return super()._parse_in(this, alias)
+        return self.expression(exp.In(this=this, field=self._parse_unary()))
+
+    def _parse_bracket(self, this: exp.Expr | None = None) -> exp.Expr | None:
+        if this is not None and self._curr.token_type == TokenType.L_BRACE:
+            self.raise_error("")  # sqlglot would forget what stands before the brace
+        return super()._parse_bracket(this)
+
+    def _parse_window_spec(self) -> dict[str, str | exp.Expr | None]:
+        found = super()._parse_window_spec()
+        if found["value"] is None or (found["side"] is None and found["value"] != "CURRENT ROW"):
+            self.raise_error("expected PRECEDING or FOLLOWING")
+        return found
 
     def _parse_paren(self) -> exp.Expr | None:
         token = self._curr

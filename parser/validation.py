@@ -18,7 +18,13 @@ def _alias(node: exp.Alias) -> str | None:
 
 
 def _in(node: exp.In) -> str | None:
-    return None if any(node.args.get(key) for key in IN_VALUES) else "IN needs a value"
+    listed = node.args.get("expressions") is not None
+    return None if listed or any(map(node.args.get, IN_VALUES)) else "IN needs a value"
+
+
+def _window_spec(node: exp.WindowSpec) -> str | None:
+    between = node.args.get("end") is not None
+    return None if between or node.args.get("start_side") != "FOLLOWING" else FOLLOWING
 
 
 def _group(node: exp.Group) -> str | None:
@@ -77,7 +83,8 @@ def _star(node: exp.Star) -> str | None:
 
 
 QUERIES = (exp.Query, exp.Values, exp.Table)
-IN_VALUES = ("expressions", "query", "unnest", "field")
+IN_VALUES = ("query", "unnest", "field")
+FOLLOWING = "a frame that starts at FOLLOWING needs BETWEEN and an end"
 STAR_LISTS = ("except_", "replace", "rename")
 
 CHECKS: dict[type[exp.Expr], Callable[..., str | None]] = {
@@ -96,6 +103,7 @@ CHECKS: dict[type[exp.Expr], Callable[..., str | None]] = {
     exp.Struct: _struct,
     exp.Table: _table,
     exp.Values: _values,
+    exp.WindowSpec: _window_spec,
 }
 
 

@@ -147,8 +147,8 @@ class ExpressionBinder:
 
     def _comparison(self, name: str, node: exp.Expr) -> Expression:
         left, right = node.this, node.expression
-        if isinstance(right, (exp.Any, exp.All)):
-            return subqueries.quantified(self, name, left, right)
+        if (quantifier := subqueries.quantifier(right)) is not None:
+            return subqueries.quantified(self, name, left, *quantifier)
         if isinstance(left, exp.Tuple) and isinstance(right, exp.Tuple):
             return self._row_comparison(name, left, right)
         return resolve(name, self.bind_all([left, right]), position(node))
@@ -197,8 +197,12 @@ class ExpressionBinder:
             return subqueries.in_subquery(self, node.this, query)
         if len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Values):
             return subqueries.in_subquery(self, node.this, node.expressions[0])
+        if (field := node.args.get("field")) is not None:
+            return self._in_list(self.bind(node.this), self.bind(field), position(node))
+        if node.args.get("unnest") is not None:
+            raise UnsupportedError("write x = ANY (list) instead of IN UNNEST (list)")
         if not node.expressions:
-            raise UnsupportedError("IN takes a list in parentheses or a subquery")
+            return self._in_list(self.bind(node.this), literals.list_literal([]), position(node))
         if isinstance(node.this, exp.Tuple):
             rows = [
                 self._comparison("=", exp.EQ(this=node.this, expression=item))
@@ -206,6 +210,20 @@ class ExpressionBinder:
             ]
             return rows[0] if len(rows) == 1 else resolve("or", rows)
         return resolve("in", self.bind_all([node.this, *node.expressions]), position(node))
+
+    def _in_list(
+        self, value: Expression, listed: Expression, place: tuple[int, int] | None
+    ) -> Expression:
+        """`x IN l`: whether the list holds x; NULLs in it are not looked at."""
+        if listed.type.kind is Kind.NULL:
+            return cast(Literal(types.NULL, None), BOOLEAN)
+        if isinstance(listed, Literal) and listed.type.kind is Kind.LIST:
+            assert listed.type.child is not None
+            known = [Literal(listed.type.child, item) for item in listed.value if item is not None]
+            if known:
+                return resolve("in", [value, *known], place)
+            listed = Literal(types.list_of(value.type), ())
+        return resolve("contains", [listed, value], place)
 
     def _escape(self, node: exp.Escape) -> Expression:
         pattern = node.this

@@ -36,18 +36,20 @@ class Parameters:
     """The values given with a statement; `?` are numbered by where they stand in the text."""
 
     def __init__(self, statement: exp.Expr, given: Given) -> None:
-        unnamed = [
-            node for node in statement.find_all(exp.Placeholder) if not node.args.get("this")
-        ]
-        unnamed.sort(key=lambda node: node.meta.get("start", 0))
-        self.numbers = {id(node): number for number, node in enumerate(unnamed, 1)}
+        places = {
+            node.meta["start"]
+            for node in statement.find_all(exp.Placeholder)
+            if not node.args.get("this")
+        }
+        self.numbers = {place: number for number, place in enumerate(sorted(places), 1)}
         self.given = given
 
     def literal(self, node: exp.Placeholder | exp.Parameter) -> Literal:
         """The value of a parameter as a literal; BindError where none was given."""
         name = node.name if node.args.get("this") else ""
         if not name or name.isdigit():
-            return literal_of_value(self._numbered(int(name or self.numbers.get(id(node), 0))))
+            number = int(name) if name else self.numbers.get(node.meta.get("start"), 0)
+            return literal_of_value(self._numbered(number))
         return literal_of_value(self._named(name))
 
     def _numbered(self, number: int) -> Any:

@@ -10,6 +10,7 @@ from sqlglot import exp
 from tensorsql.errors import BindError
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.placeholders import SubqueryExpression, contains
+from tensorsql.planner.binder.scope import NOTHING
 from tensorsql.planner.expressions import (
     TRUE,
     Call,
@@ -18,14 +19,16 @@ from tensorsql.planner.expressions import (
     conjuncts,
     transform,
 )
-from tensorsql.planner.logical import DependentJoin, Filter
+from tensorsql.planner.logical import DependentJoin, Filter, Unnest
 from tensorsql.planner.plan import Plan, new_field
 from tensorsql.planner.resolve import resolve
-from tensorsql.storage.types import BOOLEAN
+from tensorsql.storage import types
+from tensorsql.storage.types import BOOLEAN, Kind
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder
 
+QUERIES = (exp.Query, exp.Values)
 NEGATED = {"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
@@ -64,19 +67,37 @@ def in_subquery(binder: ExpressionBinder, left: exp.Expr, query: exp.Expr) -> Ex
     return _mark(plan, conjunction(equal))
 
 
+def quantifier(node: exp.Expr) -> tuple[bool, exp.Expr] | None:
+    """Whether it is ALL, and of what, if the node is `ANY (…)`, `SOME (…)` or `ALL (…)`."""
+    if isinstance(node, (exp.Any, exp.All)):
+        inner = node.this
+        return isinstance(node, exp.All), inner.unnest() if isinstance(inner, exp.Paren) else inner
+    called = isinstance(node, exp.Anonymous) and node.name.upper() in ("ANY", "SOME", "ALL")
+    if called and len(node.expressions) == 1:
+        return node.name.upper() == "ALL", node.expressions[0]
+    return None
+
+
 def quantified(
-    binder: ExpressionBinder, name: str, left: exp.Expr, right: exp.Any | exp.All
+    binder: ExpressionBinder, name: str, left: exp.Expr, universal: bool, right: exp.Expr
 ) -> Expression:
-    """`x < ANY (SELECT …)`; `x < ALL (…)` is NOT `x >= ANY (…)`."""
-    if not isinstance(right.this, (exp.Query, exp.Subquery)):
-        raise BindError("ANY and ALL take a subquery")
+    """`x < ANY (SELECT …)`, `x < ANY (list)`; `x < ALL (…)` is NOT `x >= ANY (…)`."""
     if name not in NEGATED:
         raise BindError("ANY and ALL go with =, <>, <, <=, > and >= only")
-    value, plan = binder.bind(left), _plan(binder, right.this, 1)
-    universal = isinstance(right, exp.All)
+    value = binder.bind(left)
+    plan = _plan(binder, right, 1) if isinstance(right, QUERIES) else _elements(binder, right)
     test = resolve(NEGATED[name] if universal else name, [value, plan.fields[0].ref()])
     mark = _mark(plan, test)
     return resolve("not", [mark]) if universal else mark
+
+
+def _elements(binder: ExpressionBinder, node: exp.Expr) -> Plan:
+    """The elements of a list, one a row."""
+    listed = binder.bind(node)
+    if listed.type.kind not in (Kind.LIST, Kind.NULL):
+        raise BindError(f"ANY and ALL take a subquery or a list, not {listed.type}", position(node))
+    base, (planted,) = plant(NOTHING, [listed])
+    return Unnest(base, new_field("element", listed.type.child or types.NULL), planted)
 
 
 def _mark(plan: Plan, condition: Expression) -> SubqueryExpression:
