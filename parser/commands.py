@@ -75,6 +75,14 @@ class CommandParser(DuckDBParser):
         self._advance()
         return exp.Var(this=self._prev.text.lower()).update_positions(self._prev)
 
+    def _parse_schema(self, this: exp.Expr | None = None) -> exp.Expr | None:
+        """Column names in parentheses, if it is no query: sqlglot knows SELECT and WITH alone."""
+        within, after = self._next.token_type, self._tokens[self._index + 2 : self._index + 3]
+        called = bool(after) and after[0].token_type == TokenType.L_PAREN
+        if within == TokenType.FROM or (within == TokenType.VALUES and called):
+            return this
+        return super()._parse_schema(this)
+
     def _parse_table_name(self) -> exp.Expr:
         table = self._parse_table_parts(schema=True) if self._curr else None
         if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier):

@@ -21,6 +21,7 @@ MANNER: dict[type[exp.Expr], tuple[str, ...]] = {
     exp.Window: ("over",),
     exp.Interval: ("fraction_in_string",),
     exp.LimitOptions: ("rows",),
+    exp.Concat: ("safe", "coalesce"),
     exp.DPipe: ("safe",),
     exp.Div: ("typed", "safe"),
 }

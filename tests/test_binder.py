@@ -73,7 +73,7 @@ COLUMNS = {
     "SELECT * FROM t SEMI JOIN u ON t.a = u.a": ["a", "b", "s", "d"],
     "SELECT * FROM t AS x(p, q)": ["p", "q", "s", "d"],
     "SELECT * FROM (VALUES (1, 'a')) v(x, y)": ["x", "y"],
-    "SELECT * FROM (t JOIN u ON t.a = u.a) j": ["a", "b", "s", "d", "a", "c", "l", "st"],
+    "SELECT * FROM (t JOIN u ON t.a = u.a) j": ["a", "b", "s", "d", "a_1", "c", "l", "st"],
     "VALUES (1, 2)": ["col0", "col1"],
     'SELECT "A b", "SELECT" FROM odd': ["A b", "select"],
     "SELECT * FROM v": ["p", "b"],

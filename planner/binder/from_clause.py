@@ -55,13 +55,19 @@ def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> 
             return bind_table(node, environment)
         case exp.Unnest():
             return table_functions.bind_unnest(node, environment, outer)
-        case exp.Subquery() if isinstance(node.this, (exp.Table, exp.Subquery)) and (
-            not node.args.get("alias") or isinstance(node.this, exp.Table)
-        ):
+        case exp.Subquery() if _is_join(node):
             return _parenthesized(node, environment, outer)
         case exp.Subquery() | exp.Values():
             return _derived(node, environment, outer)
     raise UnsupportedError(f"{text_of(node)} is not supported in FROM", position(node))
+
+
+def _is_join(node: exp.Expr) -> bool:
+    """Whether it is tables in parentheses, not a query."""
+    inner = node.this
+    if isinstance(inner, exp.Subquery):
+        return not node.args.get("alias") or bool(inner.args.get("joins")) or _is_join(inner)
+    return isinstance(inner, exp.Table)
 
 
 def alias_of(node: exp.Expr) -> tuple[str, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,18 +25,18 @@ NOTHING = Values((), ((),))
 class Source:
     """A table as a query names it, with the columns it has under that name.
 
-    `row_id` is what `rowid` means where no column is called so: no star has it.
+    `hidden` are names that mean something where no column is called so, `rowid` for one: no star
+    has them.
     """
 
     alias: str
     columns: Columns
-    row_id: Field | None = None
+    hidden: Columns = ()
 
     def find(self, name: str) -> list[Field]:
         """The columns of this name in any case."""
         folded = name.lower()
-        hits = self._by_name.get(folded, [])
-        return [self.row_id] if not hits and folded == ROW_ID and self.row_id else hits
+        return self._by_name.get(folded) or [f for own, f in self.hidden if own == folded]
 
     @cached_property
     def _by_name(self) -> dict[str, list[Field]]:
@@ -60,9 +60,16 @@ class Tables:
     def find(self, name: str) -> list[Field]:
         """The columns an unqualified name may mean."""
         hits = self._unqualified.find(name)
-        if name.lower() != ROW_ID:
-            return hits
-        return hits + [s.row_id for s in self.sources if s.row_id and s.find(name) == [s.row_id]]
+        hiding = self._hiding.get(name.lower(), ())
+        return hits + [f for source, f in hiding if source.find(name) == [f]]
+
+    @cached_property
+    def _hiding(self) -> dict[str, list[tuple[Source, Field]]]:
+        found: dict[str, list[tuple[Source, Field]]] = {}
+        for source in self.sources:
+            for name, column in source.hidden:
+                found.setdefault(name, []).append((source, column))
+        return found
 
     @cached_property
     def _unqualified(self) -> Source:
@@ -71,7 +78,7 @@ class Tables:
     @cached_property
     def ids(self) -> frozenset[int]:
         """The ids of all columns."""
-        hidden = frozenset(source.row_id.id for source in self.sources if source.row_id)
+        hidden = frozenset(column.id for source in self.sources for _, column in source.hidden)
         shown = (field.id for source in self.sources for _, field in source.columns)
         return hidden.union(shown)
 
@@ -88,20 +95,37 @@ def tables_of(plan: Plan, alias: str, names: tuple[str, ...] = ()) -> Tables:
     """A plan as a table called `alias`; `names` rename its first columns."""
     row_id = plan.row_id if isinstance(plan, Scan) else None
     columns = named_columns(tuple(f for f in plan.fields if f is not row_id), alias, names)
-    return Tables(plan, (Source(alias, columns, row_id),), columns)
+    hidden = () if row_id is None else ((ROW_ID, row_id),)
+    return Tables(plan, (Source(alias, columns, hidden),), columns)
 
 
 def named_columns(fields: Fields, alias: str, names: tuple[str, ...]) -> Columns:
-    """Columns by their own names, the first of them by the names of an alias list."""
+    """Columns by their own names, the first of them by the names of an alias list.
+
+    Of several columns of one name the later ones are told apart by a number, as in `a_1`.
+    """
     if len(names) > len(fields):
         raise BindError(
             f"table {alias} has {len(fields)} columns but {len(names)} column names were given"
         )
-    all_names = (*names, *(item.name for item in fields[len(names) :]))
+    all_names = _distinct((*names, *(item.name for item in fields[len(names) :])))
     return tuple(
         (name, Field(item.id, name, item.type))
         for name, item in zip(all_names, fields, strict=True)
     )
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    taken: set[str] = set()
+    found: list[str] = []
+    for name in names:
+        free, number = name, 0
+        while free.lower() in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free.lower())
+        found.append(free)
+    return found
 
 
 EMPTY = Tables(NOTHING)

@@ -19,7 +19,7 @@ from tensorsql.planner.binder.models import (
     predict_call,
     prediction_type,
 )
-from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
+from tensorsql.planner.binder.scope import NOTHING, Scope, Source, Tables, tables_of
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.expressions import Expression, Literal
 from tensorsql.planner.logical import Project, Unnest
@@ -131,9 +131,16 @@ def bind_call(
         raise BindError(f'table function "{name}" not found{hint}', position(call))
     plan = bind(table_arguments(call, environment, outer))
     alias, names = from_clause.alias_of(node)
-    if alias and not names and len(plan.fields) == 1 and name in NAMED_AFTER_ALIAS:
-        names = (alias,)
-    return tables_of(plan, alias or name, names)
+    if not alias or names or len(plan.fields) != 1 or name not in NAMED_AFTER_ALIAS:
+        return tables_of(plan, alias or name, names)
+    return _named_after_alias(plan, alias, name)
+
+
+def _named_after_alias(plan: Plan, alias: str, name: str) -> Tables:
+    """One column, shown under the alias and known by the function's name as well."""
+    tables = tables_of(plan, alias, (alias,))
+    source = Source(alias, tables.columns, ((name, plan.fields[0]),))
+    return Tables(plan, (source,), tables.columns)
 
 
 def read_files(arguments: TableArguments) -> Plan:
@@ -198,7 +205,11 @@ def bind_unnest(node: exp.Unnest, environment: Environment, outer: Scope | None)
     value = binder.row_value(node.expressions[0], "UNNEST")
     plan = unnested(value, "unnest", "ordinality" if node.args.get("offset") else None)
     alias, names = from_clause.alias_of(node)
-    return tables_of(plan, alias or "unnest", names or ((alias,) if alias else ()))
+    if not alias or names:
+        return tables_of(plan, alias or "unnest", names)
+    if len(plan.fields) > 1:
+        return tables_of(plan, alias, (alias,))
+    return _named_after_alias(plan, alias, "unnest")
 
 
 def predict(arguments: TableArguments) -> Plan:
