@@ -30,7 +30,7 @@ from tensorsql.operators.values import compile_values
 from tensorsql.operators.window import compile_window
 from tensorsql.planner import index_plans, logical
 from tensorsql.planner.plan import Fields, Plan
-from tensorsql.planner.traversal import walk_plan
+from tensorsql.planner.traversal import node_count
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Compiler:
         function = COMPILE.get(type(plan))
         if function is None:
             raise UnsupportedError(f"cannot run a {type(plan).__name__} node")
+        self.context.check()
         return function(plan, node, self)
 
     def inputs(self, plan: Plan, node: int) -> list[Stream]:
@@ -96,7 +97,7 @@ def input_numbers(plan: Plan, node: int) -> list[int]:
     numbers, next_number = [], node + 1
     for child in plan.inputs:
         numbers.append(next_number)
-        next_number += sum(1 for _ in walk_plan(child))
+        next_number += node_count(child)
     return numbers
 
 

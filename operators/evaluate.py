@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import Error
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.logic import NARROWING, narrow
@@ -22,7 +23,7 @@ from tensorsql.operators.functions.registry import Kernel, kernel_of
 from tensorsql.operators.literals import constant, to_python
 from tensorsql.operators.program import Context
 from tensorsql.operators.propagate import Propagate
-from tensorsql.operators.ranges import Range, is_proven
+from tensorsql.operators.ranges import Known, Range, is_proven
 from tensorsql.planner.expressions import (
     Call,
     ColumnRef,
@@ -204,6 +205,7 @@ class _Compiler:
         self.steps: list[Step] = []
         self._ranges = ranges
         self._known: dict[Any, int] = {}
+        self._bounds: Known = {}
         self._parents: dict[int, int] = {}  # active register → the wider one it came from
         self._next = ALL_ROWS + 1
 
@@ -229,6 +231,7 @@ class _Compiler:
             active = self._parents[active]
 
     def _compile(self, expression: Expression, active: int, raw: bool) -> int:
+        check_cancelled()
         if isinstance(expression, ColumnRef):
             return self._add(Load(self._fresh(), id=expression.id, raw=raw))
         if isinstance(expression, Literal):
@@ -275,7 +278,7 @@ class _Compiler:
 
     def _apply(self, call: Call, arguments: tuple[int, ...], active: int) -> int:
         kernel = kernel_of(call.function.kernel)
-        proven = is_proven(call, self._ranges)
+        proven = is_proven(call, self._ranges, self._bounds)
         if call.function.nulls == "own":
             return self._add(
                 Apply(

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
+from tensorsql.cancellation import MESSAGE
 from tensorsql.errors import InterruptedError
 from tensorsql.storage.column import Batch
 
@@ -65,7 +66,7 @@ class Context:
     def check(self) -> None:
         """Raise InterruptedError once the query was cancelled; called between morsels."""
         if self.cancelled.is_set():
-            raise InterruptedError("the query was cancelled")
+            raise InterruptedError(MESSAGE)
 
     @property
     def inputs_run(self) -> int:

@@ -14,16 +14,17 @@ from tensorsql.planner.plan import Plan
 from tensorsql.storage.types import INTEGER_BITS, Kind, Type
 
 Range = tuple[int, int]
+Known = dict[Expression, Range | None]
 CHECKED = frozenset({"+", "-", "*", "negate", "abs"})  # they raise where a result does not fit
 
 
-def is_proven(call: Call, ranges: Mapping[int, Range]) -> bool:
+def is_proven(call: Call, ranges: Mapping[int, Range], known: Known) -> bool:
     """Whether the stored values of + - * and negate are known to fit the result's type."""
     if call.function.name not in CHECKED:
         return False
     if call.type.is_wide or not (call.type.is_integer or call.type.kind is Kind.DECIMAL):
         return False
-    computed, allowed = _computed(call, ranges), type_range(call.type)
+    computed, allowed = _computed(call, ranges, known), type_range(call.type)
     if computed is None or allowed is None:
         return False
     return allowed[0] <= computed[0] and computed[1] <= allowed[1]
@@ -54,8 +55,17 @@ def type_range(type: Type) -> Range | None:
     return None
 
 
-def range_of(expression: Expression, ranges: Mapping[int, Range]) -> Range | None:
-    """Bounds of the stored values of an integer or decimal expression, None if unknown."""
+def range_of(expression: Expression, ranges: Mapping[int, Range], known: Known) -> Range | None:
+    """Bounds of the stored values of an integer or decimal expression, None if unknown.
+
+    `known` are those found before, with the same `ranges`.
+    """
+    if expression not in known:
+        known[expression] = _range_of(expression, ranges, known)
+    return known[expression]
+
+
+def _range_of(expression: Expression, ranges: Mapping[int, Range], known: Known) -> Range | None:
     allowed = type_range(expression.type)
     if allowed is None:
         return None
@@ -66,17 +76,17 @@ def range_of(expression: Expression, ranges: Mapping[int, Range]) -> Range | Non
     if isinstance(expression, ColumnRef):
         found = ranges.get(expression.id)
     elif isinstance(expression, Call):
-        found = _computed(expression, ranges)
+        found = _computed(expression, ranges, known)
     if found is None:
         return allowed
     # NULL rows hold zeros.
     return max(min(found[0], 0), allowed[0]), min(max(found[1], 0), allowed[1])
 
 
-def _computed(call: Call, ranges: Mapping[int, Range]) -> Range | None:
-    known = [range_of(arg, ranges) for arg in call.args]
-    operands = [each for each in known if each is not None]
-    if not operands or len(operands) < len(known):
+def _computed(call: Call, ranges: Mapping[int, Range], known: Known) -> Range | None:
+    found = [range_of(arg, ranges, known) for arg in call.args]
+    operands = [each for each in found if each is not None]
+    if not operands or len(operands) < len(found):
         return None
     low, high = operands[0]
     match call.function.name:

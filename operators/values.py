@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from tensorsql.operators.columns import null_column
 from tensorsql.operators.evaluate import compile_expressions
-from tensorsql.operators.program import Run
+from tensorsql.operators.literals import column_of
+from tensorsql.operators.program import Context, Run
 from tensorsql.operators.result import Columns, Rows
-from tensorsql.planner.expressions import Expression
+from tensorsql.planner.expressions import Expression, Literal
 from tensorsql.planner.logical import Values
-from tensorsql.storage.column import Batch
+from tensorsql.storage.column import Batch, Column
 from tensorsql.storage.concat import concat
+from tensorsql.storage.types import Type
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream
@@ -35,11 +37,18 @@ class ValuesRecipe:
 
     def start(self, run: Run) -> Rows:
         """Evaluate every cell, over a row without columns."""
-        cells = [cell for row in self.rows for cell in row]
-        values = compile_expressions(cells, run.context)(Batch({}, 1)) if cells else []
-        width = len(self.columns)
+        cells = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
         columns = {
-            id: concat(values[place::width]) if self.rows else null_column(kind, 0)
-            for place, (id, kind) in enumerate(self.columns)
+            id: _column(column, kind, run.context)
+            for (id, kind), column in zip(self.columns, cells, strict=True)
         }
         return Rows([Batch(columns, len(self.rows))], self.columns)
+
+
+def _column(cells: tuple[Expression, ...], kind: Type, context: Context) -> Column:
+    if not cells:
+        return null_column(kind, 0)
+    literals = [cell for cell in cells if isinstance(cell, Literal)]
+    if len(literals) == len(cells):
+        return column_of([cell.value for cell in literals], kind)
+    return concat(compile_expressions(cells, context)(Batch({}, 1)))

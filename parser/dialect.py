@@ -65,6 +65,7 @@ from sqlglot.errors import ErrorLevel, TokenError
 from sqlglot.generators.duckdb import DuckDBGenerator
 from sqlglot.tokenizer_core import Token, TokenType
 
+from tensorsql.cancellation import in_helper
 from tensorsql.errors import Error, UnsupportedError
 from tensorsql.parser.diagnosis import (
     SyntaxProblem,
@@ -114,6 +115,7 @@ class TensorDialect(DuckDB):
 
 DIALECT = TensorDialect()
 TYPES_OF_TYPES = TensorParser.NESTED_TYPE_TOKENS
+LONG_TEXT = 100_000  # characters; sqlglot reads some hundred thousand a second
 QUERIES = (exp.Query, exp.Values)
 
 
@@ -206,6 +208,10 @@ def check_text(sql: str) -> None:
 
 def scan(sql: str) -> tuple[list[Token], int]:
     """The tokens of `sql`, and the offset of what could not be read (its length if all was)."""
+    return in_helper(lambda: _scan(sql)) if len(sql) > LONG_TEXT else _scan(sql)
+
+
+def _scan(sql: str) -> tuple[list[Token], int]:
     tokenizer = DIALECT.tokenizer()
     tokens: list[Token] = []
     rest = skip_blank(sql, 0)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from sqlglot import exp
 from sqlglot.tokenizer_core import TokenType
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.parser import statements
 from tensorsql.parser.commands import CommandParser
 
@@ -60,6 +61,10 @@ class TensorParser(CommandParser):
         if self._curr.token_type == TokenType.SELECT:
             return None
         return super()._parse_expression()
+
+    def _parse_unary(self) -> exp.Expr | None:
+        check_cancelled()
+        return super()._parse_unary()
 
     def _parse_negation(self) -> exp.Neg:
         sign = self._prev

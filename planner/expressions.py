@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import UnsupportedError
 from tensorsql.planner.functions import Signature
 from tensorsql.planner.memo import Remembering, hashed_once, remembered
@@ -207,6 +208,8 @@ def checked_size(expression: Expression) -> Expression:
 def transform(expression: Expression, rewrite: Callable[[Expression], Expression]) -> Expression:
     """Rewrite bottom-up; returns the same object where nothing changed."""
     children = expression.children
+    if children:
+        check_cancelled()
     new = tuple(transform(child, rewrite) for child in children)
     if any(a is not b for a, b in zip(new, children, strict=True)):
         expression = expression.with_children(new)

@@ -259,7 +259,7 @@ class Dependencies:
 
     def _add_key(self, key: frozenset[int], columns: frozenset[int]) -> None:
         if len(key) == 1:
-            self.single.setdefault(*key, []).append(columns)
+            self.single.setdefault(next(iter(key)), []).append(columns)
         else:
             self.keys.append((key, columns))
 

@@ -36,11 +36,12 @@ def remembered(function: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
 
 def hashed_once(cls: type) -> type:
     """A class of immutable nodes whose hash is computed once and that are equal to themselves."""
-    hashed, equal = cls.__hash__, cls.__eq__
-    cls.__hash__ = remembered(hashed)  # type: ignore[method-assign, assignment]
+    equal: Callable[[Any, Any], Any] = cls.__eq__
 
     def same(self: Any, other: Any) -> Any:
         return self is other or equal(self, other)
 
-    cls.__eq__ = same  # type: ignore[method-assign]
+    # By name: a type checker takes these for methods of `type` itself.
+    cls.__hash__ = remembered(cls.__hash__)
+    cls.__eq__ = same
     return cls

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.planner.plan import Plan
 from tensorsql.planner.rules.extract_common_conjuncts import extract_common_conjuncts
 from tensorsql.planner.rules.fold_constants import fold_constants
@@ -75,6 +76,7 @@ def optimize(
     """Apply every rule in order; `observe(rule, plan)` sees the plan after each that changed it."""
     skipped = frozenset(disabled) - REQUIRED
     for rule in RULES:
+        check_cancelled()
         if rule.__name__ in skipped:
             continue
         new = rule(plan)

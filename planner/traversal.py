@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.planner.expressions import ColumnRef, Expression, SortKey, columns_of
 from tensorsql.planner.functions import Signature
 from tensorsql.planner.index_plans import IndexTopN
@@ -18,6 +19,7 @@ from tensorsql.storage.types import Type
 
 def transform_up(plan: Plan, rewrite: Callable[[Plan], Plan]) -> Plan:
     """Rewrite inputs first, then the node; returns the same object where nothing changed."""
+    check_cancelled()
     inputs = plan.inputs
     new = tuple(transform_up(child, rewrite) for child in inputs)
     if any(a is not b for a, b in zip(new, inputs, strict=True)):
@@ -45,6 +47,12 @@ def walk_plan(plan: Plan) -> Iterator[Plan]:
         node = waiting.pop()
         yield node
         waiting.extend(reversed(node.inputs))
+
+
+@remembered
+def node_count(plan: Plan) -> int:
+    """How many nodes the plan has."""
+    return 1 + sum(map(node_count, plan.inputs))
 
 
 @remembered

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql import settings as registry
+from tensorsql.cancellation import cancelled_by
 from tensorsql.errors import Error, TransactionError
 from tensorsql.guard import NESTING
 from tensorsql.parser import statements
@@ -79,7 +80,7 @@ class Session:
         began = time.perf_counter()
         result = Result()
         try:
-            with NESTING:
+            with NESTING, cancelled_by(self.cancelled):
                 trees = parse(sql)
                 check_count(trees, parameters)
                 for tree in trees:

@@ -14,7 +14,7 @@ import tensorsql
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("parser", "planner", "operators", "storage", "repl", "tpch")
-# What each layer may use beside itself and errors; "" is the files of tensorsql/ themselves.
+# What each layer may use beside itself and what all may; "" is the files of tensorsql/ themselves.
 # Indexes and models give bounds of expressions, so they stand beside the planner, above storage
 # proper; its rules ask the registry of indexes which of them serve an expression.
 ARROWS = {
@@ -58,9 +58,9 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def arrow(module: str) -> str | None:
-    """The layer of a module of ours; None for others, and for errors, which all may use."""
+    """The layer of a module of ours; None for others, and for what all may use."""
     first, *rest = module.split(".")
-    if first != "tensorsql" or rest[:1] == ["errors"]:
+    if first != "tensorsql" or rest[:1] in (["errors"], ["cancellation"]):
         return None
     return layer_of(Path(*rest))
 

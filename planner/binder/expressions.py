@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, Error, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.statements import FullRoi, MaskAggregate
@@ -76,6 +77,7 @@ class ExpressionBinder:
 
     def bind(self, node: exp.Expr) -> Expression:
         """The expression; an error without a place gets this node's."""
+        check_cancelled()
         try:
             return self._bind(node)
         except Error as error:

@@ -7,6 +7,7 @@ from typing import Literal as OneOf
 
 from sqlglot import exp
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, TypeMismatchError, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.statements import DescribeStatement, ShowStatement, SummarizeStatement
@@ -35,6 +36,7 @@ SET_OPERATIONS: dict[type[exp.Expr], SetKind] = {
 
 def bind_query(node: exp.Expr, environment: Environment, outer: Scope | None = None) -> Plan:
     """The plan of a query; its fields are the result's columns, in order and by name."""
+    check_cancelled()
     inside, tables = bind_with(node, environment, outer)
     match node:
         case exp.Select():

@@ -275,7 +275,7 @@ class SelectBinder:
 
 
 def assigned(
-    names: list[str], expressions: list[Expression], own: set[int]
+    names: list[str], expressions: list[Expression], own: frozenset[int]
 ) -> list[tuple[Field, Expression]]:
     """Fields for a select list; a plain column of the input keeps its id the first time."""
     kept = set(own)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import heapq
+import operator
 from dataclasses import dataclass
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.planner.cardinality import Estimator
 from tensorsql.planner.expressions import (
     TRUE,
@@ -184,6 +188,7 @@ class Search:
 
     def join(self, left: int, right: int, best: dict[int, Candidate]) -> Candidate | None:
         """The two sets' best plans joined, smaller on the right; None if nothing connects them."""
+        check_cancelled()
         parts = self.between(left, right)
         if not parts:
             return None
@@ -232,20 +237,33 @@ class Search:
     def greedy(self) -> Plan:
         """Join the pair with the fewest result rows until nothing connects."""
         best = dict(self.base)
+        waiting: list[tuple[float, int, int, Candidate]] = []
+        for place, one in enumerate(best):
+            self._meet(one, list(best)[:place], best, waiting)
         while len(best) > 1:
-            sets = list(best)
-            found = [
-                (candidate.rows, left, right, candidate)
-                for i, left in enumerate(sets)
-                for right in sets[:i]
-                if (candidate := self.join(left, right, best)) is not None
-            ]
-            if not found:
+            while waiting and not (waiting[0][1] in best and waiting[0][2] in best):
+                heapq.heappop(waiting)  # joined with another by now
+            if not waiting:
                 return self._cross(best)
-            _, left, right, candidate = min(found, key=lambda one: one[:3])
+            _, left, right, candidate = heapq.heappop(waiting)
             del best[left], best[right]
+            self._meet(left | right, list(best), best | {left | right: candidate}, waiting)
             best[left | right] = candidate
         return next(iter(best.values())).plan
+
+    def _meet(
+        self,
+        one: int,
+        others: list[int],
+        best: dict[int, Candidate],
+        waiting: list[tuple[float, int, int, Candidate]],
+    ) -> None:
+        """Put the joins of a set with those others that a predicate connects it to in the heap."""
+        near = [mask for mask, _ in self.predicates if mask & one]
+        reach = functools.reduce(operator.or_, near, 0)
+        for other in others:
+            if other & reach and (candidate := self.join(one, other, best)) is not None:
+                heapq.heappush(waiting, (candidate.rows, one, other, candidate))
 
 
 def _used(plan: Plan) -> list[Expression]:

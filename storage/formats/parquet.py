@@ -25,6 +25,8 @@ from tensorsql.storage.lazy import lazy_relation
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Kind, Type
 
+# Of a file: the place of each column, the types, the row groups.
+Described = tuple[dict[str, int], dict[str, Type], list[pq.RowGroupMetaData]]
 ROW_GROUP = 122_880
 COMPRESSION = "snappy"
 # what DuckDB calls lz4_raw is what pyarrow calls lz4
@@ -51,13 +53,18 @@ def relation(name: str, files: str | Sequence[str]) -> Relation:
         raise UnsupportedError(f'file "{paths[0]}" has two columns called "{repeated}"')
     names = dict(zip(distinct_names(first.names), first, strict=True))
     columns = tuple(ColumnSchema(name, type_of_arrow(field.type)) for name, field in names.items())
-    for path, footer in zip(paths, footers, strict=True):
-        missing = set(first.names) - set(footer.schema.to_arrow_schema().names)
+    schemas = [footer.schema.to_arrow_schema() for footer in footers]
+    for path, schema in zip(paths, schemas, strict=True):
+        missing = set(first.names) - set(schema.names)
         if missing:
             raise CorruptError(f'file "{path}" lacks the column "{min(missing)}" of "{paths[0]}"')
-    load = partial(_read, paths, names)
+    load = partial(_read, Readers(paths), names)
+    places = [_leaves(footer) for footer in footers]
+    known = [_types(schema) for schema in schemas]
+    chunks = [[footer.row_group(i) for i in range(footer.num_row_groups)] for footer in footers]
+    files = list(zip(places, known, chunks, strict=True))
     statistics = {
-        column.name: _statistics(footers, replace(column, name=names[column.name].name))
+        column.name: _statistics(replace(column, name=names[column.name].name), files)
         for column in columns
     }
     rows = sum(footer.num_rows for footer in footers)
@@ -104,12 +111,34 @@ def _footer(path: Path) -> pq.FileMetaData:
         return pq.read_metadata(path)
 
 
-def _read(paths: Sequence[Path], fields: Mapping[str, pa.Field], name: str) -> pa.ChunkedArray:
+class Readers:
+    """Open files, each read by one thread at a time: to open one costs time for all its columns."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+        self._idle: dict[Path, list[pq.ParquetFile]] = {path: [] for path in paths}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Readers, (self.paths,)
+
+    def read(self, path: Path, column: str) -> pa.ChunkedArray:
+        """A column of a file."""
+        idle = self._idle[path]
+        try:
+            file = idle.pop()
+        except IndexError:
+            file = pq.ParquetFile(path, memory_map=True)
+        found = file.read(columns=[column])[column]
+        idle.append(file)
+        return found
+
+
+def _read(readers: Readers, fields: Mapping[str, pa.Field], name: str) -> pa.ChunkedArray:
     column, type = fields[name].name, fields[name].type
     chunks: list[pa.Array] = []
-    for path in paths:
+    for path in readers.paths:
         with reading(path):
-            found = pq.ParquetFile(path, memory_map=True).read(columns=[column])[column]
+            found = readers.read(path, column)
         if found.type != type:
             try:
                 found = found.cast(type)
@@ -119,19 +148,24 @@ def _read(paths: Sequence[Path], fields: Mapping[str, pa.Field], name: str) -> p
     return pa.chunked_array(chunks, type)
 
 
-def _statistics(footers: Sequence[pq.FileMetaData], column: ColumnSchema) -> ColumnStatistics:
+def _leaves(footer: pq.FileMetaData) -> dict[str, int]:
+    return {footer.schema.column(i).path: i for i in reversed(range(footer.num_columns))}
+
+
+def _types(schema: pa.Schema) -> dict[str, Type]:
+    return {field.name: type_of_arrow(field.type) for field in schema}
+
+
+def _statistics(column: ColumnSchema, files: Sequence[Described]) -> ColumnStatistics:
     parts = []
-    for footer in footers:
-        names = [footer.schema.column(i).path for i in range(footer.num_columns)]
-        if column.name not in names:  # nested: its leaves have paths of their own
+    for leaves, types, groups in files:
+        number = leaves.get(column.name)
+        # Leaves of what is nested have paths of their own.
+        if number is None or types[column.name] != column.type:
             return ColumnStatistics(has_nan=column.type.is_float)
-        if type_of_arrow(footer.schema.to_arrow_schema().field(column.name).type) != column.type:
-            return ColumnStatistics(has_nan=column.type.is_float)
-        number = names.index(column.name)
-        for group in range(footer.num_row_groups):
-            if footer.row_group(group).num_rows:
-                chunk = footer.row_group(group).column(number)
-                parts.append(_chunk_statistics(chunk.statistics, column.type))
+        for group in groups:
+            if group.num_rows:
+                parts.append(_chunk_statistics(group.column(number).statistics, column.type))
     return merge(parts) if parts else ColumnStatistics(has_nan=False)
 
 
