@@ -26,6 +26,7 @@ from tensorsql.storage.snapshot import TableState
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Kind, Type
 
+PLACE = ""  # a field that no column can be called
 KEYLESS = (Kind.LIST, Kind.STRUCT, Kind.INTERVAL, Kind.BOX, Kind.TENSOR, Kind.MASK)
 
 
@@ -120,16 +121,20 @@ def _comparable(array: pa.Array, type: Type) -> pa.Array:
 
 
 def _duplicate(tables: list[pa.Table]) -> dict[str, object] | None:
-    """The first key that two rows have."""
+    """The key that two rows have, of several the one that comes first."""
     if not tables:
         return None
     table = pa.concat_tables(tables)
-    by_key = table.group_by(table.column_names, use_threads=False)
-    counted = by_key.aggregate([([], "count_all")])
-    repeated = counted.filter(pc.greater(counted["count_all"], 1))
+    key = table.column_names
+    numbered = table.append_column(PLACE, pa.array(np.arange(table.num_rows)))
+    counted = numbered.group_by(key, use_threads=False).aggregate(
+        [(PLACE, "min"), (PLACE, "count")]
+    )
+    repeated = counted.filter(pc.greater(counted[f"{PLACE}_count"], 1))
     if not repeated.num_rows:
         return None
-    row: dict[str, object] = repeated.slice(0, 1).drop_columns(["count_all"]).to_pylist()[0]
+    first = int(np.argmin(repeated[f"{PLACE}_min"].to_numpy()))
+    row: dict[str, object] = repeated.select(key).slice(first, 1).to_pylist()[0]
     return row
 
 
