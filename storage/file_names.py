@@ -11,7 +11,7 @@ def check_path(path: str | os.PathLike[str]) -> None:
     """IOError for what no file or folder can be called."""
     text = os.fspath(path)
     if not text:
-        raise IOError("'' is not the path of a file")
+        raise IOError('"" is not the path of a file')
     if "\0" in text:
         raise IOError(f"{text!a} is not the path of a file: it has a NUL character in it")
     try:
