@@ -7,7 +7,7 @@ argument that nobody reads would be a clause without effect.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from sqlglot import exp
 
@@ -77,4 +77,4 @@ def _was_read(node: exp.Expr, key: str) -> bool:
 
 
 def _children(node: exp.Expr) -> Iterator[exp.Expr]:
-    return cast(Iterator[exp.Expr], node.iter_expressions(reverse=True))
+    return node.iter_expressions(reverse=True)

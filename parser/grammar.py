@@ -44,7 +44,7 @@ class TensorParser(CommandParser):
     }
     ALTER_DROP_REQUIRES_COLUMN = False
     # `list[1]` is an element of a column; DuckDB reserves ARRAY alone.
-    ARRAY_CONSTRUCTORS: ClassVar[dict[str, type[exp.Expr]]] = {"ARRAY": exp.Array}
+    ARRAY_CONSTRUCTORS: ClassVar[dict[str, type[exp.Func]]] = {"ARRAY": exp.Array}
     # `FROM t ANY JOIN u` is no alias.
     TABLE_ALIAS_TOKENS = CommandParser.TABLE_ALIAS_TOKENS - RESERVED
 
@@ -186,9 +186,9 @@ class TensorParser(CommandParser):
         if not self._match(TokenType.LATERAL):
             return None
         item = self._parse_table()
-        if not isinstance(item, (exp.Subquery, exp.Unnest)) and not isinstance(
-            item.this, exp.Anonymous
-        ):
+        derived = isinstance(item, (exp.Subquery, exp.Unnest))
+        called = isinstance(item, exp.Table) and isinstance(item.this, exp.Anonymous)
+        if not derived and not called:
             self.raise_error("expected a subquery or a table function")
         return item
 

@@ -28,6 +28,11 @@ class Command:
 
     sql: str
 
+    @property
+    def written(self) -> str:
+        """The argument itself."""
+        return self.sql
+
     def text(self) -> str:
         """What to run."""
         return self.sql
@@ -39,6 +44,11 @@ class File:
 
     path: str
 
+    @property
+    def written(self) -> str:
+        """The argument itself."""
+        return self.path
+
     def text(self) -> str:
         """What to run; IOError if it cannot be read."""
         return read_text(sys.stdin.fileno() if self.path == "-" else self.path)
@@ -46,7 +56,7 @@ class File:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status is 1 after an error, 130 after Ctrl-C."""
-    options = parser().parse_args(arguments)
+    options = parsed(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack characters
     try:
@@ -69,11 +79,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options given; `-cmd` is no `-c md`, but an option that there is not."""
+    takes = parser()
+    options = takes.parse_args(arguments)
+    for letter, texts in (("c", Command), ("f", File)):
+        for script in options.scripts or ():
+            if isinstance(script, texts) and f"-{letter}{script.written}" in arguments:
+                takes.error(f"unrecognized argument -{letter}{script.written}")
+    return options
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command line takes."""
     result = argparse.ArgumentParser(
         prog="tensorsql",
         description="SQL over tables, image masks, neuron activations and model predictions.",
+        allow_abbrev=False,
         epilog="Without -c or -f it reads standard input, or opens a shell on a terminal.",
     )
     result.add_argument(
@@ -86,8 +108,15 @@ def parser() -> argparse.ArgumentParser:
         "-f", type=File, action="append", dest="scripts", metavar="FILE", help="run a script"
     )
     result.add_argument("--mode", choices=list(MODES), default="table", help="how to write rows")
-    result.add_argument("--read-only", action="store_true", help="refuse to change the database")
-    result.add_argument("--version", action="version", version=f"tensorsql {__version__}")
+    for mode in MODES:  # as DuckDB and SQLite write it
+        hidden = argparse.SUPPRESS
+        result.add_argument(f"-{mode}", action="store_const", const=mode, dest="mode", help=hidden)
+    result.add_argument(
+        *("--read-only", "-readonly"), action="store_true", help="refuse to change the database"
+    )
+    result.add_argument(
+        "--version", "-version", action="version", version=f"tensorsql {__version__}"
+    )
     return result
 
 

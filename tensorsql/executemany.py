@@ -10,6 +10,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from tensorsql.errors import Error, ProgrammingError
 from tensorsql.parser.dialect import tokenize
+from tensorsql.planner.binder.python_values import python_value
 from tensorsql.result import Result
 
 if TYPE_CHECKING:
@@ -93,7 +94,10 @@ def parameter_table(rows: Sequence[Any], width: int) -> pa.Table | None:
     """The parameter rows as a table; None where they do not make columns of one type each."""
     if not rows or any(not isinstance(row, (list, tuple)) or len(row) != width for row in rows):
         return None
+    columns = [[python_value(row[i]) for row in rows] for i in range(width)]
+    if any(len({type(value) for value in column} - {type(None)}) > 1 for column in columns):
+        return None
     try:
-        return pa.table({f"parameter{i}": pa.array([row[i] for row in rows]) for i in range(width)})
+        return pa.table({f"parameter{i}": pa.array(each) for i, each in enumerate(columns)})
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         return None

@@ -33,6 +33,16 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return status, output, errors
 
 
+def test_flags_as_duckdb_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """A mode is a flag too, and a flag that there is not is no `-c` or `-f` with its text."""
+    assert run(capsys, "-csv", "-c", "SELECT 1 AS a") == (0, "a\n1\n", "")
+    assert run(capsys, "-c", "SELECT 1 AS a", "-json")[1] == '[{"a":1}]\n'
+    for flag in ("-cmd", "-column", "-fancy", "--mod", "--read"):
+        with pytest.raises(SystemExit) as ended:
+            run(capsys, flag, "csv", "-c", "SELECT 1")
+        assert ended.value.code == 2, flag
+
+
 def test_rows_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--mode", "csv", "-c", "SELECT 1 AS a, 'x' AS b") == (0, "a,b\n1,x\n", "")
 

@@ -79,7 +79,7 @@ def _arguments(node: exp.Expr) -> Iterator[exp.Expr]:
         kinds = {type(part) for part in node.iter_expressions() if part.arg_key == key}
         if kinds:
             value = node.args.get(key)
-            yield from value if isinstance(value, list) else (value,)
+            yield from value if isinstance(value, list) else [value] if value else []
 
 
 def _unwrapped(name: str, args: list[exp.Expr]) -> CallParts:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tensorsql.errors import BindError, OutOfRangeError
+from tensorsql.planner.binder.python_values import python_value
 from tensorsql.planner.casts import common_type, integer_type
 from tensorsql.planner.expressions import Literal
 from tensorsql.storage import types
@@ -68,9 +69,11 @@ def decimal_literal(value: Decimal, digits: int = 0) -> Literal:
 
 
 def literal_of_value(value: Any) -> Literal:
-    """A literal of a Python value (numpy scalars included); BindError for other objects."""
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        value = value.item()
+    """A literal of a Python value, numpy's, pandas' and torch's included; BindError for others."""
+    return _literal(python_value(value))
+
+
+def _literal(value: Any) -> Literal:
     match value:
         case None:
             return Literal(types.NULL, None)
@@ -83,43 +86,30 @@ def literal_of_value(value: Any) -> Literal:
         case Decimal():
             return decimal_literal(value)
         case str():
-            return Literal(types.VARCHAR, _text(value))
-        case bytes() | bytearray() | memoryview():
-            return Literal(types.BLOB, bytes(value))
+            return Literal(types.VARCHAR, value)
+        case bytes():
+            return Literal(types.BLOB, value)
         case uuid.UUID():
             return Literal(types.UUID, str(value))
-        case list() | tuple():
-            return list_literal([literal_of_value(item) for item in value])
+        case list():
+            return list_literal([_literal(item) for item in value])
         case dict():
-            items = [(str(name), literal_of_value(item)) for name, item in value.items()]
+            items = [(name, _literal(item)) for name, item in value.items()]
             kind = types.struct(*((name, item.type) for name, item in items))
             return Literal(kind, tuple(item.value for _, item in items))
-    return temporal_literal(value)
+    return _temporal(value)
 
 
-def _text(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise BindError("a parameter holds half a character, which is no text") from None
-    return value
-
-
-def temporal_literal(value: Any) -> Literal:
-    """A literal of a date, time, datetime (zoned ones in UTC) or timedelta."""
+def _temporal(value: Any) -> Literal:
     match value:
         case datetime.datetime():
-            if value.tzinfo is not None:
-                value = value.astimezone(datetime.UTC).replace(tzinfo=None)
             return Literal(types.TIMESTAMP, value)
         case datetime.date():
             return Literal(types.DATE, value)
         case datetime.time():
             return Literal(types.TIME, value)
-        case datetime.timedelta():
-            micros = value.seconds * 10**6 + value.microseconds
-            return Literal(types.INTERVAL, (0, value.days, micros))
-    raise BindError(f"a parameter cannot be of Python type {type(value).__name__}")
+    micros = value.seconds * 10**6 + value.microseconds
+    return Literal(types.INTERVAL, (0, value.days, micros))
 
 
 def list_literal(items: list[Literal]) -> Literal:
