@@ -20,6 +20,7 @@ from tensorsql.errors import Error
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.logic import NARROWING, narrow
 from tensorsql.operators.functions.registry import Kernel, kernel_of
+from tensorsql.operators.layouts import with_validity
 from tensorsql.operators.literals import constant, to_python
 from tensorsql.operators.program import Context
 from tensorsql.operators.propagate import Propagate
@@ -33,13 +34,15 @@ from tensorsql.planner.expressions import (
     is_fallible,
     is_volatile,
 )
-from tensorsql.storage.column import Batch, Column, Constant, widen
+from tensorsql.storage.column import Batch, Column, Constant, RowRef, widen
+from tensorsql.storage.types import Kind
 
 ALL_ROWS = 0  # the register that holds the caller's active rows
 # Calls this costly are evaluated for the active rows only, as if they could fail.
 EXPENSIVE = 100.0
 # These kernels compare narrow storage as it is.
 NARROW = frozenset({"comparison", "logic"})
+LATE = frozenset({"models", "neurons"})  # kernels that fetch TENSORs chunk by chunk
 NARROW_KERNELS = frozenset({"casts.safe_cast"})
 
 
@@ -79,6 +82,23 @@ class Load(Step):
     def run(self, state: State) -> Column:
         column = state.batch.column(self.id)
         return column if self.raw else widen(column)
+
+
+@dataclass
+class Fetch(Step):
+    """The values of a TENSOR column that may be references so far."""
+
+    column: int = 0
+
+    @property
+    def inputs(self) -> Sequence[int]:
+        return (self.column,)
+
+    def run(self, state: State) -> Column:
+        column: Column = state.registers[self.column]
+        if not isinstance(column, RowRef) or column.source is None:
+            return column
+        return with_validity(column.source.fetch(column.rows), column.validity)
 
 
 @dataclass
@@ -242,8 +262,18 @@ class _Compiler:
             return self._compile_lazy(expression, active)
         path = expression.function.kernel
         raw = path.partition(".")[0] in NARROW or path in NARROW_KERNELS
-        arguments = tuple(self.compile(arg, active, raw) for arg in expression.args)
+        late = path.partition(".")[0] in LATE
+        arguments = tuple(self._argument(arg, active, raw, late) for arg in expression.args)
         return self._apply(expression, arguments, active)
+
+    def _argument(
+        self, expression: Expression, active: int, raw: bool = False, late: bool = False
+    ) -> int:
+        """The register of a kernel's argument; TENSORs are fetched unless the kernel does it."""
+        found = self.compile(expression, active, raw)
+        if late or expression.type.kind is not Kind.TENSOR:
+            return found
+        return self._add(Fetch(self._fresh(), column=found))
 
     def _compile_lazy(self, call: Call, active: int) -> int:
         """Operands in order; later ones see only the rows that earlier ones leave open."""
@@ -252,7 +282,7 @@ class _Compiler:
         guarded = max((place for place, arg in enumerate(call.args) if _is_guarded(arg)), default=0)
         for place, arg in enumerate(call.args):
             scope = scopes[-1] if place > guarded else self._scope(call, place, arguments, scopes)
-            arguments.append(self.compile(arg, scope))
+            arguments.append(self._argument(arg, scope))
         return self._apply(call, tuple(arguments), active)
 
     def _scope(self, call: Call, place: int, arguments: list[int], scopes: list[int]) -> int:

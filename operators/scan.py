@@ -60,7 +60,9 @@ class ScanSource:
         # Workers start at different columns, so that they load different ones of a file.
         turn = morsel % max(len(self.columns), 1)
         order = (*self.columns[turn:], *self.columns[:turn])
-        columns = {id: self.reader.read(name, start, stop) for id, name in order}
+        # A reader of costly values can name them first, so that only those used are read.
+        read = getattr(self.reader, "late", self.reader.read)
+        columns = {id: read(name, start, stop) for id, name in order}
         if self.row_id is not None:
             columns[self.row_id] = Flat(BIGINT, self.reader.row_ids(start, stop))
         live = self.reader.live(start, stop)

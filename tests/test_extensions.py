@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 SHARED = {
     "planner/signatures": {"results"},
     "repl/commands": {"command"},
-    "storage/formats": {"names", "objects", "options", "paths"},
+    "storage/formats": {"names", "objects", "options", "paths", "pictures"},
 }
 
 

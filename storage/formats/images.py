@@ -2,121 +2,199 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from tensorsql.errors import BindError, CorruptError, UnsupportedError
+from tensorsql.errors import BindError, CorruptError, IOError, UnsupportedError
 from tensorsql.storage import types
+from tensorsql.storage.analyze import analyze
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
-from tensorsql.storage.formats.objects import numpy_array
-from tensorsql.storage.formats.options import Files, Options, check_options
-from tensorsql.storage.formats.paths import expand, reading
+from tensorsql.storage.formats.options import Files, Option, Options, flag, option_fields
+from tensorsql.storage.formats.paths import expand
+from tensorsql.storage.formats.pictures import GREY, Picture, decode, look
 from tensorsql.storage.lazy import lazy_relation
+from tensorsql.storage.physical import physical
+from tensorsql.storage.segment import LazyStatistics
+from tensorsql.storage.statistics import ColumnStatistics
+
+if TYPE_CHECKING:
+    from tensorsql.storage.late_images import ImagesReader
 
 LARGEST_SIDE = 1 << 16  # pixels
-GREY_MODES = ("1", "L")
-
-
-@dataclass(frozen=True)
-class ImageHeader:
-    """What a file says of its image before its pixels are decoded."""
-
-    width: int
-    height: int
-    mode: str
+IMAGE = "image"
+NAMED = 3  # files that a warning names
+_MODES = {"uint8": "L", "uint16": "I", "int32": "I", "float32": "F"}  # that Pillow can resize
+Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 def read_files(function: str, files: Files, options: Options) -> Relation:
     """`relation` of a call of the table function; BindError for an unknown option."""
-    check_options(function, options, ("size",))
-    return relation(function, files, options.get("size"))
+    return relation(function, files, **option_fields(function, options, OPTIONS))
+
+
+OPTIONS = {
+    "size": Option("size", "[width, height] in pixels", lambda _: True),  # `relation` checks it
+    "orient": flag("orient"),
+    "ignore_errors": flag("ignore_errors"),
+}
+
+
+def _is_size(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(type(side) is int and 0 < side <= LARGEST_SIDE for side in value)
+    )
 
 
 def relation(
-    name: str, files: str | Sequence[str], size: tuple[int, int] | None = None
+    name: str,
+    files: str | Sequence[str],
+    size: tuple[int, int] | None = None,
+    orient: bool = True,
+    ignore_errors: bool = False,
 ) -> Relation:
-    """One row per image; `image` is a uint8 TENSOR [channels, height, width].
+    """One row per image; `image` is a TENSOR [channels, height, width] of what the files hold.
 
     Channels are 1 if every image is grey, else 3. Images of different sizes need `size`
-    (width, height), to which all are resized; `width` and `height` say what the file had.
+    (width, height), to which all are resized; `width` and `height` say what the file had. Images
+    are turned as their EXIF data say unless `orient` is false. With `ignore_errors` files that
+    cannot be decoded are left out, with a warning. Only images that a query asks for are decoded.
     """
-    if size is not None and (
-        not isinstance(size, tuple)
-        or len(size) != 2
-        or not all(isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in size)
-    ):
+    if size is not None and not _is_size(size):
         raise BindError(f"size is [width, height] in pixels, not {size}")
     paths = expand(files)
-    headers = [_header(path) for path in paths]
-    channels = 1 if all(header.mode in GREY_MODES for header in headers) else 3
-    width, height = size or _common_size(paths, headers)
+    pictures = _good(name, paths, orient) if ignore_errors else [_single(path) for path in paths]
+    shape, element = _common(pictures, size, orient)
     columns = (
         ColumnSchema("filename", types.VARCHAR),
         ColumnSchema("width", types.INTEGER),
         ColumnSchema("height", types.INTEGER),
         ColumnSchema("channels", types.INTEGER),
-        ColumnSchema("image", types.tensor((channels, height, width), "uint8")),
+        ColumnSchema(IMAGE, types.tensor(shape, element)),
     )
-
-    load = partial(_column, paths, headers, columns[-1].type.shape)
-    return lazy_relation(TableSchema(name, columns), len(paths), load)
-
-
-def _column(
-    paths: Sequence[Path], headers: Sequence[ImageHeader], shape: tuple[int, ...], name: str
-) -> pa.Array:
-    channels, height, width = shape
-    match name:
-        case "filename":
-            return pa.array([str(path) for path in paths])
-        case "width":
-            return pa.array([header.width for header in headers], pa.int32())
-        case "height":
-            return pa.array([header.height for header in headers], pa.int32())
-        case "channels":
-            return pa.array(np.full(len(paths), channels, np.int32))
-        case _:
-            return numpy_array(_pixels(paths, (width, height), channels))
+    images = Images(pictures, shape, element, orient)
+    kinds = {column.name: column.type for column in columns}
+    statistics = LazyStatistics(tuple(kinds), partial(_measure, images, kinds))
+    made = lazy_relation(TableSchema(name, columns), len(pictures), images.column, statistics)
+    return replace(made, open=partial(_open, made, images))
 
 
-def _header(path: Path) -> ImageHeader:
-    with reading(path):
+def _open(made: Relation, images: Images) -> ImagesReader:
+    from tensorsql.storage.late_images import ImagesReader
+
+    return ImagesReader(made.open(), images, made.schema.columns[-1].type)
+
+
+def _good(name: str, paths: Sequence[Path], orient: bool) -> list[Picture]:
+    """The pictures that can be decoded; what is left out is said."""
+    found, left_out = [], []
+    for path in paths:
         try:
-            with Image.open(path) as image:
-                return ImageHeader(image.width, image.height, image.mode)
-        except Image.DecompressionBombError as error:
-            raise CorruptError(f'file "{path}" cannot be read: {error}') from None
-        except UnidentifiedImageError:
-            raise CorruptError(f'file "{path}" is not an image') from None
+            picture = _single(path)
+            decode(picture, orient)
+            found.append(picture)
+        except (CorruptError, IOError, UnsupportedError) as error:
+            left_out.append(error.message)
+    if not found:
+        raise CorruptError(f"{name} can read none of {len(paths)} files: {left_out[0]}")
+    if left_out:
+        named = "; ".join(left_out[:NAMED]) + ("; …" if len(left_out) > NAMED else "")
+        text = f"{name} left out {len(left_out)} of {len(paths)} files: {named}"
+        warnings.warn(text, stacklevel=2)
+    return found
 
 
-def _common_size(paths: Sequence[Path], headers: Sequence[ImageHeader]) -> tuple[int, int]:
-    first = headers[0]
-    for path, header in zip(paths, headers, strict=True):
-        if (header.width, header.height) != (first.width, first.height):
+def _single(path: Path) -> Picture:
+    picture = look(path)
+    if picture.pages > 1:
+        raise UnsupportedError(
+            f'file "{path}" has {picture.pages} pages; read_images takes files of one image'
+        )
+    return picture
+
+
+def _common(
+    pictures: Sequence[Picture], size: tuple[int, int] | None, orient: bool
+) -> tuple[tuple[int, int, int], str]:
+    """Shape and element type that all images have, or are brought to."""
+    first = pictures[0]
+    for other in pictures:
+        if _element(other) != _element(first):
             raise UnsupportedError(
-                f'"{path}" is {header.width} x {header.height} and "{paths[0]}" '
-                f"{first.width} x {first.height}; give a size => (width, height) for all"
+                f'"{other.path}" holds {_element(other)} and "{first.path}" {_element(first)};'
+                " read them apart"
             )
-    return first.width, first.height
+        if size is None and other.size(orient) != first.size(orient):
+            here, there = ("{} x {}".format(*each.size(orient)) for each in (other, first))
+            raise UnsupportedError(
+                f'"{other.path}" is {here} and "{first.path}" {there};'
+                " give a size => (width, height) for all"
+            )
+    width, height = size or first.size(orient)
+    channels = 1 if all(picture.mode in GREY for picture in pictures) else 3
+    return (channels, height, width), _element(first)
 
 
-def _pixels(
-    paths: Sequence[Path], size: tuple[int, int], channels: int
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    width, height = size
-    result = np.empty((len(paths), channels, height, width), np.uint8)
-    for number, path in enumerate(paths):
-        with reading(path), Image.open(path) as image:
-            converted = image.convert("L" if channels == 1 else "RGB")
-            if converted.size != size:
-                converted = converted.resize(size)
-            values = np.asarray(converted).reshape(height, width, channels)
-            result[number] = values.transpose(2, 0, 1)
-    return result
+def _element(picture: Picture) -> str:
+    return "uint8" if picture.element == "bool" else picture.element
+
+
+class Images:
+    """The files of a relation and what makes their columns. Pickles without pixels."""
+
+    def __init__(
+        self, pictures: Sequence[Picture], shape: tuple[int, int, int], element: str, orient: bool
+    ) -> None:
+        self.pictures = pictures
+        self.shape = shape
+        self.element = element
+        self.orient = orient
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def column(self, name: str) -> pa.Array:
+        """A column of all files but the images, which a reader decodes by rows."""
+        sizes = [picture.size(self.orient) for picture in self.pictures]
+        match name:
+            case "filename":
+                return pa.array([str(picture.path) for picture in self.pictures])
+            case "width":
+                return pa.array([width for width, _ in sizes], pa.int32())
+            case "height":
+                return pa.array([height for _, height in sizes], pa.int32())
+            case "channels":
+                return pa.array(np.full(len(sizes), self.shape[0], np.int32))
+        raise KeyError(name)
+
+    def pixels(self, row: int) -> Pixels:
+        """The image [channels, height, width] of a row, decoded now."""
+        channels, height, width = self.shape
+        image = decode(self.pictures[row], self.orient)
+        image = image.convert("RGB") if channels == 3 else _grey(image, self.element)
+        if image.size != (width, height):
+            image = image.resize((width, height))
+        values = np.asarray(image).reshape(height, width, channels)
+        if self.element == "uint16":
+            values = np.clip(values, 0, 65535)  # resizing may overshoot
+        return values.transpose(2, 0, 1).astype(self.element)
+
+
+def _grey(image: Image.Image, element: str) -> Image.Image:
+    return image if image.mode == _MODES[element] else image.convert(_MODES[element])
+
+
+def _measure(images: Images, kinds: Mapping[str, types.Type], name: str) -> ColumnStatistics:
+    """Of the images only that none is NULL, which needs no pixels."""
+    if name == IMAGE:
+        return ColumnStatistics(non_null=True)
+    return analyze(physical(images.column(name), kinds[name], stored=True), kinds[name])
