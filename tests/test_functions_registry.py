@@ -20,6 +20,7 @@ MODULES = (
     "strings",
     "patterns",
     "numbers",
+    "rounding",
     "temporal",
     "dates",
     "lists",

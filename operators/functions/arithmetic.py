@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,9 +67,15 @@ def float_quotient(arguments: Sequence[Column], call: Call, frame: Frame) -> Col
 
 
 def float_remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """% of floats, with the sign of the dividend; by zero gives NaN."""
+    """% of floats, with the sign of the dividend; by zero gives NaN.
+
+    NumPy's is exact, torch's is not in the rows that it computes as a vector.
+    """
     a, b = _tensors(arguments)
-    return Flat(call.type, torch.fmod(a, b))
+    if a.device.type != "cpu":
+        return Flat(call.type, torch.fmod(a, b))
+    with np.errstate(invalid="ignore"):
+        return Flat(call.type, torch.from_numpy(np.fmod(a.numpy(), b.numpy())))
 
 
 def integer_divide(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
