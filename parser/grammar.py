@@ -81,6 +81,15 @@ class TensorParser(CommandParser):
         literal.replace(found)
         return this
 
+    def _parse_interval_span(
+        self, this: exp.Expr, parse_function_unit: bool = True
+    ) -> exp.Interval:
+        """The text of INTERVAL '2 days ago' as it stands: sqlglot would keep its first amount."""
+        span: exp.Interval = super()._parse_interval_span(this, parse_function_unit)
+        if not this.is_string or span.this is this:
+            return span
+        return self.expression(exp.Interval(this=this))
+
     def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
         """NOT is a node of its own for every predicate, LIKE too."""
         return self.expression(exp.Not(this=this)) if this is not None else None

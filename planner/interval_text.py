@@ -3,63 +3,106 @@
 from __future__ import annotations
 
 import re
+from decimal import ROUND_HALF_UP, Decimal
 
 SECOND = 1_000_000
-_MONTHS = {"month": 1, "mon": 1, "quarter": 3, "year": 12, "y": 12, "yr": 12, "decade": 120}
-_MONTHS |= {"century": 1200, "centurie": 1200, "millennium": 12000, "millennia": 12000}
-_DAYS = {"day": 1, "d": 1, "week": 7, "w": 7}
-_MICROSECONDS = {"microsecond": 1, "us": 1, "usec": 1, "millisecond": 1000, "ms": 1000}
-_MICROSECONDS |= {"msec": 1000, "second": SECOND, "s": SECOND, "sec": SECOND}
-_MICROSECONDS |= {"minute": 60 * SECOND, "m": 60 * SECOND, "min": 60 * SECOND}
-_MICROSECONDS |= {"hour": 3600 * SECOND, "h": 3600 * SECOND, "hr": 3600 * SECOND}
-_AMOUNT = re.compile(r"\s*([+-]?\d+)(\.\d+)?\s*([a-zA-Z]+)")
-_CLOCK = re.compile(r"\s*([+-]?)(\d+):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6})\d*)?)?")
+DAY = 86_400 * SECOND
+Parts = tuple[int, int, int]
+_MONTHS = {
+    12: "year years y yr yrs",
+    120: "decade decades dec decs",
+    1200: "century centuries cent c",
+    12000: "millennium millenniums millennia mil mils",
+}
+_MICROSECONDS = {
+    1000: "millisecond milliseconds ms msec msecs",
+    SECOND: "second seconds sec secs s",
+    60 * SECOND: "minute minutes min mins m",
+    3600 * SECOND: "hour hours hr hrs h",
+}
+_AMOUNT = re.compile(r"\s*(-?)(\d+)(?:\.(\d*))?\s*([a-zA-Z]+)", re.ASCII)
+_CLOCK = re.compile(r"\s*(-?)(\d+):(\d{1,2})(?::(\d{1,2})?(?:\.(\d*))?)?\s*", re.ASCII)
+_SECONDS = re.compile(r"\s*-?\d+(?:\.\d*)?\s*", re.ASCII)
 
 
-def parse_interval(text: str) -> tuple[int, int, int] | None:
+def parse_interval(text: str) -> Parts | None:
     """`1 year 2 months -3 days 04:05:06.7`, in any order; None if the text is something else."""
-    months = days = micros = 0
-    rest = text.strip()
-    if not rest:
-        return None
+    rest = text.lstrip()
+    if _SECONDS.fullmatch(rest):
+        rest = rest.rstrip() + " seconds"
+    rest = rest.removeprefix("@").strip()
+    parts = (0, 0, 0)
+    found = False
     while rest:
-        if (found := _CLOCK.match(rest)) is not None:
-            micros += _clock(found)
-        elif (found := _AMOUNT.match(rest)) is not None:
-            amount = interval_of(int(found[1]), found[2] or "", found[3])
-            if amount is None:
-                return None
-            months, days, micros = months + amount[0], days + amount[1], micros + amount[2]
-        else:
+        if found and rest.lower() == "ago":
+            parts = (-parts[0], -parts[1], -parts[2])
+            break
+        amount, rest = _next(rest)
+        if amount is None:
             return None
-        rest = rest[found.end() :].strip()
-        if rest.lower() == "ago":
-            return -months, -days, -micros
-    return months, days, micros
+        parts = (parts[0] + amount[0], parts[1] + amount[1], parts[2] + amount[2])
+        found = True
+    return parts if found and _fits(parts) else None
 
 
-def _clock(found: re.Match[str]) -> int:
-    sign, hours, minutes, seconds, fraction = found.groups()
+def _next(text: str) -> tuple[Parts | None, str]:
+    """The amount that the text begins with, and the rest."""
+    clock = _CLOCK.match(text)
+    if clock is not None:
+        return _clock(clock), text[clock.end() :]
+    match = _AMOUNT.match(text)
+    if match is None:
+        return None, text
+    sign, whole, fraction, unit = match.groups()
+    return amount_of(Decimal(f"{sign}{whole}.{fraction or 0}"), unit), text[match.end() :].strip()
+
+
+def _fits(parts: Parts) -> bool:
+    return all(
+        -(1 << bits) <= part < 1 << bits for part, bits in zip(parts, (31, 31, 63), strict=True)
+    )
+
+
+def _clock(match: re.Match[str]) -> Parts | None:
+    sign, hours, minutes, seconds, fraction = match.groups()
+    if int(minutes) > 59 or int(seconds or 0) > 59:
+        return None
     whole = (int(hours) * 60 + int(minutes)) * 60 + int(seconds or 0)
-    total = whole * SECOND + int((fraction or "").ljust(6, "0"))
-    return -total if sign == "-" else total
+    total = whole * SECOND + int((fraction or "")[:6].ljust(6, "0"))
+    return 0, 0, -total if sign else total
 
 
-def interval_of(whole: int, fraction: str, unit: str) -> tuple[int, int, int] | None:
-    """An amount such as 1 and ".5" of a unit, singular or plural; a fraction spills downwards."""
+def amount_of(count: Decimal, unit: str) -> Parts | None:
+    """So many of a unit; what is left of one spills down, from a year to months only."""
     name = unit.lower()
-    if name not in _MONTHS and name not in _DAYS and name not in _MICROSECONDS:
-        name = name.removesuffix("s")
-    part = float(fraction) if fraction else 0.0
-    part = -part if whole < 0 else part
-    if name in _MONTHS:
-        return whole * _MONTHS[name] + int(part * _MONTHS[name]), 0, 0
-    if name in _DAYS:
-        rest = part * _DAYS[name]
-        return 0, whole * _DAYS[name] + int(rest), round((rest - int(rest)) * 86_400 * SECOND)
-    if name in _MICROSECONDS:
-        return 0, 0, whole * _MICROSECONDS[name] + round(part * _MICROSECONDS[name])
+    for size, names in _MONTHS.items():
+        if name in names.split():
+            return _rounded(count * size), 0, 0
+    for size, names in _MICROSECONDS.items():
+        if name in names.split():
+            return 0, 0, _rounded(count * size)
+    match name:
+        case "quarter" | "quarters":
+            months = int(count * 3)
+            return months, _rounded((count * 3 - months) * 30), 0
+        case "month" | "months" | "mon" | "mons":
+            _, days, micros = _days((count - int(count)) * 30)
+            return int(count), days, micros
+        case "week" | "weeks" | "w":
+            return _days(count * 7)
+        case "day" | "days" | "d":
+            return _days(count)
+        case "microsecond" | "microseconds" | "us" | "usec" | "usecs":
+            return 0, 0, int(count)
     return None
+
+
+def _days(count: Decimal) -> Parts:
+    return 0, int(count), _rounded((count - int(count)) * DAY)
+
+
+def _rounded(count: Decimal) -> int:
+    return int(count.to_integral_value(ROUND_HALF_UP))
 
 
 def format_interval(months: int, days: int, micros: int) -> str:

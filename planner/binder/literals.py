@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import re
 import uuid
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from tensorsql.errors import BindError, OutOfRangeError
 from tensorsql.planner.binder.python_values import python_value
 from tensorsql.planner.casts import common_type, integer_type
 from tensorsql.planner.expressions import Literal
+from tensorsql.planner.interval_text import parse_interval
 from tensorsql.storage import types
 
 MICROSECONDS = {"microsecond": 1, "millisecond": 1000, "second": 10**6}
@@ -27,12 +28,10 @@ UNIT_WORDS = {
     **{"hr": "hour", "hrs": "hour", "d": "day", "w": "week", "mon": "month", "mons": "month"},
     **{"y": "year", "yr": "year", "yrs": "year"},
 }
-PIECE = re.compile(r"\s*([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*([A-Za-z]+)")
 NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 WIDEST_INTEGER = 39  # digits of a HUGEINT
 HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]+")
 AMOUNT = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)\s*")
-CLOCK = re.compile(r"\s*([+-]?)(\d+):(\d{2})(?::(\d{2})(\.\d{1,6})?)?\s*$")
 
 
 def number(text: str) -> Literal:
@@ -135,15 +134,10 @@ def interval(text: str, unit: str | None) -> Literal:
         if not AMOUNT.fullmatch(text):
             raise BindError(f"an interval is a number of {unit}, not '{text}'")
         return interval_literal(scaled(Decimal(text), unit))
-    total, rest = (0, 0, 0), text
-    while match := PIECE.match(rest):
-        total = added(total, scaled(Decimal(match[1]), match[2]))
-        rest = rest[match.end() :]
-    if clock := CLOCK.match(rest):
-        total, rest = added(total, clock_time(clock)), ""
-    if rest.strip() or not text.strip():
+    parts = parse_interval(text)
+    if parts is None:
         raise BindError(f"cannot read the interval '{text}'; write for example '3 months 2 days'")
-    return interval_literal(total)
+    return interval_literal(parts)
 
 
 def interval_literal(parts: tuple[int, int, int]) -> Literal:
@@ -155,24 +149,15 @@ def interval_literal(parts: tuple[int, int, int]) -> Literal:
 
 
 def scaled(count: Decimal, unit: str) -> tuple[int, int, int]:
-    """So many of a unit; whole months and days only, as DuckDB has it."""
+    """So many of a unit; a fraction of seconds only, as DuckDB has it."""
     name = UNIT_WORDS.get(unit.lower())
     if name is None:
         raise BindError(f'unknown interval unit "{unit}"; write for example DAY or MONTHS')
+    if name in ("hour", "minute", "microsecond"):
+        return (0, 0, int(count) * MICROSECONDS[name])
     if name in MICROSECONDS:
-        return (0, 0, int(count * MICROSECONDS[name]))
+        micros = count * MICROSECONDS[name]
+        return (0, 0, int(micros.to_integral_value(ROUND_HALF_UP)))
     if name in DAYS:
         return (0, int(count) * DAYS[name], 0)
     return (int(count) * MONTHS.get(name, 12000), 0, 0)
-
-
-def clock_time(match: re.Match[str]) -> tuple[int, int, int]:
-    """`[-]hours:minutes[:seconds[.fraction]]`."""
-    seconds = int(match[2]) * 3600 + int(match[3]) * 60 + int(match[4] or 0)
-    micros = seconds * 10**6 + int(Decimal(match[5] or 0) * 10**6)
-    return (0, 0, -micros if match[1] == "-" else micros)
-
-
-def added(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The sum of two intervals, part by part."""
-    return (a[0] + b[0], a[1] + b[1], a[2] + b[2])

@@ -7,6 +7,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from tensorsql.planner.casts import is_safe
 from tensorsql.planner.expressions import (
     Call,
     ColumnRef,
@@ -42,8 +43,18 @@ def _simplify(expression: Expression) -> Expression:
     column = left.args[0]
     if not isinstance(column, ColumnRef) or right.value is None:
         return expression
+    if not _is_widened(column.type, left.type):
+        return expression
     value = _narrowed(right.value, left.type, column.type)
     return expression if value is None else resolve(name, [column, Literal(column.type, value)])
+
+
+def _is_widened(narrow: Type, wide: Type) -> bool:
+    """Whether the cast keeps every value apart and in order, and cannot fail."""
+    if (narrow.kind, wide.kind) == (Kind.DATE, Kind.TIMESTAMP):
+        return True
+    exact = all(each.is_integer or each.kind is Kind.DECIMAL for each in (narrow, wide))
+    return exact and wide.scale >= narrow.scale and is_safe(narrow, wide)
 
 
 def _narrowed(value: Any, wide: Type, narrow: Type) -> Any:
