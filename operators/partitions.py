@@ -80,7 +80,8 @@ def _end(rows: Partitions, frame: WindowFrame, end: tuple[str, object], after: i
             return rows.places + after
         return rows.peer_stop if after else rows.peer_start
     assert isinstance(offset, Literal)
-    distance = int(offset.value) * (-1 if word == "preceding" else 1)
+    far = min(int(offset.value), rows.rows + 1)  # what is further away is no row either
+    distance = far * (-1 if word == "preceding" else 1)
     if frame.unit == "rows":
         return torch.clamp(rows.places + after + distance, rows.start, rows.stop)
     if frame.unit == "groups":

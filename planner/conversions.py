@@ -10,13 +10,13 @@ import datetime
 import math
 import re
 import uuid
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 import numpy as np
 
 from tensorsql.errors import ConversionError
-from tensorsql.planner.casts import INTEGER_RANGES
+from tensorsql.planner.casts import INTEGER_RANGES, MAX_DIGITS
 from tensorsql.planner.interval_text import format_interval, parse_interval
 from tensorsql.storage.types import Kind, Type
 
@@ -67,7 +67,10 @@ def convert(value: Any, source: Type, target: Type) -> Any:
     if target.kind is Kind.DECIMAL:
         return _to_decimal(value, source, target)
     if target.is_float:
-        return to_float(float(value), target)
+        number = to_float(float(value), target)
+        if math.isinf(number) and not math.isinf(float(value)):
+            raise out_of_range(value, source, target)
+        return number
     return _to_other(value, source, target)
 
 
@@ -191,7 +194,7 @@ def from_text(text: str, target: Type) -> Any:
     """The value a text holds; raises ConversionError."""
     try:
         value = _parse(text, target)
-    except (ValueError, InvalidOperation, OverflowError):
+    except (ValueError, ArithmeticError):
         value = None
     if value is None:
         raise failed(text, target)
@@ -205,7 +208,10 @@ def _parse(text: str, target: Type) -> Any:
             return word in TRUE_WORDS if word in TRUE_WORDS | FALSE_WORDS else None
         case kind if kind in INTEGER_RANGES:
             low, high = INTEGER_RANGES[kind]
-            number = int(_number(text).to_integral_value(ROUND_HALF_UP, EXACT))
+            if _PREFIXED.fullmatch(text):
+                number = int(text.strip(), 0)
+            else:
+                number = int(_number(text).to_integral_value(ROUND_HALF_UP, EXACT))
             return number if low <= number <= high else None
         case Kind.DECIMAL:
             return fit_decimal(_number(text), target)
@@ -228,11 +234,12 @@ def _parse(text: str, target: Type) -> Any:
 
 
 def _number(text: str) -> Decimal:
-    if _PREFIXED.fullmatch(text):
-        return Decimal(int(text.strip(), 0))
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
-    return EXACT.create_decimal(text.strip().replace("_", ""))
+    number = EXACT.create_decimal(text.strip().replace("_", ""))
+    if number.adjusted() > MAX_DIGITS:  # no number type goes there, and its digits take long
+        raise ValueError(text)
+    return number
 
 
 def _clock(parts: tuple[str | None, ...]) -> datetime.time:

@@ -228,6 +228,8 @@ def _convert(
     if signature.name in ("list_contains", "contains") and converted[0].type.kind is Kind.LIST:
         child = converted[0].type.child or NULL
         return converted[0], unify((Call(child, signature, ()), converted[1]), "in", position)[1]
+    if signature.name in ("lag", "lead") and len(converted) == 3:
+        return (*converted[:2], cast(converted[2], converted[0].type, position=position))
     if signature.name in ("concat", "concat_ws"):
         return tuple(cast(arg, VARCHAR) for arg in converted)
     return converted

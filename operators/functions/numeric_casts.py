@@ -23,7 +23,7 @@ def convert_number(column: Column, target: Type) -> Converted:
     if target.kind is Kind.BOOLEAN:
         return Flat(target, _not_zero(column), column.validity), None
     if target.is_float:
-        return _to_float(column, target), None
+        return _to_float(column, target)
     if column.type.is_float:
         assert isinstance(column, Flat)
         return _from_float(column, target)
@@ -41,18 +41,28 @@ def _not_zero(column: Column) -> Tensor:
     return column.values != 0
 
 
-def _to_float(column: Column, target: Type) -> Column:
+def _to_float(column: Column, target: Type) -> Converted:
     dtype = VALUE_DTYPE[target.kind]
     if isinstance(column, Wide):
         values = wide.to_double((column.hi, column.lo))
     else:
         assert isinstance(column, Flat)
         if not column.type.scale:
-            return Flat(target, column.values.to(dtype), column.validity)
+            return _narrowed(column.values, column.values.to(dtype), column, target)
         values = column.values.to(torch.float64)
     if column.type.scale:
         values = values / 10.0**column.type.scale
-    return Flat(target, values.to(dtype), column.validity)
+    return Flat(target, values.to(dtype), column.validity), None
+
+
+def _narrowed(values: Tensor, result: Tensor, column: Column, target: Type) -> Converted:
+    """A DOUBLE beyond the largest REAL fails; infinities are values of both."""
+    if not (values.is_floating_point() and target.kind is Kind.REAL):
+        return Flat(target, result, column.validity), None
+    bad = result.isinf() & values.isfinite()
+    if not bool(bad.any()):
+        return Flat(target, result, column.validity), None
+    return Flat(target, result.masked_fill(bad, 0), column.validity), bad
 
 
 def _from_float(column: Flat, target: Type) -> Converted:

@@ -60,13 +60,22 @@ def parse_text(column: Column, target: Type) -> Converted:
         array = pc.if_else(
             pa.array(numpy_view(column.validity)), array, pa.scalar(None, array.type)
         )
-    if target.kind in _ARROW_READS:
+    if target.kind in _ARROW_READS and not (target.is_integer and _has_letter_x(array)):
         try:
             parsed = array.cast(arrow_type(target))
             return _with_rows_of(from_arrow(parsed, target), column), None
         except pa.ArrowInvalid:
             pass
     return _parse_distinct(array, column, target)
+
+
+def _has_letter_x(array: pa.Array) -> bool:
+    """Arrow reads 0xFF as the bits of a TINYINT."""
+    data = array.buffers()[2]
+    if data is None:
+        return False
+    letters = np.frombuffer(data, dtype=np.uint8) | 0x20
+    return bool((letters == ord("x")).any())
 
 
 def _parse_distinct(array: pa.Array, column: Column, target: Type) -> Converted:

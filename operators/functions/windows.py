@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tensorsql.errors import OutOfRangeError, TypeMismatchError
+from tensorsql.errors import OutOfRangeError
 from tensorsql.operators.columns import take_or_null
 from tensorsql.operators.functions.aggregates import flat
+from tensorsql.operators.layouts import with_validity
 from tensorsql.operators.partitions import Partitions
 from tensorsql.planner.expressions import AggregateCall
-from tensorsql.storage.column import Column, Flat, take
+from tensorsql.storage.column import Column, Flat
 from tensorsql.storage.concat import concat, expand
 from tensorsql.storage.types import BIGINT, DOUBLE
 
@@ -46,14 +47,16 @@ def cume_dist(rows: Partitions, arguments: Sequence[Column], call: AggregateCall
 
 def ntile(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:
     """The partition cut into n parts, the first ones larger by a row."""
-    parts = flat(arguments[0]).to(torch.int64)
-    if bool((parts < 1).any()):
+    parts, known = _whole(arguments[0])
+    if bool((known & (parts < 1)).any()):
         raise OutOfRangeError("ntile cuts into at least 1 part")
+    parts = parts.clamp(min=1)
     size, place = rows.stop - rows.start, rows.places - rows.start
     least, larger = size // parts, size % parts
     border = larger * (least + 1)
     tail = larger + (place - border) // least.clamp(min=1)
-    return Flat(BIGINT, torch.where(place < border, place // (least + 1), tail) + 1)
+    numbers = torch.where(place < border, place // (least + 1), tail) + 1
+    return with_validity(Flat(BIGINT, numbers), None if bool(known.all()) else known)
 
 
 def lag(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:
@@ -69,18 +72,25 @@ def lead(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> 
 def _neighbour(
     rows: Partitions, arguments: Sequence[Column], call: AggregateCall, sign: int
 ) -> Column:
-    distance: Tensor | int = flat(arguments[1]).to(torch.int64) if len(arguments) > 1 else 1
-    place = rows.places + sign * distance
+    distance, known = torch.ones(1, dtype=torch.int64), torch.ones(1, dtype=torch.bool)
+    if len(arguments) > 1:
+        distance, known = _whole(arguments[1])
+    place = rows.places + sign * distance.clamp(-rows.rows, rows.rows)
     outside = (place < rows.start) | (place >= rows.stop)
     if len(arguments) < 3:
-        return take_or_null(arguments[0], place.masked_fill(outside, -1))
-    if arguments[2].type != arguments[0].type:
-        raise TypeMismatchError(
-            f"the default of {call.function.name} is {arguments[2].type}, its value"
-            f" {arguments[0].type}; cast the default"
-        )
+        return take_or_null(arguments[0], place.masked_fill(outside | ~known, -1))
     both = concat([expand(arguments[0]), expand(arguments[2])])
-    return take(both, torch.where(outside, rows.places + rows.rows, place))
+    place = torch.where(outside, rows.places + rows.rows, place)
+    return take_or_null(both, place.masked_fill(~known, -1))
+
+
+def _whole(column: Column) -> tuple[Tensor, Tensor]:
+    """The numbers of a BIGINT argument, and where it is not NULL."""
+    column = expand(column)
+    values = flat(column).to(torch.int64)
+    if column.validity is None:
+        return values, torch.ones(len(column), dtype=torch.bool)
+    return values, column.validity
 
 
 def first_value(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:
@@ -95,8 +105,9 @@ def last_value(rows: Partitions, arguments: Sequence[Column], call: AggregateCal
 
 def nth_value(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:
     """The value of the frame's n-th row, counted from 1."""
-    place = rows.low + flat(arguments[1]).to(torch.int64) - 1
-    return _of_frame(rows, arguments[0], place)
+    number, known = _whole(arguments[1])
+    place = rows.low + number.clamp(0, rows.rows + 1) - 1
+    return _of_frame(rows, arguments[0], place.masked_fill(~known, -1))
 
 
 def _of_frame(rows: Partitions, column: Column, place: Tensor) -> Column:

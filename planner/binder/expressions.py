@@ -27,6 +27,7 @@ from tensorsql.planner.expressions import (
     checked_size,
 )
 from tensorsql.planner.resolve import cast, resolve, struct_call
+from tensorsql.planner.unify import is_integer_literal
 from tensorsql.storage import types
 from tensorsql.storage.types import BOOLEAN, Kind
 
@@ -173,9 +174,10 @@ class ExpressionBinder:
     def _negation(self, node: exp.Neg) -> Expression:
         value = self.bind(node.this)
         if isinstance(value, Literal) and value.type.is_numeric and value.value is not None:
-            if value.type.is_integer:
+            if is_integer_literal(value):
                 return literals.integer_literal(-value.value)
-            return Literal(value.type, -value.value)
+            if not value.type.is_integer:
+                return Literal(value.type, -value.value)
         return resolve("negate", [value], position(node))
 
     def _connective(self, node: exp.Connector) -> Expression:
@@ -186,6 +188,8 @@ class ExpressionBinder:
         value = self.bind(node.this)
         if isinstance(node.expression, exp.Null):
             return resolve("is_null", [value])
+        if isinstance(node.expression, exp.Boolean):
+            value = cast(value, types.BOOLEAN, position=position(node))
         return resolve("is_not_distinct_from", [value, self.bind(node.expression)])
 
     def _between(self, node: exp.Between) -> Expression:

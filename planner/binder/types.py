@@ -56,6 +56,8 @@ MASK_DTYPES = {0: "", 1: "float32", 255: "uint8", 65535: "uint16"}
 
 def bind_type(node: exp.DataType) -> Type:
     """The type a type name means; UnsupportedError for DuckDB's that tensorsql lacks."""
+    if node.this in (DType.TIMESTAMP, DType.TIMESTAMPNTZ, DType.DATETIME) and node.expressions:
+        return _timestamp(node)
     simple = SIMPLE.get(node.this)
     if simple is not None:
         return simple
@@ -101,6 +103,16 @@ def _decimal(node: exp.DataType) -> Type:
             f"DECIMAL({precision},{scale}) must have 1 to 38 digits, at most all after the point"
         )
     return types.decimal(precision, scale)
+
+
+def _timestamp(node: exp.DataType) -> Type:
+    digits = _numbers(node)
+    if len(digits) != 1 or not 4 <= digits[0] <= 6:  # DuckDB's TIMESTAMP, too
+        raise UnsupportedError(
+            f"type {text_of(node)} is not supported: TIMESTAMP keeps microseconds;"
+            " use date_trunc('millisecond', …) or date_trunc('second', …)"
+        )
+    return types.TIMESTAMP
 
 
 def _own(node: exp.DataType) -> Type:

@@ -12,6 +12,7 @@ from tensorsql.planner.binder import functions
 from tensorsql.planner.binder.calls import call_parts
 from tensorsql.planner.binder.placeholders import contains
 from tensorsql.planner.binder.subqueries import plant
+from tensorsql.planner.constants import fold
 from tensorsql.planner.expressions import (
     Expression,
     Literal,
@@ -23,6 +24,8 @@ from tensorsql.planner.expressions import (
 )
 from tensorsql.planner.logical import Window
 from tensorsql.planner.plan import Field, Plan, new_field
+from tensorsql.planner.resolve import cast
+from tensorsql.storage.types import BIGINT
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder
@@ -104,11 +107,10 @@ def _end(
     if value == "UNBOUNDED":
         return (f"unbounded {word}", None)
     assert isinstance(value, exp.Expr)
-    offset = binder.bind(value)
+    offset = transform(cast(binder.bind(value), BIGINT), lambda part: fold(part) or part)
     if not isinstance(offset, Literal):
         raise UnsupportedError("the offset of a window frame must be a constant", position(value))
-    count = offset.value
-    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 1 << 62:
+    if offset.value is None or offset.value < 0:
         raise BindError(
             f"the offset of a window frame is a number of rows, not {text_of(value)}",
             position(value),
