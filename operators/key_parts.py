@@ -155,7 +155,7 @@ def _ranks(
     """The rank of each distinct value, and the values by rank."""
     if part.type.kind is Kind.ENUM:
         members = pa.array([name.encode() for name in part.type.members], pa.large_binary())
-        return _indices(pc.index_in(values, members)), members
+        return _indices(pc.index_in(values, members).fill_null(0)), members  # "" under NULL
     order = pc.sort_indices(values)
     ranks = torch.empty(len(values), dtype=torch.int64)
     ranks[_indices(order)] = torch.arange(len(values))

@@ -149,7 +149,7 @@ def to_text(value: Any, source: Type) -> str:
         case Kind.DECIMAL:
             return format_decimal(value, source)
         case Kind.REAL:
-            return str(np.float32(value))
+            return _real_text(value)
         case Kind.DOUBLE:
             return repr(float(value))
         case Kind.TIMESTAMP:
@@ -171,6 +171,14 @@ def to_text(value: Any, source: Type) -> str:
         case Kind.BOX:
             return "BOX(" + ", ".join(repr(float(edge)) for edge in value) + ")"
     return str(value)
+
+
+def _real_text(value: float) -> str:
+    """The shortest digits that read back as the same REAL, written as a DOUBLE's are."""
+    if not math.isfinite(value):
+        return repr(value)
+    digits = np.format_float_scientific(np.float32(value), unique=True, trim="-")
+    return repr(float(digits))
 
 
 def _item_text(value: Any, kind: Type) -> str:

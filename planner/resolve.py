@@ -44,6 +44,7 @@ from tensorsql.planner.unify import (
 from tensorsql.storage.types import (
     BOOLEAN,
     DATE,
+    INTEGER,
     NULL,
     VARCHAR,
     Kind,
@@ -200,9 +201,19 @@ def _literal_cost(arg: Literal, kinds: Sequence[Kind]) -> int | None:
 def _build(signature: Signature, args: Sequence[Expression], position: Position | None) -> Call:
     converted = _convert(signature, args, position)
     result = signature.result_type(tuple(arg.type for arg in converted))
+    if signature.name == "regexp_extract" and converted[2:] == (Literal(INTEGER, None),):
+        return _no_group(converted[:2], position)
     if signature.name in ("round", "trunc") and len(converted) == 2:
         return _round_to(signature, converted, result, position)
     return Call(result, signature, converted, position=position)
+
+
+def _no_group(args: Sequence[Expression], position: Position | None) -> Call:
+    """REGEXP_EXTRACT(text, pattern, NULL) is an empty text."""
+    missing = resolve("is_null", (resolve("||", args, position),), position)
+    branches = (missing, Literal(VARCHAR, None), Literal(VARCHAR, ""))
+    chosen = choose("case", branches, ("scalar",), position)
+    return _build(chosen, branches, position)
 
 
 def _convert(

@@ -33,7 +33,7 @@ from tensorsql.storage.column import (
     widen,
 )
 from tensorsql.storage.physical import bitmap, physical, valid_flags
-from tensorsql.storage.types import Kind, Type
+from tensorsql.storage.types import VARCHAR, Kind, Type
 
 MICROSECOND = 1000  # nanoseconds
 
@@ -218,8 +218,17 @@ def _codes(column: Dictionary) -> pa.Array:
 
 
 def _bytes(column: Bytes) -> pa.Array:
+    if column.type.kind is Kind.ENUM:
+        return _members(column)
     buffers = [_bitmap(column), _buffer(column.offsets), _buffer(column.data)]
     return pa.Array.from_buffers(arrow_type(column.type), len(column), buffers)
+
+
+def _members(column: Bytes) -> pa.Array:
+    """The texts of an ENUM as a dictionary of its members."""
+    texts = _bytes(replace(column, type=VARCHAR))
+    members = pa.array(column.type.members, pa.large_string())
+    return pa.DictionaryArray.from_arrays(pc.index_in(texts, members, skip_nulls=True), members)
 
 
 def _struct(type: Type, parts: Sequence[pa.Array], column: Column) -> pa.Array:

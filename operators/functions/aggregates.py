@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators import kernels
+from tensorsql.operators import kernels, wide
 from tensorsql.operators.grouping import Aggregate, Collecting, Grouped, Reducing, State
 from tensorsql.operators.key_codes import KeyCodes
 from tensorsql.operators.ordering import Direction, order_codes, sort_rows
@@ -44,6 +44,12 @@ class IntegerSum(Reducing):
     def final(self, state: State, call: AggregateCall) -> Column:
         total = state[0]
         if isinstance(total, Wide):
+            if call.type.kind is Kind.DECIMAL:
+                limit = 10**call.type.precision - 1
+                if bool(wide.outside((total.hi, total.lo), -limit, limit).any()):
+                    raise OutOfRangeError(
+                        f"the sum does not fit {call.type}; cast its argument to DOUBLE"
+                    )
             return Wide(call.type, total.hi, total.lo, total.validity)
         sums = flat(total)
         return Wide(call.type, sums >> 63, sums, total.validity)

@@ -111,7 +111,8 @@ def contained(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 def _equal_any(subject: Column, items: Sequence[Column]) -> Tensor:
     """Where the subject equals one of the valid items."""
-    whole = isinstance(subject, Flat) and not subject.type.is_float and subject.values.dim() == 1
+    whole = isinstance(subject, Flat) and subject.values.dim() == 1
+    whole = whole and not subject.type.is_float and subject.type.kind is not Kind.BOOLEAN
     if whole and len(items) > LISTED and all(_is_fixed_number(item) for item in items):
         numbers = [operand(item) for item in items if item.validity is None or _valid(item)]
         return torch.isin(values_of(subject), torch.tensor(numbers, dtype=torch.int64))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators import kernels
+from tensorsql.operators import kernels, wide
 from tensorsql.operators.columns import to_bytes
 from tensorsql.operators.functions.aggregates import flat, means
 from tensorsql.operators.grouping import Aggregate, Collecting, Grouped
 from tensorsql.operators.key_codes import group_rows
+from tensorsql.operators.literals import wide_numbers, wide_of
 from tensorsql.planner.expressions import AggregateCall
-from tensorsql.storage.column import Bytes, Column, Dictionary, Flat, List, ragged_take, take
+from tensorsql.storage.column import (
+    Bytes,
+    Column,
+    Dictionary,
+    Flat,
+    List,
+    Wide,
+    ragged_take,
+    take,
+)
 from tensorsql.storage.concat import concat, expand
 from tensorsql.storage.rounding import square_root
 from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
@@ -97,10 +108,12 @@ class Quantile(Collecting):
         exact = (rows.sizes - 1).clamp(min=0) * share
         below = exact.floor().to(torch.int64)
         low, high = (
-            flat(rows.pick(column, self._rows(rows, order, place)))
+            rows.pick(column, self._rows(rows, order, place))
             for place in (below, exact.ceil().to(torch.int64))
         )
-        return _between(call, low, high, exact - below, rows.present)
+        if call.type.is_wide:
+            return _between_words(call, low, high, exact - below, rows.present)
+        return _between(call, flat(low), flat(high), exact - below, rows.present)
 
     def _order(self, rows: Grouped, column: Column, call: AggregateCall) -> Tensor:
         order = rows.sorted_by(column)
@@ -132,6 +145,25 @@ def _between(
     long = mixed + ((mixed < 0) & (part != whole)).to(low.dtype)
     short = (low.double() + part).trunc().to(low.dtype)
     return Flat(call.type, torch.where(low.abs() < 1 << 52, short, long), present)
+
+
+def _between_words(
+    call: AggregateCall, low: Column, high: Column, share: Tensor, present: Tensor | None
+) -> Column:
+    """Exactly, and once per group: digits are cut off, towards zero."""
+    ends = (wide_numbers(_as_wide(each)) for each in (low, high))
+    mixed = [_mixed(*each) for each in zip(*ends, share.tolist(), strict=True)]
+    return wide_of(mixed, call.type, present)
+
+
+def _mixed(low: int, high: int, share: float) -> int:
+    apart = high - low
+    part = Fraction(apart * share) if apart < 1 << 53 else apart * Fraction(share)
+    return int(low + part)
+
+
+def _as_wide(column: Column) -> Wide:
+    return Wide(column.type, *wide.words(expand(column)))
 
 
 class Mode(Collecting):

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tensorsql.errors import ConversionError
+from tensorsql.errors import ConversionError, OutOfRangeError
 from tensorsql.operators.functions.strings import kernel
 from tensorsql.operators.functions.substring import screened
 
 Token = str | None  # a literal character, or "%" and "_" as ANY and ONE
 ANY, ONE = "%", "_"
+LAST_GROUP = 9  # of REGEXP_EXTRACT
 
 
 def _tokens(pattern: str, escape: str) -> list[tuple[bool, str]]:
@@ -130,12 +131,17 @@ def _replace(array: pa.Array, pattern: str, other: str, options: str = "") -> pa
 
 def _extract(array: pa.Array, pattern: str, group: int = 0) -> pa.Array:
     """The first occurrence, or a group of it; empty where there is none."""
-    whole = rf"(?s:\A.*?)({pattern})(?s:.*\z)"
+    if not 0 <= group <= LAST_GROUP:
+        raise OutOfRangeError(f"the group of regexp_extract is 0 to {LAST_GROUP}, not {group}")
     found = _compiled(pc.match_substring_regex, array, pattern)
-    taken = _compiled(
-        pc.replace_substring_regex, array, whole, rf"\{group + 1}", max_replacements=1
-    )
-    return pc.if_else(found, taken, pa.scalar("", array.type))
+    part = f"(?:{pattern})" if group else f"({pattern})"
+    whole = rf"(?s:\A.*?){part}(?s:.*\z)"
+    nothing = pa.scalar("", array.type)
+    try:
+        taken = pc.replace_substring_regex(array, whole, rf"\{group or 1}", max_replacements=1)
+    except pa.ArrowInvalid:  # the expression itself is fine and has fewer groups
+        return pc.if_else(found, nothing, nothing)
+    return pc.if_else(found, taken, nothing)
 
 
 like = kernel(_like)

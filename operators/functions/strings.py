@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from tensorsql.errors import OutOfMemoryError, OutOfRangeError
 from tensorsql.operators.frame import Frame
+from tensorsql.operators.functions import graphemes
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.operators.layouts import (
     arrow_type_of,
@@ -240,7 +241,7 @@ def _trimmer(strip: Apply) -> Apply:
 
 upper = kernel(_upper)
 lower = kernel(lambda array: pc.utf8_lower(array))
-reverse = kernel(lambda array: pc.utf8_reverse(array))
+reverse = kernel(graphemes.reverse)
 length = kernel(lambda array: pc.utf8_length(array))
 strlen = kernel(lambda array: pc.binary_length(array))
 trim = kernel(_trimmer(pc.utf8_trim))

@@ -71,7 +71,7 @@ def bind_type(node: exp.DataType) -> Type:
                 *((field.name, bind_type(field.args["kind"])) for field in _members(node))
             )
         case DType.ENUM:
-            return types.enum(tuple(member.name for member in _members(node)))
+            return _enum(node)
         case DType.USERDEFINED:
             return _own(node)
     raise UnsupportedError(f"type {text_of(node)} is not supported")
@@ -103,6 +103,14 @@ def _decimal(node: exp.DataType) -> Type:
             f"DECIMAL({precision},{scale}) must have 1 to 38 digits, at most all after the point"
         )
     return types.decimal(precision, scale)
+
+
+def _enum(node: exp.DataType) -> Type:
+    names = tuple(member.name for member in _members(node))
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise BindError(f"an ENUM has each member once, '{twice[0]}' stands twice")
+    return types.enum(names)
 
 
 def _timestamp(node: exp.DataType) -> Type:

@@ -48,6 +48,7 @@ from tensorsql.planner.unnesting.domain import (
     inline_shared,
     made_exact,
 )
+from tensorsql.planner.unnesting.empty_sets import without_empty_sets
 
 COUNTS = frozenset({"count", "count_if", "approx_count_distinct"})  # 0 over no rows, not NULL
 
@@ -153,6 +154,8 @@ def _project(plan: Project, domain: Domain) -> Pushed:
 
 
 def _aggregate(plan: Aggregate, domain: Domain) -> Pushed:
+    if plan.grouping_sets is not None and () in plan.grouping_sets:
+        return push(without_empty_sets(plan), domain)
     inner = push(plan.input, domain)
     keys = tuple((f, substitute(value, dict(inner.mapping))) for f, value in plan.keys)
     renamed = {id: new_field(ref.name, ref.type) for id, ref in inner.mapping.items()}
