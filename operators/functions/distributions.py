@@ -30,6 +30,8 @@ from tensorsql.storage.concat import concat, expand
 from tensorsql.storage.rounding import square_root
 from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
 
+EXACT = 1 << 53  # whole numbers below are doubles
+
 
 def _deviations(rows: Grouped, values: Tensor) -> Tensor:
     return values.double() - means(rows, values).index_select(0, rows.numbers)
@@ -139,12 +141,11 @@ def _between(
         mixed = torch.where(low == high, low, low + (high - low) * share)
         return Flat(call.type, mixed, present)
     part = (high - low).double() * share
-    whole = part.floor()
-    mixed = low + whole.to(low.dtype)
-    # Digits are cut off, towards zero; where a double holds them all, from the sum in doubles.
-    long = mixed + ((mixed < 0) & (part != whole)).to(low.dtype)
-    short = (low.double() + part).trunc().to(low.dtype)
-    return Flat(call.type, torch.where(low.abs() < 1 << 52, short, long), present)
+    near = (low.double() + part).trunc()  # digits are cut off, towards zero
+    whole = part.trunc()
+    far = low + whole.to(low.dtype)
+    sure = (low.abs() < EXACT) & (high.abs() < EXACT)
+    return Flat(call.type, torch.where(sure, near.to(low.dtype), far), present)
 
 
 def _between_words(
@@ -157,9 +158,9 @@ def _between_words(
 
 
 def _mixed(low: int, high: int, share: float) -> int:
-    apart = high - low
-    part = Fraction(apart * share) if apart < 1 << 53 else apart * Fraction(share)
-    return int(low + part)
+    if max(abs(low), abs(high)) < EXACT:
+        return int(low + (high - low) * share)
+    return int(low + (high - low) * Fraction(share))
 
 
 def _as_wide(column: Column) -> Wide:
