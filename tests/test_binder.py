@@ -320,7 +320,7 @@ def test_window_frames(catalog: MemoryCatalog) -> None:
     assert isinstance(call, WindowCall)
     assert call.frame is not None
     assert (call.frame.unit, call.frame.start[0]) == ("rows", "preceding")
-    assert call.frame.start[1] == Literal(types.INTEGER, 2)
+    assert call.frame.start[1] == Literal(types.BIGINT, 2)
     assert call.frame.end == ("unbounded following", None)
 
 
