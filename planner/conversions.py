@@ -212,7 +212,7 @@ def from_text(text: str, target: Type) -> Any:
 def _parse(text: str, target: Type) -> Any:
     match target.kind:
         case Kind.BOOLEAN:
-            word = text.strip().lower()
+            word = text.lower()
             return word in TRUE_WORDS if word in TRUE_WORDS | FALSE_WORDS else None
         case kind if kind in INTEGER_RANGES:
             low, high = INTEGER_RANGES[kind]

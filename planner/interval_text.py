@@ -21,7 +21,7 @@ _MICROSECONDS = {
     3600 * SECOND: "hour hours hr hrs h",
 }
 _AMOUNT = re.compile(r"\s*(-?)(\d+)(?:\.(\d*))?\s*([a-zA-Z]+)", re.ASCII)
-_CLOCK = re.compile(r"\s*(-?)(\d+):(\d{1,2})(?::(\d{1,2})?(?:\.(\d*))?)?\s*", re.ASCII)
+_CLOCK = re.compile(r"\s*(-?)(\d+):(\d{1,2})(?::(\d{1,2})?(?:\.(\d*))?)?(?:\s+|$)", re.ASCII)
 _SECONDS = re.compile(r"\s*-?\d+(?:\.\d*)?\s*", re.ASCII)
 
 

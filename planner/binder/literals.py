@@ -12,7 +12,7 @@ from tensorsql.errors import BindError, OutOfRangeError
 from tensorsql.planner.binder.python_values import python_value
 from tensorsql.planner.casts import common_type, integer_type
 from tensorsql.planner.expressions import Literal
-from tensorsql.planner.interval_text import parse_interval
+from tensorsql.planner.interval_text import amount_of, parse_interval
 from tensorsql.storage import types
 
 MICROSECONDS = {"microsecond": 1, "millisecond": 1000, "second": 10**6}
@@ -136,8 +136,17 @@ def interval(text: str, unit: str | None) -> Literal:
         return interval_literal(scaled(Decimal(text), unit))
     parts = parse_interval(text)
     if parts is None:
+        _check_units(text)
         raise BindError(f"cannot read the interval '{text}'; write for example '3 months 2 days'")
     return interval_literal(parts)
+
+
+def _check_units(text: str) -> None:
+    for word in re.findall(r"[A-Za-z]+", text):
+        if amount_of(Decimal(1), word) is None and word.lower() != "ago":
+            raise BindError(
+                f'unknown interval unit "{word.upper()}"; write for example DAY or MONTHS'
+            )
 
 
 def interval_literal(parts: tuple[int, int, int]) -> Literal:
