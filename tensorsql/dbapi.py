@@ -156,19 +156,19 @@ class Connection:
         self,
         name: str,
         array: np.ndarray,
-        columns: Mapping[str, Any] | None = None,
+        columns: Any = None,
         scale: int | None = None,
     ) -> Connection:
         """Let queries read an [n, height, width] array as the table `name` of n masks.
 
-        It has the columns of `read_masks` (filename, index, mask) and those in `columns`, each of n
-        values. `scale` is the stored pixel that means 1; by default 255 for uint8, 65535 for uint16
-        and 1 for bool and floats.
+        It has the columns of `read_masks` (filename, index, mask) and those in `columns`: a mapping
+        or any table that `register` takes, of n rows. `scale` is the stored pixel that means 1; by
+        default 255 for uint8, 65535 for uint16 and 1 for bool and floats.
         """
         from tensorsql.storage.formats.masks import array_relation
 
         with guarded():
-            relation = array_relation(name, array, dict(columns or {}), scale)
+            relation = array_relation(name, array, columns, scale)
             self.session.registered[name.lower()] = relation
         return self
 

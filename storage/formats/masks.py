@@ -80,13 +80,14 @@ def relation(name: str, files: str | Sequence[str], scale: int | None = None) ->
 def array_relation(
     name: str,
     masks: Any,
-    columns: Mapping[str, Any] | None = None,
+    columns: Any = None,
     scale: int | None = None,
     identity: str | None = None,
 ) -> Relation:
     """Rows (filename, index, mask) of an [n, h, w] array or of a sequence of [h, w] ones.
 
-    `columns` come beside them, n values each, and may replace filename and index.
+    `columns` (a mapping or a table) come beside them, n values each, and may replace filename
+    and index.
     """
     arrays = [plain_booleans(np.ascontiguousarray(each)) for each in _arrays(name, masks)]
     dtype = arrays[0].dtype if arrays else np.dtype(np.uint8)
@@ -94,16 +95,18 @@ def array_relation(
         raise ConversionError(f'masks of "{name}" have different dtypes; give them one')
     chosen = check_element(dtype, _whole_scale(scale), name)
     rows = sum(len(array) for array in arrays)
-    beside = _columns(name, dict(columns or {}), rows)
+    beside = _columns(name, columns, rows)
     for array in arrays:
         check_pixels(array, chosen, name)
     return _relation(name, beside, types.mask(chosen, dtype.name), lambda: arrays, identity)
 
 
-def _columns(name: str, given: dict[str, Any], rows: int) -> dict[str, pa.ChunkedArray]:
+def _columns(name: str, given: Any, rows: int) -> dict[str, pa.ChunkedArray]:
     found: dict[str, pa.ChunkedArray] = {}
-    if given:
-        table = arrow_table({field: _array(values) for field, values in given.items()})
+    if isinstance(given, Mapping):
+        given = {field: _array(values) for field, values in given.items()} or None
+    if given is not None:
+        table = arrow_table(given)
         found = {field: table[field] for field in table.column_names}
     for field, values in found.items():
         if field.lower() == MASK:
