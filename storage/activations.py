@@ -16,7 +16,9 @@ from torch import Tensor
 
 DEFAULT_BYTES = 256 * 2**20
 
-LayerKey = tuple[str, str]  # weights hash (with preprocessing) and layer; "" = the model's output
+# The model's identity (weights, preprocessing, how it is run), the layer ("" = the model's output)
+# and the type of the inputs.
+LayerKey = tuple[str, ...]
 
 
 def content_hash(rows: Tensor) -> Tensor:

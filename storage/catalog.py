@@ -72,6 +72,21 @@ class IndexEntry:
 
 
 @dataclass(frozen=True)
+class Running:
+    """How a model is run, found by probing it; part of its identity.
+
+    `element` is the type of its inputs, `activation` the float type that holds every activation,
+    `output` the shape of one row's output. A run has `batch` rows; `alone` = all copies of one row.
+    """
+
+    element: str = "float32"
+    activation: str = "float32"
+    output: tuple[int, ...] = ()
+    batch: int = 64
+    alone: bool = False
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """A model: where it came from, its signature and the hash of its weights.
 
@@ -88,6 +103,7 @@ class ModelEntry:
     output: Type | None = None
     layers: tuple[tuple[str, tuple[int, ...]], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    running: Running = Running()
     handle: Any = field(default=None, compare=False, repr=False)
     file_hash: str = ""
 

@@ -13,6 +13,7 @@ from tensorsql.storage.catalog import (
     ColumnSchema,
     IndexEntry,
     ModelEntry,
+    Running,
     SampleEntry,
     TableSchema,
     ViewEntry,
@@ -126,12 +127,16 @@ def entry_of_text(kind: str, text: str, folder: Path) -> Any:
         record["layers"] = tuple((name, tuple(shape)) for name, shape in record["layers"])
         output = record["output"]
         record["output"] = None if output is None else type_of_record(output)
+        running = record["running"]
+        record["running"] = Running(**{**running, "output": tuple(running["output"])})
     return ENTRY_CLASSES[kind](**record)
 
 
 def _plain(value: Any, name: str, folder: Path) -> Any:
     if isinstance(value, Type):
         return type_record(value)
+    if isinstance(value, Running):
+        return dataclasses.asdict(value)
     if name == "inputs":
         return [[key, type_record(type)] for key, type in value]
     if name in PATHS and isinstance(value, str) and Path(value).is_relative_to(folder):

@@ -152,12 +152,11 @@ def test_user_state_is_left_alone(net: Net) -> None:
     (outputs * weight).sum().backward()
 
 
-def test_an_unknown_input_shape_still_gives_layers() -> None:
-    entry = register_module("m", nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()), {})
-    assert [name for name, _ in entry.layers] == ["0", "1"] and entry.output is None
-    known = register_module(
-        "m", nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()), {"input": [1, 5, 5]}
-    )
+def test_an_input_that_cannot_be_known_is_asked_for() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())
+    with pytest.raises(errors.BindError, match=r'model "m".*input = \['):
+        register_module("m", module, {})
+    known = register_module("m", module, {"input": [1, 5, 5]})
     assert dict(known.layers) == {"0": (2, 3, 3), "1": (18,)}
 
 

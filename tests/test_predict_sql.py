@@ -329,7 +329,11 @@ def test_trusted_pickle(con: tensorsql.Connection, tmp_path: Path) -> None:
             {"replace": True, "inptu": [2]},
             'a model has no option "inptu"; did you mean "input"',
         ),
-        (LINE, {"replace": True, "input": [3]}, "the model fails on inputs of shape [3]"),
+        (
+            LINE,
+            {"replace": True, "input": [3]},
+            'model "line": the model fails on inputs of shape [3]',
+        ),
         (LINE, {"replace": True, "scale": 0}, "option scale of a model cannot be 0"),
     ],
 )

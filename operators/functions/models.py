@@ -32,13 +32,15 @@ Arguments = Sequence[Column]
 def predict(arguments: Arguments, call: Call, frame: Frame) -> Column:
     """The model's answer of each row: a number, a class, its label, or the raw outputs as a list.
 
-    NULL in any argument gives NULL. Of equal outputs the lowest class wins.
+    NULL in any argument gives NULL, and so does NaN among the outputs, but for raw ones. Of equal
+    outputs the lowest class wins.
     """
     columns, validity, places = _inputs(arguments, frame)
     entry: ModelEntry = call.option("model")
     outputs = _outputs(columns, places, call, frame)
     if call.type.kind is Kind.LIST:
         return _lists(call, outputs, places, frame, validity)
+    validity = _answered(validity, outputs, places, frame)
     if call.type.kind is Kind.DOUBLE:
         values = torch.zeros(frame.count, dtype=torch.float64)
         values[places] = outputs.reshape(-1).double()
@@ -59,7 +61,8 @@ def predict_proba(arguments: Arguments, call: Call, frame: Frame) -> Column:
     entry: ModelEntry = call.option("model")
     outputs = _outputs(columns, places, call, frame).double()
     if entry.options.get("probabilities", "softmax") == "softmax" and len(places):
-        outputs = _softmax(outputs)
+        outputs = torch.softmax(outputs, 1)
+    validity = _answered(validity, outputs, places, frame)
     if call.type.kind is Kind.LIST:
         return _lists(call, outputs, places, frame, validity)
     values = torch.zeros(frame.count, dtype=torch.float64)
@@ -68,11 +71,16 @@ def predict_proba(arguments: Arguments, call: Call, frame: Frame) -> Column:
     return Flat(DOUBLE, values, validity)
 
 
-def _softmax(outputs: Tensor) -> Tensor:
-    """A single output is the logit of the second of two classes' probability."""
-    if outputs.shape[1] == 1:
-        return torch.sigmoid(outputs)
-    return torch.softmax(outputs, 1)
+def _answered(
+    validity: Tensor | None, outputs: Tensor, places: Tensor, frame: Frame
+) -> Tensor | None:
+    """The validity without the rows that have NaN among their outputs: those say nothing."""
+    silent = outputs.isnan().any(1)
+    if not bool(silent.any()):
+        return validity
+    kept = torch.ones(frame.count, dtype=torch.bool) if validity is None else validity.clone()
+    kept[places[silent]] = False
+    return kept
 
 
 def _inputs(arguments: Arguments, frame: Frame) -> tuple[list[Column], Tensor | None, Tensor]:
@@ -104,7 +112,7 @@ def _numeric_runs(
         if len(part):
             frame.context.check()
             stacked = torch.stack([_numbers(each).index_select(0, part) for each in columns], 1)
-            yield inference.run(call.option("model"), None, stacked)
+            yield inference.run_numbers(call.option("model"), stacked)
 
 
 def _numbers(column: Column) -> Tensor:

@@ -17,9 +17,10 @@ from tensorsql.planner.neurons import check_range
 from tensorsql.storage.column import Column, Flat, List, take
 from tensorsql.storage.concat import expand
 from tensorsql.storage.models.inference import CHUNK, chunk_of, inference_of
-from tensorsql.storage.types import DOUBLE, REAL
+from tensorsql.storage.types import DOUBLE, Kind
 
 Arguments = Sequence[Column]
+EMPTY = torch.zeros(0, 0)
 
 
 def distance(arguments: Arguments, call: Call, frame: Frame) -> Column:
@@ -56,12 +57,14 @@ def activations(arguments: Arguments, call: Call, frame: Frame) -> Column:
         if indices is not None:
             check_range(indices, outputs.shape[1])
             outputs = outputs.index_select(1, torch.tensor(indices))
-        parts.append(outputs.float())
-    values = torch.cat(parts) if parts else torch.zeros(0, 0)
+        parts.append(outputs)
+    assert call.type.child is not None
+    wide = call.type.child.kind is Kind.DOUBLE
+    values = torch.cat(parts).to(torch.float64 if wide else torch.float32) if parts else EMPTY
     lengths = torch.zeros(frame.count, dtype=torch.int64)
     lengths[places] = values.shape[1]
     offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    return List(call.type, offsets, Flat(REAL, values.reshape(-1)), column.validity)
+    return List(call.type, offsets, Flat(call.type.child, values.reshape(-1)), column.validity)
 
 
 def wanted_rows(column: Column, frame: Frame) -> Tensor:

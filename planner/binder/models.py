@@ -13,6 +13,7 @@ from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.expressions import Call, Expression, Literal
+from tensorsql.planner.model_inputs import WHOLE, column_misfit
 from tensorsql.planner.resolve import resolve
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry
@@ -64,11 +65,11 @@ def predict_proba(binder: ExpressionBinder, parts: CallParts) -> Expression:
 
 
 def prediction_type(model: ModelEntry) -> Type:
-    """The type of PREDICT; BindError for a model whose input, hence output, is not known."""
+    """The type of PREDICT; BindError for a model whose output is neither a class nor a number."""
     if model.output is None:
         raise BindError(
-            f'model "{model.name}" does not say what it takes; '
-            "state its input when you create it: input = [1, 28, 28]"
+            f'model "{model.name}" gives {list(model.running.output)} a row, which is neither a'
+            " class nor a number; create it WITH (output = 'raw') to have all of it as a list"
         )
     return model.output
 
@@ -83,9 +84,18 @@ def predict_call(name: str, model: ModelEntry, args: list[Expression], result: T
             f'model "{model.name}" takes {_width(model)} numbers or one TENSOR ({expected}), '
             f"not ({', '.join(str(arg.type) for arg in args)})"
         )
+    if model.running.element in WHOLE:
+        _check_whole(model, args)
     call = resolve(name, args)
     assert isinstance(call, Call)
     return dataclasses.replace(call, type=result, options=(("model", model),))
+
+
+def _check_whole(model: ModelEntry, args: list[Expression]) -> None:
+    """BindError for numbers with fractions where the model takes token ids and their like."""
+    for arg in args:
+        if arg.type.kind not in (Kind.TENSOR, Kind.NULL) and not arg.type.is_integer:
+            raise BindError(f'model "{model.name}" takes whole numbers, "{arg}" is {arg.type}')
 
 
 def _width(model: ModelEntry) -> int:
@@ -95,16 +105,9 @@ def _width(model: ModelEntry) -> int:
 
 def check_tensor(model: ModelEntry, given: Type, name: str) -> None:
     """BindError for a tensor the model does not take: nothing is rescaled or cast silently."""
-    if len(model.inputs) != 1 or model.inputs[0][1].kind is not Kind.TENSOR:
-        return
-    wanted = model.inputs[0][1]
-    if given.shape and math.prod(given.shape) != math.prod(wanted.shape):
-        raise BindError(f'model "{model.name}" takes {wanted}, "{name}" is {given}')
-    if given.element != wanted.element and "scale" not in model.options:
-        raise BindError(
-            f'model "{model.name}" takes {wanted.element}, "{name}" holds {given.element}; '
-            "create the model WITH (scale = 255) to have stored values divided by 255"
-        )
+    reason = column_misfit(model, given)
+    if reason:
+        raise BindError(f'model "{model.name}", column "{name}": {reason}')
 
 
 def inputs_by_name(model: ModelEntry, columns: dict[str, Expression]) -> list[Expression]:

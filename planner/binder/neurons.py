@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest, shown
 from tensorsql.parser.dialect import position, text_of
-from tensorsql.planner.binder.models import find_model
+from tensorsql.planner.binder.models import check_tensor, find_model
 from tensorsql.planner.expressions import (
     Call,
     Expression,
@@ -102,10 +102,12 @@ def activations(arguments: TableArguments) -> Plan:
     inputs = _inputs(arguments)
     group = layer.group(arguments, top=False)
     call = layer.call("neuron_activations", inputs, {"neurons": group})
+    kind = DOUBLE if layer.model.running.activation == "float64" else REAL
+    call = dataclasses.replace(call, type=types.list_of(kind))
     listed = new_field("activations", call.type)
     input_id = new_field("input_id", inputs.id.type)
     lists = Project(inputs.plan, ((input_id, inputs.id.ref()), (listed, call)))
-    value, place = new_field("activation", REAL), new_field("place", BIGINT)
+    value, place = new_field("activation", kind), new_field("place", BIGINT)
     rows = Unnest(lists, value, listed.ref(), place)
     number = _neuron_number(group, place)
     neuron = new_field("neuron_id", number.type)
@@ -158,7 +160,8 @@ class _Layer:
         return _function_group(name, _whole_numbers(values, name), self.shape)
 
     def call(self, name: str, inputs: Inputs, options: Mapping[str, Any]) -> Call:
-        """The scalar call over the image column."""
+        """The scalar call over the image column, which must be what the model takes."""
+        check_tensor(self.model, inputs.image.type, inputs.image.name)
         call = resolve(name, [inputs.image.ref()])
         assert isinstance(call, Call)
         given = tuple((key, value) for key, value in options.items() if value is not None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorsql.errors import BindError
 from tensorsql.planner.expressions import Call
+from tensorsql.planner.model_inputs import column_misfit
 from tensorsql.planner.neurons import layer_shape
 from tensorsql.storage.catalog import IndexEntry, ModelEntry, Relation
 from tensorsql.storage.indexes.npi_budget import check_options
@@ -59,6 +60,9 @@ class NpiIndex:
         layer = entry.arguments[1]
         layer_shape(model, layer)
         image = image_column(relation, entry.options.get("image"))
+        column = relation.schema.column(image)
+        if column is not None and (reason := column_misfit(model, column.type)):
+            raise BindError(f'model "{model.name}", column "{image}": {reason}')
         options = {**entry.options, "image": image, "weights_hash": model.weights_hash}
         return build_blocks(dataclasses.replace(entry, options=options), relation, model, context)
 

@@ -73,7 +73,7 @@ class Inference:
 
         Inputs seen before come from the cache, with the same bits.
         """
-        key = (entry.weights_hash, layer or "")
+        key = (entry.weights_hash, layer or "", str(rows.dtype))  # bytes alone do not tell numbers
         kept, values = self.cache.get(key, rows)
         if values is not None and len(values) == len(rows):
             return values
@@ -90,14 +90,18 @@ class Inference:
         model = self.model(entry)
         try:
             prepared = model.prepare(rows)
-        except RuntimeError as error:
-            wanted, given = list(model.shape or ()), list(rows.shape[1:])
-            raise DataError(
-                f'model "{entry.name}" takes inputs of shape {wanted}, not {given}'
-            ) from error
+        except DataError as error:
+            raise DataError(f'model "{entry.name}": {error.message}') from error
         self._count.inputs = self.inputs_run + len(rows)
         outputs = model.outputs(prepared, layer)
         return outputs.reshape(len(rows), -1) if len(rows) else outputs.reshape(0, 0)
+
+    def run_numbers(self, entry: ModelEntry, rows: Tensor) -> Tensor:
+        """The model's outputs for rows of numbers [n, width], which are its input in C order."""
+        model = self.model(entry)
+        if model.scale is None:
+            rows = rows.to(model.dtype)
+        return self.run(entry, None, rows.reshape(len(rows), *(model.shape or rows.shape[1:])))
 
     def question(self, call: Call) -> Question:
         """The group and measure of a `neuron_distance` or `neuron_score` call."""

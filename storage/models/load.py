@@ -8,21 +8,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from tensorsql.errors import BindError, CorruptError, UnsupportedError
 from tensorsql.errors import IOError as FileError
-from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry
 from tensorsql.storage.models import safetensors, torch_export, torch_pickle
+from tensorsql.storage.models.describe import describe
 from tensorsql.storage.models.file import ModelFile, read_model_file
 from tensorsql.storage.models.identity import module_hash
 from tensorsql.storage.models.loading import TRUSTED, alone_and_quiet
 from tensorsql.storage.models.model import Model
 from tensorsql.storage.models.modules import private_copy, ready
 from tensorsql.storage.models.options import ModelOptions, read_options
-from tensorsql.storage.types import Type
 
 FORMATS: dict[str, tuple[str, Callable[[ModelFile, ModelOptions], Model]]] = {
     ".pt2": ("torch.export", torch_export.load),
@@ -65,14 +63,10 @@ def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) ->
     try:
         with alone_and_quiet():
             private = ready(private_copy(module))
-            dtype = next(
-                (p.dtype for p in private.parameters() if p.is_floating_point()), torch.float32
-            )
-            model = Model(private, read.input or _input_shape(private), dtype, read.scale)
             entry = ModelEntry(
                 name, "", MODULE, module_hash(private, read.preprocessing), options=dict(options)
             )
-            return describe(entry, model, read)
+            return describe(entry, Model(private, read.input, scale=read.scale), read)
     except (BindError, UnsupportedError) as error:
         raise type(error)(f'model "{name}": {error.message}') from error
 
@@ -99,7 +93,8 @@ def open_model(entry: ModelEntry, trust: bool = False) -> Model:
     trusted = options.trust and (trust or file.digest in TRUSTED)
     try:
         with alone_and_quiet():
-            return load(file, dataclasses.replace(options, trust=trusted))
+            loaded = load(file, dataclasses.replace(options, trust=trusted))
+            return loaded.run_as(entry.running)
     except UnsupportedError as error:
         if trusted or not options.trust:
             raise
@@ -124,56 +119,9 @@ def keep_file(entry: ModelEntry, directory: Path | None) -> ModelEntry:
     return dataclasses.replace(entry, source=str(copied))
 
 
-def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEntry:
-    """The record with inputs, layers and PREDICT's result type; unknown without an input shape."""
-    if model.shape is None:
-        unknown: tuple[tuple[str, tuple[int, ...]], ...]
-        unknown = tuple((path, ()) for path in model.paths())
-        return dataclasses.replace(entry, layers=unknown, handle=model)
-    layers, shape = model.trace()
-    width = int(torch.Size(shape).numel())
-    output = _output_type(width, options)
-    kept = dict(entry.options)
-    if output in (types.INTEGER, types.VARCHAR):
-        kept["classes"] = list(options.labels) or list(range(width))
-    inputs = _inputs(model, options)
-    return dataclasses.replace(
-        entry, inputs=inputs, output=output, layers=layers, options=kept, handle=model
-    )
-
-
-def _inputs(model: Model, options: ModelOptions) -> tuple[tuple[str, Type], ...]:
-    """Numbers by the names of `features`, else one tensor."""
-    assert model.shape is not None
-    if not options.features:
-        element = str(model.dtype).removeprefix("torch.")
-        return (("input", types.tensor(model.shape, element)),)
-    if model.shape != (len(options.features),):
-        shape = ", ".join(map(str, model.shape))
-        raise BindError(f"the input is [{shape}], but {len(options.features)} features are named")
-    return tuple((name, types.DOUBLE) for name in options.features)
-
-
-def _output_type(width: int, options: ModelOptions) -> Type:
-    if options.labels and len(options.labels) != width:
-        raise BindError(
-            f"the model has {width} outputs, but {len(options.labels)} labels are given"
-        )
-    classifies = options.output == "class" or (options.output is None and width > 1)
-    if classifies:
-        return types.VARCHAR if options.labels else types.INTEGER
-    return types.DOUBLE if width == 1 else types.list_of(types.DOUBLE)
-
-
 def _format(path: str) -> tuple[str, Callable[[ModelFile, ModelOptions], Model]]:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         known = ", ".join(FORMATS)
         raise UnsupportedError(f'"{path}" is no model file that is known here; there is {known}')
     return FORMATS[suffix]
-
-
-def _input_shape(module: nn.Module) -> tuple[int, ...] | None:
-    """A network that begins with a linear layer says what it takes; others have to be told."""
-    first = next((part for part in module.modules() if list(part.parameters(False))), None)
-    return (first.in_features,) if isinstance(first, nn.Linear) else None

@@ -1,0 +1,84 @@
+"""What queries need to know of a model before they run it: its inputs, layers and prediction."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+from torch import nn
+
+from tensorsql.errors import BindError
+from tensorsql.storage import types
+from tensorsql.storage.catalog import ModelEntry
+from tensorsql.storage.models.model import Model
+from tensorsql.storage.models.options import ModelOptions
+from tensorsql.storage.models.probe import probe
+from tensorsql.storage.types import Type
+
+
+def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEntry:
+    """The record with inputs, layers and PREDICT's result type, once the model was probed.
+
+    Its identity includes what the probe saw: code is no part of a module's weights.
+    """
+    model.shape = model.shape or input_shape(model.module)
+    if model.shape is None:
+        raise BindError(
+            "the model does not say what it takes; state one row, as in input = [3, 224, 224]"
+        )
+    probed = probe(model)
+    output = _output_type(probed.running.output, options)
+    kept = dict(entry.options)
+    if output in (types.INTEGER, types.VARCHAR):
+        kept["classes"] = list(options.labels) or list(range(max(probed.running.output)))
+    digest = hashlib.sha256(entry.weights_hash.encode() + probed.prints).hexdigest()
+    return dataclasses.replace(
+        entry,
+        inputs=_inputs(model, options),
+        output=output,
+        layers=probed.layers,
+        options=kept,
+        running=probed.running,
+        weights_hash=digest,
+        handle=model,
+    )
+
+
+def input_shape(module: nn.Module) -> tuple[int, ...] | None:
+    """A network that begins with a linear layer says what it takes; others have to be told."""
+    first = next((part for part in module.modules() if list(part.parameters(False))), None)
+    return (first.in_features,) if isinstance(first, nn.Linear) else None
+
+
+def _inputs(model: Model, options: ModelOptions) -> tuple[tuple[str, Type], ...]:
+    """Numbers by the names of `features`, else one tensor."""
+    assert model.shape is not None
+    if not options.features:
+        element = str(model.dtype).removeprefix("torch.")
+        return (("input", types.tensor(model.shape, element)),)
+    if model.shape != (len(options.features),):
+        shape = ", ".join(map(str, model.shape))
+        raise BindError(f"the input is [{shape}], but {len(options.features)} features are named")
+    kind = types.DOUBLE if model.dtype.is_floating_point else types.BIGINT
+    return tuple((name, kind) for name in options.features)
+
+
+def _output_type(shape: tuple[int, ...], options: ModelOptions) -> Type | None:
+    """A class, a number, all values as a list if asked for, or None: nothing PREDICT could say."""
+    sizes = [size for size in shape if size != 1]
+    if options.output == "raw":
+        return types.list_of(types.DOUBLE) if sizes else types.DOUBLE
+    if len(sizes) == 1:
+        _check_labels(sizes[0], options)
+        return types.VARCHAR if options.labels else types.INTEGER
+    if options.labels or options.output == "class":
+        what = f"gives {list(shape)} a row" if sizes else "gives one number a row"
+        raise BindError(f"the model {what}, which is no class: it takes no labels and no output")
+    return None if sizes else types.DOUBLE
+
+
+def _check_labels(width: int, options: ModelOptions) -> None:
+    if options.labels and len(options.labels) != width:
+        raise BindError(
+            f"the model has {width} outputs, but {len(options.labels)} labels are given"
+        )
