@@ -20,6 +20,7 @@ from tensorsql.storage.catalog import Running
 from tensorsql.storage.models.model import Model, as_activation
 from tensorsql.storage.models.samples import input_types, neighbours, samples
 
+QUANTISED = 0.1  # dynamic quantisation rounds by the range of the batch: to a few of 256 steps
 OUTPUT = ""  # the model's own output among the layers'
 Layers = dict[str, Tensor]
 
@@ -167,6 +168,8 @@ def _alone(model: Model, row: Tensor) -> Tensor | None:
 
 def _tolerance(model: Model) -> float:
     """What rounding may do to a value, in parts of its layer's greatest."""
+    if any("quantized" in type(part).__module__ for part in model.module.modules()):
+        return QUANTISED
     dtype = model.dtype if model.dtype.is_floating_point else torch.float32
     return float(torch.finfo(dtype).eps ** 0.5)
 
