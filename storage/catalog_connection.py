@@ -7,6 +7,7 @@ a copy of the catalog in memory is read instead.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import sqlite3
@@ -71,10 +72,17 @@ class CatalogConnection:
         self.lock.acquire()
         self._disconnect()
 
-    def after_fork(self, child: bool) -> None:
-        """Go on; the child finds it closed."""
-        self.is_closed = self.is_closed or child
+    def after_fork(self) -> None:
+        """Go on."""
         self.lock.release()
+
+    def give_up(self) -> None:
+        """The child finds it closed. One that was inherited open must not even be closed there."""
+        self.is_closed = True
+        self.lock = threading.RLock()
+        if self._sqlite is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._sqlite))
+            self._sqlite = None
 
     def _disconnect(self) -> None:
         opened, self._sqlite = self._sqlite, None

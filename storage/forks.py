@@ -20,8 +20,11 @@ class Forking(Protocol):
     def before_fork(self) -> None:
         """Come to rest: called in the parent before it forks."""
 
-    def after_fork(self, child: bool) -> None:
-        """Go on in the parent, give up in the child."""
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+
+    def give_up(self) -> None:
+        """Let go of it, in the child; a library that forks may have left out `before_fork`."""
 
 
 class Owner:
@@ -63,14 +66,18 @@ def _before() -> None:
         _resting.append(item)
 
 
-def _after(child: bool) -> None:
+def _in_parent() -> None:
     while _resting:
-        _resting.pop().after_fork(child)
+        _resting.pop().after_fork()
     _LOCK.release()
 
 
-os.register_at_fork(
-    before=_before,
-    after_in_parent=lambda: _after(child=False),
-    after_in_child=lambda: _after(child=True),
-)
+def _in_child() -> None:
+    global _LOCK
+    _LOCK = threading.RLock()  # another thread of the parent may have had the old one
+    _resting.clear()
+    for item in list(_WATCHED):
+        item.give_up()
+
+
+os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

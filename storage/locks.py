@@ -100,12 +100,14 @@ class FileLock:
     def before_fork(self) -> None:
         """Nothing to do."""
 
-    def after_fork(self, child: bool) -> None:
-        """The child gives its copy of the handle up, which leaves the lock alone."""
-        if child:
-            handle, self._handle = self._handle, -1
-            if handle >= 0:
-                os.close(handle)
+    def after_fork(self) -> None:
+        """Nothing to do."""
+
+    def give_up(self) -> None:
+        """Close the child's copy of the handle, which leaves the lock alone."""
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
 
     def __del__(self) -> None:
         if hasattr(self, "_handle"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tensorsql import settings
-from tensorsql.errors import CatalogError, UnsupportedError
+from tensorsql.errors import CatalogError, TransactionError, UnsupportedError
 from tensorsql.planner import statements
 from tensorsql.planner.explain import explain as explain_plan
 from tensorsql.planner.plan import Plan
@@ -254,6 +254,8 @@ def checkpoint(_: statements.Checkpoint, session: Session, __: Transaction) -> R
     """Join small segments, drop deleted rows for good, index the rows added since."""
     from tensorsql.index_upkeep import extend_index
 
+    if session.transaction is not None and session.transaction.changed:
+        raise TransactionError("the open transaction has changes; COMMIT it before CHECKPOINT")
     interrupted = session.cancelled.is_set
     session.database.checkpoint(interrupted)
     transaction = session.database.begin(write=True, interrupted=interrupted)

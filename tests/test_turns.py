@@ -152,6 +152,16 @@ def test_interrupt_ends_a_wait(tmp_path: Path, sql: str) -> None:
     other.close()
 
 
+def test_checkpoint_does_not_wait_for_its_own_transaction(tmp_path: Path) -> None:
+    connection = tensorsql.connect(tmp_path / "db")
+    connection.execute("CREATE TABLE t (i INTEGER); BEGIN; INSERT INTO t VALUES (1)")
+    with pytest.raises(errors.TransactionError, match="COMMIT it before CHECKPOINT"):
+        connection.execute("CHECKPOINT")
+    connection.execute("COMMIT; CHECKPOINT")
+    assert connection.execute("SELECT * FROM t").fetchall() == [(1,)]
+    connection.close()
+
+
 def test_the_keyboard_ends_a_wait(open_database: Callable[[], Database]) -> None:
     database = open_database()
     holder = database.begin(write=True)
