@@ -171,9 +171,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = module.decode
 
-    def counted(picture: pictures.Picture, orient: bool, page: int = 0) -> Image.Image:
+    def counted(picture: pictures.Picture, orient: bool) -> Image.Image:
         names.append(picture.path.name)
-        return decode(picture, orient, page)
+        return decode(picture, orient)
 
     monkeypatch.setattr(module, "decode", counted)
     return names
@@ -285,3 +285,99 @@ def test_options_are_checked(
     Image.new("L", (3, 2)).save(tmp_path / "a.png")
     with pytest.raises(errors.BindError, match=message):
         images(connection, tmp_path / "a.png", f", {option}")
+
+
+# Masks
+
+
+def masks(connection: Connection, path: Path, options: str = "") -> list[tuple[int, np.ndarray]]:
+    rows = connection.execute(
+        f"SELECT index, mask FROM read_masks('{path}'{options}) ORDER BY filename, index"
+    ).fetchall()
+    return [(index, np.array(mask)) for index, mask in rows]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "bool"])
+def test_every_page_of_a_tiff_file_is_a_mask(
+    connection: Connection, tmp_path: Path, dtype: str
+) -> None:
+    numbers = np.random.default_rng(1).random((3, 4, 5))
+    scale = {"uint8": 255, "uint16": 65535}.get(dtype, 1)
+    pages = (numbers * scale).astype(dtype) if dtype != "bool" else numbers > 0.5
+    first, *others = (Image.fromarray(page) for page in pages)
+    others.append(Image.fromarray(pages[0, :2, :3]))  # pages may differ in size
+    first.save(tmp_path / "a.tif", save_all=True, append_images=others)
+    first.save(tmp_path / "b.tiff")
+    found = masks(connection, tmp_path / "*.tif*")
+    assert [index for index, _ in found] == [0, 1, 2, 3, 0]
+    for (_, mask), page in zip(found, (*pages, pages[0, :2, :3], pages[0]), strict=True):
+        assert np.array_equal(mask, page)
+    counted = connection.execute(
+        f"SELECT CP(mask, -, (0.5, 1.0)) FROM read_masks('{tmp_path / 'a.tif'}')"
+    ).fetchall()
+    wanted = [int((page.astype("float64") / scale >= 0.5).sum()) for page in pages]
+    assert [row[0] for row in counted[:3]] == wanted
+
+
+def test_other_files_of_several_pages_are_refused(connection: Connection, tmp_path: Path) -> None:
+    grey = [Image.new("L", (3, 2), value) for value in (0, 9)]
+    for name in ("a.gif", "a.png", "a.webp"):
+        grey[0].save(tmp_path / name, save_all=True, append_images=grey[1:])
+        with pytest.raises(errors.ConversionError, match=name):
+            masks(connection, tmp_path / name)
+    Image.new("L", (3, 2)).save(
+        tmp_path / "a.tif", save_all=True, append_images=[Image.new("RGB", (3, 2))]
+    )
+    with pytest.raises(errors.ConversionError, match=r"page 1 of .* has mode RGB, the first L"):
+        masks(connection, tmp_path / "a.tif")
+
+
+def palette(indices: np.ndarray) -> Image.Image:
+    image = Image.fromarray(indices.astype(np.uint8), "P")
+    image.putpalette([200, 10, 10, 0, 0, 0, 9, 9, 9, 255, 255, 255] + [7] * (252 * 3))
+    return image
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palettes_are_read_as_classes_when_asked(
+    connection: Connection, tmp_path: Path, bits: int
+) -> None:
+    classes = 2**bits
+    indices = np.random.default_rng(bits).integers(0, classes, (6, 7))
+    palette(indices).save(tmp_path / "a.png", bits=bits)
+    with pytest.raises(errors.ConversionError, match=r"a\.png.*palette.*k / 255.*'classes'"):
+        masks(connection, tmp_path / "a.png")
+    ((_, mask),) = masks(connection, tmp_path / "a.png", ", scale => 'classes'")
+    assert np.array_equal(mask, indices)
+    for number in (0, 1, classes - 1):
+        found = connection.execute(
+            f"SELECT CP(mask, -, (?, ?)) FROM read_masks('{tmp_path / 'a.png'}',"
+            " scale => 'classes')",
+            [number / 255, number / 255],
+        ).fetchone()
+        assert found == (int((indices == number).sum()),)
+
+
+def test_classes_of_grey_images_and_of_wider_numbers(
+    connection: Connection, tmp_path: Path
+) -> None:
+    Image.fromarray(np.array([[0, 3]], np.uint8)).save(tmp_path / "a.png")
+    ((_, mask),) = masks(connection, tmp_path / "a.png", ", scale => 'Classes'")
+    assert mask.tolist() == [[0, 3]]
+    np.save(tmp_path / "a.npy", np.zeros((1, 2, 2), np.uint16))
+    with pytest.raises(errors.ConversionError, match="uint16; classes are bytes"):
+        masks(connection, tmp_path / "a.npy", ", scale => 'classes'")
+    with pytest.raises(errors.BindError, match="scale of a mask is a whole number"):
+        masks(connection, tmp_path / "a.png", ", scale => 'colours'")
+
+
+def test_one_bit_masks_and_images_are_zeros_and_ones(
+    connection: Connection, tmp_path: Path
+) -> None:
+    Image.fromarray(np.array([[True, False, True]])).save(tmp_path / "a.png")
+    found = connection.execute(
+        f"SELECT CP(mask, -, (1.0, 1.0)), IOU(mask > 0.5, mask > 0.5)"
+        f" FROM read_masks('{tmp_path / 'a.png'}')"
+    ).fetchall()
+    assert found == [(2, 1.0)]
+    assert images(connection, tmp_path / "a.png")[0].tolist() == [[[255, 0, 255]]]

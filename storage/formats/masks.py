@@ -1,7 +1,8 @@
 """Masks: `read_masks` as rows (filename, index, mask), and arrays registered as such.
 
-Files are `.npy` of shape [n, h, w] or [h, w], or single-channel images. All of a relation share one
-dtype and scale; sizes may differ. Pixels are read, and checked, when a query first needs them.
+Files are `.npy` of shape [n, h, w] or [h, w], or single-channel images, TIFF of several pages among
+them. All of a relation share one dtype and scale; sizes may differ. Pixels are read, and checked,
+when a query first needs them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tensorsql.errors import BindError, ConversionError, CorruptError
+from tensorsql.errors import BindError, ConversionError
 from tensorsql.storage import types
 from tensorsql.storage.analyze import analyze
 from tensorsql.storage.array_file import plain_booleans
@@ -23,16 +24,17 @@ from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.npy import map_array
 from tensorsql.storage.formats.objects import arrow_table
 from tensorsql.storage.formats.options import Files, Options, check_options
-from tensorsql.storage.formats.paths import expand, reading
+from tensorsql.storage.formats.paths import expand
 from tensorsql.storage.mask_values import check_element, check_pixels
 from tensorsql.storage.physical import physical
 from tensorsql.storage.segment import LazyStatistics, RowIds, Segment, Unchecked
 
 if TYPE_CHECKING:
+    from tensorsql.storage.formats.pictures import Picture
     from tensorsql.storage.masks import MaskBlock
 
-# What Pillow calls pixels of one channel, and the dtype they have as an array.
-IMAGE_DTYPES = {"1": "bool", "L": "uint8", "I;16": "uint16", "I": "int32", "F": "float32"}
+CLASSES = "classes"  # the scale of pixels that are numbers of classes
+CLASS_SCALE = 255
 LARGEST_SCALE = (1 << 32) - 1
 MASK = "mask"
 
@@ -45,15 +47,17 @@ def read_files(function: str, files: Files, options: Options) -> Relation:
     return relation(function, files, options.get("scale"))
 
 
-def relation(name: str, files: str | Sequence[str], scale: int | None = None) -> Relation:
-    """Rows (filename, index, mask) of the files, a row per mask.
+def relation(name: str, files: str | Sequence[str], scale: int | str | None = None) -> Relation:
+    """Rows (filename, index, mask) of the files, a row per mask, so per page of a TIFF file.
 
     `scale` is the stored value that means 1; by default 255 for uint8, 65535 for uint16, else 1.
+    `classes` reads palettes as their indices: bytes of which class k has the value k / 255.
     """
     paths = expand(files)
     if not paths:
         raise BindError(f"{name} needs a file or a glob")
-    heads = [_head(path) for path in paths]
+    classes = isinstance(scale, str) and scale.lower() == CLASSES
+    heads = [_head(path, classes) for path in paths]
     dtype = heads[0][1]
     for path, (_, found) in zip(paths, heads, strict=True):
         if found != dtype:
@@ -61,14 +65,17 @@ def relation(name: str, files: str | Sequence[str], scale: int | None = None) ->
                 f'masks of "{path}" have dtype {found}, those of "{paths[0]}" {dtype}; '
                 "read them apart"
             )
-    chosen = check_element(dtype, _whole_scale(scale), str(paths[0]))
+    if classes and dtype != np.uint8:
+        raise ConversionError(f'masks of "{paths[0]}" have dtype {dtype}; classes are bytes')
+    whole = CLASS_SCALE if classes else _whole_scale(scale)
+    chosen = check_element(dtype, whole, str(paths[0]))
     counts = [count for count, _ in heads]
 
     def load() -> Arrays:
-        arrays = [_read(path) for path in paths]
-        for path, array in zip(paths, arrays, strict=True):
+        found = [(path, array) for path in paths for array in _read(path, classes)]
+        for path, array in found:
             check_pixels(array, chosen, str(path))
-        return [plain_booleans(array) for array in arrays]
+        return [plain_booleans(array) for _, array in found]
 
     columns = {
         "filename": pa.array(np.repeat([str(path) for path in paths], counts)),
@@ -194,23 +201,54 @@ def _whole_scale(scale: Any) -> int | None:
     return whole
 
 
-def _head(path: Path) -> tuple[int, np.dtype[Any]]:
+def _head(path: Path, classes: bool) -> tuple[int, np.dtype[Any]]:
     """How many masks a file has, and their dtype, without reading the pixels."""
     if path.suffix.lower() == ".npy":
         array = _map(path)
         return (1 if array.ndim == 2 else len(array)), array.dtype.newbyteorder("=")
-    mode, _ = _image(path, pixels=False)
-    return 1, np.dtype(IMAGE_DTYPES[mode])
+    picture = _picture(path, classes)
+    return picture.pages, np.dtype(picture.element)
 
 
-def _read(path: Path) -> np.ndarray:
-    """The masks of a file as [n, h, w] in native byte order."""
+def _read(path: Path, classes: bool) -> Arrays:
+    """The masks of a file, each [n, h, w] in native byte order."""
     if path.suffix.lower() == ".npy":
         array = _map(path)
         array = array[None] if array.ndim == 2 else array
-        return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
-    mode, pixels = _image(path, pixels=True)
-    return np.ascontiguousarray(pixels.astype(IMAGE_DTYPES[mode], copy=False))[None]
+        return [np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))]
+    from tensorsql.storage.formats.pictures import decode_pages
+
+    picture = _picture(path, classes)
+    pages = decode_pages(picture)
+    for number, page in enumerate(pages):
+        if page.mode != pages[0].mode:
+            raise ConversionError(
+                f'page {number} of "{path}" has mode {page.mode}, the first {pages[0].mode};'
+                " save them apart"
+            )
+    return [np.ascontiguousarray(np.asarray(page).astype(picture.element))[None] for page in pages]
+
+
+def _picture(path: Path, classes: bool) -> Picture:
+    """What an image says of its masks; ConversionError if it is not of numbers."""
+    from tensorsql.storage.formats.pictures import GREY, look
+
+    picture = look(path, "neither a .npy file nor an image")
+    if picture.mode == "P" and not classes:
+        raise ConversionError(
+            f'image "{path}" has a palette: its pixels are numbers of colours; to read them as'
+            f" classes, class k with the value k / {CLASS_SCALE}, say scale => '{CLASSES}'"
+        )
+    if picture.mode not in (*GREY, "P"):
+        raise ConversionError(
+            f'image "{path}" has mode {picture.mode}; a mask has a single channel'
+        )
+    if picture.pages > 1 and path.suffix.lower() not in (".tif", ".tiff"):
+        raise ConversionError(
+            f'image "{path}" has {picture.pages} pages, which may share pixels; masks of several'
+            " pages come from TIFF and .npy files"
+        )
+    return picture
 
 
 def _map(path: Path) -> np.ndarray:
@@ -219,24 +257,6 @@ def _map(path: Path) -> np.ndarray:
         shape = array.shape if isinstance(array, np.ndarray) else "an archive"
         raise ConversionError(f'"{path}" holds {shape}; masks are [n, h, w] or [h, w]')
     return array
-
-
-def _image(path: Path, pixels: bool) -> tuple[str, np.ndarray]:
-    from PIL import Image, UnidentifiedImageError
-
-    with reading(path):
-        try:
-            with Image.open(path) as image:
-                mode = "I;16" if image.mode.startswith("I;16") else image.mode
-                if mode not in IMAGE_DTYPES:
-                    raise ConversionError(
-                        f'image "{path}" has mode {image.mode}; a mask has a single channel'
-                    )
-                return mode, np.asarray(image) if pixels else np.zeros(0)
-        except Image.DecompressionBombError as error:
-            raise CorruptError(f'file "{path}" cannot be read: {error}') from None
-        except UnidentifiedImageError:
-            raise CorruptError(f'"{path}" is neither a .npy file nor an image') from None
 
 
 def _arrays(name: str, masks: Any) -> Arrays:

@@ -33,6 +33,7 @@ class Picture:
     """What a file says before its pixels are decoded; sizes are those of the pixels as saved."""
 
     path: Path
+    format: str
     width: int
     height: int
     mode: str
@@ -46,8 +47,11 @@ class Picture:
         return (self.height, self.width) if turned else (self.width, self.height)
 
 
-def look(path: Path) -> Picture:
-    """The picture of a file; CorruptError or UnsupportedError if it cannot be read as it is."""
+def look(path: Path, otherwise: str = "not an image") -> Picture:
+    """The picture of a file; CorruptError or UnsupportedError if it cannot be read as it is.
+
+    `otherwise` is what the error calls a file that is none.
+    """
     with reading(path):
         try:
             with Image.open(path) as image:
@@ -55,20 +59,32 @@ def look(path: Path) -> Picture:
         except Image.DecompressionBombError as error:
             raise CorruptError(f'file "{path}" cannot be read: {error}') from None
         except UnidentifiedImageError:
-            raise CorruptError(f'file "{path}" is not an image') from None
+            raise CorruptError(f'file "{path}" is {otherwise}') from None
 
 
-def decode(picture: Picture, orient: bool, page: int = 0) -> Image.Image:
-    """The pixels of a page, turned as the file says or not; CorruptError if they are damaged."""
+def decode(picture: Picture, orient: bool) -> Image.Image:
+    """The pixels, turned as the file says or not; CorruptError if they are damaged."""
     with reading(picture.path), Image.open(picture.path) as image:
-        if page:
+        return _turned(image, picture, orient)
+
+
+def decode_pages(picture: Picture) -> list[Image.Image]:
+    """All pages, turned as the file says."""
+    with reading(picture.path), Image.open(picture.path) as image:
+        found = []
+        for page in range(picture.pages):
             image.seek(page)
-        image.load()
-        already = image.format == "TIFF"  # Pillow turns these itself
-        turns = _BACK if already else _TURNS
-        if already != orient and picture.orientation in turns:
-            return image.transpose(turns[picture.orientation])
-        return image.copy()
+            found.append(_turned(image, picture, orient=True))
+        return found
+
+
+def _turned(image: Image.Image, picture: Picture, orient: bool) -> Image.Image:
+    image.load()
+    already = image.format == "TIFF"  # Pillow turns these itself
+    turns = _BACK if already else _TURNS
+    if already != orient and picture.orientation in turns:
+        return image.transpose(turns[picture.orientation])
+    return image.copy()
 
 
 def _picture(path: Path, image: Image.Image) -> Picture:
@@ -86,7 +102,9 @@ def _picture(path: Path, image: Image.Image) -> Picture:
     if image.format == "TIFF":
         width, height = image.tag_v2[256], image.tag_v2[257]  # type: ignore[attr-defined]
     element = _ELEMENTS.get(mode, "uint8")
-    return Picture(path, width, height, mode, element, pages, _orientation(image))
+    return Picture(
+        path, str(image.format), width, height, mode, element, pages, _orientation(image)
+    )
 
 
 def _raw_mode(image: Image.Image) -> str:
