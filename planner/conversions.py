@@ -167,7 +167,7 @@ def to_text(value: Any, source: Type) -> str:
             return "[" + ", ".join(_item_text(item, source.child) for item in value) + "]"
         case Kind.STRUCT:
             pairs = zip(source.fields, value, strict=True)
-            return "{" + ", ".join(f"'{n}': {_item_text(v, t)}" for (n, t), v in pairs) + "}"
+            return "{" + ", ".join(f"{_quoted(n)}: {_item_text(v, t)}" for (n, t), v in pairs) + "}"
         case Kind.BOX:
             return "BOX(" + ", ".join(repr(float(edge)) for edge in value) + ")"
     return str(value)
@@ -182,7 +182,19 @@ def _real_text(value: float) -> str:
 
 
 def _item_text(value: Any, kind: Type) -> str:
-    return "NULL" if value is None else to_text(value, kind)
+    text = "NULL" if value is None else to_text(value, kind)
+    nested = kind.kind in (Kind.LIST, Kind.STRUCT)
+    return text if value is None or nested or not _is_quoted(text) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _is_quoted(text: str) -> bool:
+    """Whether a text inside a list would read as something else without quotes."""
+    special = text != text.strip(" \t\n\v\f\r") or text.upper() == "NULL"
+    return not text or special or any(letter in "\"'(),:=[\\]{}" for letter in text)
 
 
 def _clock_text(value: datetime.time) -> str:

@@ -87,8 +87,7 @@ def is_integer_literal(arg: Literal) -> bool:
 def _meet(known: Type, arg: Expression, compare: bool) -> Type | None:
     if isinstance(arg, Literal) and arg.value is not None:
         if arg.type == VARCHAR and can_cast(VARCHAR, known) and known.kind is not Kind.NULL:
-            member = known.kind is not Kind.ENUM or arg.value in known.members
-            return known if member else VARCHAR
+            return VARCHAR if known.kind is Kind.ENUM else known
         if is_integer_literal(arg) and known.is_integer:
             low, high = INTEGER_RANGES[known.kind]
             if low <= arg.value <= high:

@@ -223,7 +223,12 @@ def _divide_wide(
     zero = (b[0] == 0) & (b[1] == 0)
     _refuse_zero(zero.logical_not(), frame)
     one = wide.number(1)
-    safe = torch.where(zero, one[0], b[0]), torch.where(zero, one[1], b[1])
+    unsafe = zero
+    if apply is _quotient:
+        over = (a[0] == wide.SIGN) & (a[1] == 0) & (b[0] == -1) & (b[1] == -1)
+        _refuse(over, arguments, call, frame)
+        unsafe = zero | over
+    safe = torch.where(unsafe, one[0], b[0]), torch.where(unsafe, one[1], b[1])
     result = wide.by_python(apply, a, safe, HUGEINT)
     return Wide(call.type, result.hi, result.lo)
 

@@ -158,9 +158,8 @@ def _between_words(
 
 
 def _mixed(low: int, high: int, share: float) -> int:
-    if max(abs(low), abs(high)) < EXACT:
-        return int(low + (high - low) * share)
-    return int(low + (high - low) * Fraction(share))
+    apart = high - low
+    return low + int(apart * (share if abs(apart) < EXACT else Fraction(share)))
 
 
 def _as_wide(column: Column) -> Wide:
