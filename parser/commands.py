@@ -339,6 +339,10 @@ class CommandParser(DuckDBParser):
         name = self._parse_name("a database") if self._curr else None
         return statements.Checkpoint(this=name)
 
+    def _parse_pragma(self) -> exp.Expression:
+        self._expect("INTEGRITY_CHECK")
+        return statements.IntegrityCheck()
+
 
 COMMANDS: dict[str, Callable[[CommandParser], exp.Expr]] = {
     "CREATE": CommandParser._parse_create_statement,
@@ -360,4 +364,5 @@ COMMANDS: dict[str, Callable[[CommandParser], exp.Expr]] = {
     "ROLLBACK": lambda parser: parser._parse_transaction_word(statements.Rollback),
     "ABORT": lambda parser: parser._parse_transaction_word(statements.Rollback),
     "CHECKPOINT": CommandParser._parse_checkpoint,
+    "PRAGMA": CommandParser._parse_pragma,
 }

@@ -141,6 +141,12 @@ class Checkpoint(exp.Expression):
     arg_types: ClassVar[dict[str, bool]] = {"this": False}
 
 
+class IntegrityCheck(exp.Expression):
+    """`PRAGMA integrity_check`."""
+
+    arg_types: ClassVar[dict[str, bool]] = {}
+
+
 class AttachStatement(exp.Expression):
     """`ATTACH IF NOT EXISTS 'other.tsql' AS other (READ_ONLY)`; `name` an Identifier or None."""
 

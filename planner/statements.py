@@ -158,3 +158,8 @@ class Rollback(BoundStatement):
 @dataclass(frozen=True)
 class Checkpoint(BoundStatement):
     """Merges small segments and removes what no one reads."""
+
+
+@dataclass(frozen=True)
+class IntegrityCheck(BoundStatement):
+    """Compares every file with its checksum."""

@@ -45,13 +45,13 @@ class CatalogStore:
     """Reads and writes snapshots; what they name is opened through `files`."""
 
     def __init__(self, folder: Path, read_only: bool = False) -> None:
-        self._path = folder / "catalog.sqlite"
+        self.path = folder / "catalog.sqlite"
         self._folder = folder
         self.files = DatabaseFiles(folder, self)
         self._snapshot: Snapshot | None = None
         self._seen: object = None
         with self._errors():
-            self.connection = CatalogConnection(self._path, read_only)
+            self.connection = CatalogConnection(self.path, read_only)
             self._lock = self.connection.lock
             if not read_only:
                 self._prepare()
@@ -90,6 +90,14 @@ class CatalogStore:
         with self._lock:
             self._snapshot = changed
 
+    def reread(self) -> Snapshot:
+        """The last committed snapshot, read and checked as if for the first time."""
+        with self._lock, self._errors():
+            for (problem,) in self._sqlite.execute("PRAGMA integrity_check").fetchall():
+                if problem != "ok":
+                    raise CorruptError(f'catalog "{self.path}" is damaged: {problem}')
+            return self._load(None)
+
     def known(self) -> Snapshot:
         """The snapshot read last, whatever happens to the catalog now."""
         return self._snapshot or Snapshot()
@@ -110,7 +118,7 @@ class CatalogStore:
         checksum, size, blocks = found
         if checksum != record_checksum(name, size, bytes(blocks).hex()):
             raise CorruptError(
-                f'catalog "{self._path}" is damaged: it has lost the checksum of {name}'
+                f'catalog "{self.path}" is damaged: it has lost the checksum of {name}'
             )
         return Checksum(size, blocks)
 
@@ -138,7 +146,7 @@ class CatalogStore:
         for part in PARTS:
             if any((self._folder / part).iterdir()):
                 raise CorruptError(
-                    f'catalog "{self._path}" is missing or empty, but the folder "{part}" beside it'
+                    f'catalog "{self.path}" is missing or empty, but the folder "{part}" beside it'
                     " is not; restore the catalog from a copy, or choose another folder"
                 )
 
@@ -157,16 +165,16 @@ class CatalogStore:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise IOError(f'catalog "{self._path}" cannot be used: {error}') from None
+            raise IOError(f'catalog "{self.path}" cannot be used: {error}') from None
         except sqlite3.DatabaseError as error:
-            raise CorruptError(f'catalog "{self._path}" cannot be read: {error}') from None
+            raise CorruptError(f'catalog "{self.path}" cannot be read: {error}') from None
 
     def _load(self, known: Snapshot | None) -> Snapshot:
         try:
             return self._read(known)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CorruptError(
-                f'catalog "{self._path}" cannot be read: a record in it is damaged ({error!r})'
+                f'catalog "{self.path}" cannot be read: a record in it is damaged ({error!r})'
             ) from None
 
     def _read(self, known: Snapshot | None) -> Snapshot:

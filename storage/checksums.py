@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,12 @@ class Checksum:
         return np.frombuffer(self.blocks, WORD)
 
 
-def file_checksum(path: Path) -> Checksum:
-    """The checksum of what a file holds now."""
+def file_checksum(path: Path, check: Callable[[], None] = lambda: None) -> Checksum:
+    """The checksum of what a file holds now; `check` is called now and then and may raise."""
     found, size = [], 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
+            check()
             found.append(zlib.crc32(block))
             size += len(block)
     return Checksum(size, np.array(found, WORD).tobytes())

@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from tensorsql.errors import InterruptedError
 from tensorsql.storage.file_names import check_path
 from tensorsql.storage.forks import Owner
+from tensorsql.storage.integrity import Finding, require_sound
 from tensorsql.storage.locks import never
 from tensorsql.storage.memory_store import MEMORY, MemoryStore, Store
 from tensorsql.storage.rewrite import merge_segments
@@ -70,10 +73,18 @@ class Database:
         """The process that opened the database; a fork of it can only close it."""
         return self.store.owner
 
+    def check(self, check: Callable[[], None] = lambda: None) -> list[Finding]:
+        """Read every byte of every file; `check` is called now and then and may raise."""
+        return self.store.check(check)
+
     def checkpoint(self, interrupted: Callable[[], bool] = never) -> None:
-        """Join small segments and drop deleted rows for good; row ids stay."""
+        """Join small segments and drop deleted rows for good; row ids stay.
+
+        CorruptError, before anything changes, if a file is not as it was written.
+        """
         transaction = self.begin(write=True, interrupted=interrupted)
         try:
+            require_sound(self.check(partial(_stop, interrupted)))
             transaction.compact(_compacted)
             transaction.commit()
         finally:
@@ -82,6 +93,11 @@ class Database:
     def close(self) -> None:
         """Let go of files and locks; open transactions lose their changes."""
         self.store.close()
+
+
+def _stop(interrupted: Callable[[], bool]) -> None:
+    if interrupted():
+        raise InterruptedError("the statement was cancelled")
 
 
 def _compacted(state: TableState) -> list[Segment]:

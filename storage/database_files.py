@@ -45,7 +45,7 @@ class DatabaseFiles:
         for path in folder.iterdir():
             self.open(path).check()
             shutil.copyfile(path, target / path.name)
-            self.fresh[target / path.name] = self._checksum(path)
+            self.fresh[target / path.name] = self.checksum(path)
 
     def discard(self, path: Path) -> None:
         """Remove a folder, or a file with those of its stem, that is not to be committed."""
@@ -62,7 +62,7 @@ class DatabaseFiles:
 
     def open(self, path: Path) -> CheckedFile:
         """The file, mapped; IOError if it is missing, CorruptError if it has another size."""
-        return CheckedFile(path, self._checksum(path), self)
+        return CheckedFile(path, self.checksum(path), self)
 
     def damaged(self, path: Path, what: str, part: str = "") -> CorruptError:
         """The error that names the file, whose it is, what is wrong and what can still be read."""
@@ -74,7 +74,8 @@ class DatabaseFiles:
         owner, advice = self._owner(path, "")
         return IOError(f'file "{path}"{owner} is missing{advice}')
 
-    def _checksum(self, path: Path) -> Checksum:
+    def checksum(self, path: Path) -> Checksum:
+        """The checksum of a file; an error if it is not known."""
         checksum = self.fresh.get(path) or self._register.checksum(path)
         if checksum is None:
             if not path.exists():

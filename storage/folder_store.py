@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import stat
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from tensorsql.storage.catalog_store import CatalogStore
 from tensorsql.storage.database_files import DatabaseFiles
 from tensorsql.storage.file_names import reason
 from tensorsql.storage.forks import Owner
+from tensorsql.storage.integrity import Finding, check_database
 from tensorsql.storage.locks import FileLock, Wait
 from tensorsql.storage.segment import FileSource, MemorySource, Segment, mask_stem
 from tensorsql.storage.snapshot import Deletion, Snapshot
@@ -120,6 +121,11 @@ class FolderStore:
         """The last committed snapshot of any process."""
         self._require_open()
         return self._catalog.latest()
+
+    def check(self, check: Callable[[], None]) -> list[Finding]:
+        """What is found when every byte is read; `check` may raise to end that early."""
+        self._require_open()
+        return check_database(self._catalog, check)
 
     def publish(self, base: Snapshot, changed: Snapshot, written: Iterable[Path]) -> None:
         """Make what was written durable, then commit the catalog."""

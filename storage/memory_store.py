@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from tensorsql.storage.locks import Wait
 from tensorsql.storage.segment import Segment
 from tensorsql.storage.snapshot import Deletion, Snapshot
 from tensorsql.storage.turns import ProcessTurns
+
+if TYPE_CHECKING:
+    from tensorsql.storage.integrity import Finding
 
 MEMORY = ":memory:"
 
@@ -39,6 +42,9 @@ class Store(Protocol):
 
     def latest(self) -> Snapshot:
         """The last published snapshot."""
+
+    def check(self, check: Callable[[], None]) -> list[Finding]:
+        """What is found of each thing that has files, when every byte is read."""
 
     def publish(self, base: Snapshot, changed: Snapshot, written: Iterable[Path]) -> None:
         """Make `changed`, made from the latest snapshot `base`, durable and then visible."""
@@ -83,6 +89,9 @@ class MemoryStore:
     def latest(self) -> Snapshot:
         self.owner.require()
         return self._snapshot
+
+    def check(self, check: Callable[[], None]) -> list[Finding]:
+        return []
 
     def publish(self, base: Snapshot, changed: Snapshot, written: Iterable[Path]) -> None:
         self._snapshot = changed

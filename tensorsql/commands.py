@@ -12,7 +12,7 @@ from tensorsql.planner import statements
 from tensorsql.planner.explain import explain as explain_plan
 from tensorsql.planner.plan import Plan
 from tensorsql.result import Result
-from tensorsql.storage.types import VARCHAR
+from tensorsql.storage.types import BIGINT, VARCHAR
 
 if TYPE_CHECKING:
     from tensorsql.operators.program import Metrics
@@ -251,7 +251,7 @@ def rollback(_: statements.Rollback, session: Session, __: Transaction) -> Resul
 
 
 def checkpoint(_: statements.Checkpoint, session: Session, __: Transaction) -> Result:
-    """Join small segments, drop deleted rows for good, index the rows added since."""
+    """Check all files, join small segments, drop deleted rows for good, index new rows."""
     from tensorsql.index_upkeep import extend_index
 
     if session.transaction is not None and session.transaction.changed:
@@ -266,6 +266,14 @@ def checkpoint(_: statements.Checkpoint, session: Session, __: Transaction) -> R
     finally:
         transaction.rollback()
     return Result()
+
+
+def check_integrity(_: statements.IntegrityCheck, session: Session, __: Transaction) -> Result:
+    """Every table, index and model with its files, and what is wrong with them."""
+    findings = session.database.check(session.context().check)
+    rows = [(f.kind, f.name, f.files, f.bytes, f.problem or "ok") for f in findings]
+    types = (VARCHAR, VARCHAR, BIGINT, BIGINT, VARCHAR)
+    return Result.of_rows(("kind", "name", "files", "bytes", "state"), types, rows)
 
 
 COMMANDS: dict[type[statements.BoundStatement], Callable[..., Result]] = {
@@ -286,4 +294,5 @@ COMMANDS: dict[type[statements.BoundStatement], Callable[..., Result]] = {
     statements.Commit: commit,
     statements.Rollback: rollback,
     statements.Checkpoint: checkpoint,
+    statements.IntegrityCheck: check_integrity,
 }

@@ -229,6 +229,7 @@ STATEMENTS = {
     "ROLLBACK": "Rollback()",
     "ABORT": "Rollback()",
     "CHECKPOINT": "Checkpoint()",
+    "PRAGMA integrity_check": "IntegrityCheck()",
     "ATTACH IF NOT EXISTS 'f' AS n (READ_ONLY)": "AttachStatement('f', n, "
     "[Kwarg(read_only, Boolean(True))], True)",
     "DETACH DATABASE IF EXISTS n": "DetachStatement(n, True)",
@@ -263,7 +264,7 @@ ERRORS = [
     ("SELECT 1;\n\nSELECT a b c", NEAR + '"c"', (3, 12)),
     ("foo bar", NEAR + '"foo"; expected a statement', (1, 1)),
     ("'text'", NEAR + "\"'text'\"; expected a statement", (1, 1)),
-    ("PRAGMA x", NEAR + '"PRAGMA"; expected a statement', (1, 1)),
+    ("PRAGMA x", NEAR + '"x"; expected INTEGRITY_CHECK', (1, 8)),
     ("VACUUM", NEAR + '"VACUUM"; expected a statement', (1, 1)),
     ("ELSE", NEAR + '"ELSE"', (1, 1)),
     ("(1)", NEAR + '"("; expected a query', (1, 1)),
