@@ -44,6 +44,7 @@ def check_structure(file: CheckedFile, array: pa.Array, part: str) -> None:
 
 def check_rows(file: CheckedFile, array: pa.Array, rows: slice, part: str) -> None:
     """Check the values of rows start … stop - 1 of an array whose structure was checked."""
+    file.check_size()
     for buffer, start, stop in _values(array, rows.start, rows.stop):
         file.check_buffer(buffer, start, stop, part)
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tensorsql.errors import CorruptError, IOError
 from tensorsql.storage.checksums import BLOCK, Checksum
 
+HEADER = 512  # bytes that hold the header of any array of ours
 Blocks = slice | NDArray[np.int64]  # numbers of blocks
 
 
@@ -91,8 +92,8 @@ class CheckedFile:
 
     def array(self) -> CheckedArray:
         """A `.npy` file as the array that it holds."""
-        self.check(0, min(BLOCK, self.size))
-        start = io.BytesIO(self.buffer[:BLOCK].to_pybytes())
+        self.check(0, HEADER)
+        start = io.BytesIO(self.buffer[:HEADER].to_pybytes())
         try:
             version = np.lib.format.read_magic(start)
             if version != (1, 0):
@@ -140,6 +141,10 @@ class CheckedArray:
         """All of it."""
         self.file.check()
         return self.values
+
+    def copied(self) -> np.ndarray[Any, Any]:
+        """All of it, in memory: what says where other things lie must not change any more."""
+        return self.whole().copy()
 
     def compare(self, *place: int) -> None:
         """CorruptError unless the part under these leading indices is as it was written.

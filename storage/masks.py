@@ -215,7 +215,7 @@ def load_block(files: DatabaseFiles, directory: Path, stem: str, type: Type) -> 
     """The block written by `save_block`, its pixels memory-mapped and checked as they are read."""
     shapes = files.open(directory / f"{stem}.shapes.npy").array()
     pixels = files.open(directory / f"{stem}.pixels.npy").array()
-    places = shapes.whole()
+    places = shapes.copied()
     if places.ndim != 2 or len(places) != 3 or places.dtype != np.int64:
         raise shapes.file.damaged("it does not hold the places and sizes of masks")
     offsets, heights, widths = places

@@ -202,7 +202,7 @@ def load_block(files: OpenFiles, directory: Path, stem: str) -> ChiBlock:
     """A block written by `save_block`, memory-mapped and checked as it is read."""
     stored = files.open(directory / f"{stem}.rows.npy").array()
     counts = files.open(directory / f"{stem}.counts.npy").array()
-    rows = stored.whole()
+    rows = stored.copied()
     fits = rows.ndim == 2 and rows.dtype == np.int64 and len(rows) == 3 and rows.shape[1] > 1
     if not fits or counts.values.ndim != 4 or counts.values.shape[3] != rows.shape[1] - 1:
         raise counts.file.damaged("it does not hold the counts of its rows")

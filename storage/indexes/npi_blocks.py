@@ -183,8 +183,8 @@ def load_blocks(files: OpenFiles, directory: str, count: int) -> list[Block]:
 
 def _load_block(files: OpenFiles, directory: str, number: int) -> Block:
     stored = {name: files.open(block_file(directory, number, name)).array() for name in ARRAYS}
-    stored["row_ids"].whole()
     arrays = {name: array.values for name, array in stored.items()}
+    arrays["row_ids"] = stored["row_ids"].copied()
     if [array.ndim for array in arrays.values()] != [1, 3, 2, 2, 2, 2]:
         raise stored["planes"].file.damaged("it does not hold a part of an index")
     return Block(**arrays, stored=stored)
