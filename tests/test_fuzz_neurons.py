@@ -45,7 +45,7 @@ def indexes(draw: st.DrawFn, known: dict[str, Network]) -> list[str]:
         for layer in draw(st.lists(st.sampled_from(network.layers), unique=True, max_size=3)):
             parts, ratio = draw(st.integers(1, 9)), draw(st.sampled_from((0, 0.1, 0.5)))
             plain = f"partitions = {parts}, ratio = {ratio}"
-            options = draw(st.sampled_from((plain, plain, "budget = 0.3", "budget = 3")))
+            options = draw(st.sampled_from((plain, plain, "budget = 0.3", "budget = 1")))
             name = f"i{len(made)}"
             made.append(f"CREATE INDEX {name} ON t USING NPI ({model}, '{layer}') WITH ({options})")
     return made

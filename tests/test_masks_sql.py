@@ -336,27 +336,27 @@ def test_a_dropped_index_is_not_used(con: tensorsql.Connection) -> None:
         ),
         (
             "CREATE INDEX other ON masks USING CHI (mask) WITH (cell = -1)",
-            errors.CatalogError,
+            errors.BindError,
             "option cell of a CHI index is a whole number from 0 to 4096, not -1",
         ),
         (
             "CREATE INDEX other ON masks USING CHI (mask) WITH (bins = -1)",
-            errors.CatalogError,
+            errors.BindError,
             "option bins of a CHI index is a whole number from 1 to 256, not -1",
         ),
         (
             "CREATE INDEX other ON masks USING CHI (mask) WITH (bins = 'many')",
-            errors.CatalogError,
+            errors.BindError,
             "option bins of a CHI index is a whole number from 1 to 256, not 'many'",
         ),
         (
             "CREATE INDEX other ON masks USING CHI (mask) WITH (bins = NULL)",
-            errors.CatalogError,
-            "option bins of a CHI index is a whole number from 1 to 256, not NULL",
+            errors.BindError,
+            "option bins of a CHI index is a whole number from 1 to 256, not None",
         ),
         (
             "CREATE INDEX other ON masks USING CHI (mask) WITH (cells = 4)",
-            errors.CatalogError,
+            errors.BindError,
             'a CHI index has no option "cells"; did you mean "cell"?',
         ),
         ("DROP INDEX mask_chi", errors.CatalogError, 'index "mask_chi" not found'),

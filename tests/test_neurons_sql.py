@@ -328,19 +328,19 @@ def test_errors_of_topk_highest(con: tensorsql.Connection, arguments: str, messa
         ("NPI (net, 'relu9')", 'model "net" has no layer "relu9"; did you mean'),
         (
             "NPI (net, 'relu1') WITH (partitions = 0)",
-            "partitions of an NPI index is a number from 1 to 32768, not 0",
+            "option partitions of an NPI index is a whole number from 1 to 32768, not 0",
         ),
         (
             "NPI (net, 'relu1') WITH (partitions = 'x')",
-            "partitions of an NPI index is a number from 1 to 32768, not 'x'",
+            "option partitions of an NPI index is a whole number from 1 to 32768, not 'x'",
         ),
         (
             "NPI (net, 'relu1') WITH (ratio = 2)",
-            "ratio of an NPI index is a number from 0 to 1, not 2",
+            "option ratio of an NPI index is a number from 0 to 1, not 2",
         ),
         (
             "NPI (net, 'relu1') WITH (budget = 0)",
-            "the budget of an NPI index is a share of full storage above 0",
+            "option budget of an NPI index is a number above 0, at most 1, not 0",
         ),
         (
             "NPI (net, 'relu1') WITH (budget = 0.2, partitions = 3)",

@@ -24,7 +24,7 @@ from tensorsql.storage.indexes.npi_blocks import (
 )
 from tensorsql.storage.indexes.npi_budget import (
     Configuration,
-    check_options,
+    checked_options,
     configure,
     fit,
     partition_bytes,
@@ -306,9 +306,9 @@ def test_options() -> None:
         {"budget": 0},
     ):
         with pytest.raises(BindError):
-            check_options(options)
+            checked_options(options)
     with pytest.raises(BindError, match="not both"):
-        check_options({"budget": 0.1, "ratio": 0.1})
+        checked_options({"budget": 0.1, "ratio": 0.1})
 
 
 # Properties

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from tensorsql.errors import BindError, nearest
@@ -43,6 +44,8 @@ def option_fields(what: str, given: Options, known: Mapping[str, Option]) -> dic
         option = known[name]
         if option.known and isinstance(value, str):
             value = value.lower()
+        if isinstance(value, Decimal):  # how SQL writes numbers; a catalog's JSON has floats
+            value = float(value)
         if not option.fits(value):
             hint = nearest(value, option.known) if isinstance(value, str) else ""
             raise BindError(f"option {name} of {what} is {option.wanted}, not {value!r}{hint}")
@@ -76,6 +79,27 @@ def character(field: str, may_be_empty: bool = False) -> Option:
 def count(field: str, of_what: str) -> Option:
     """An option that is a number from 0 on."""
     return Option(field, f"a number of {of_what}", _is_count)
+
+
+def whole(field: str, low: int, high: int) -> Option:
+    """An option that is a whole number in a range."""
+    return Option(
+        field,
+        f"a whole number from {low} to {high}",
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high,
+    )
+
+
+def share(field: str, may_be_zero: bool = False) -> Option:
+    """An option that is a number up to 1, above 0 or from it on."""
+    wanted = "a number from 0 to 1" if may_be_zero else "a number above 0, at most 1"
+    return Option(
+        field, wanted, lambda v: _is_number(v) and (0 < v <= 1 or (may_be_zero and v == 0))
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_character(value: Any) -> bool:

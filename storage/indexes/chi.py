@@ -10,9 +10,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tensorsql.errors import BindError, CatalogError, nearest, shown
+from tensorsql.errors import BindError, nearest
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.catalog import ColumnSchema, IndexEntry, Relation
+from tensorsql.storage.formats.options import option_fields, whole
 from tensorsql.storage.types import Kind
 
 if TYPE_CHECKING:
@@ -84,16 +85,5 @@ def mask_column(entry: IndexEntry, relation: Relation) -> ColumnSchema:
 
 def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     """The WITH list as whole numbers within their limits."""
-    result = {}
-    for name, value in options.items():
-        key = name.lower()
-        if key not in LIMITS:
-            raise CatalogError(f'a CHI index has no option "{name}"{nearest(name, LIMITS)}')
-        low, high = LIMITS[key]
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise CatalogError(
-                f"option {key} of a CHI index is a whole number from {low} to {high}, "
-                f"not {shown(value)}"
-            )
-        result[key] = int(value)
-    return result
+    known = {name: whole(name, *limits) for name, limits in LIMITS.items()}
+    return option_fields("a CHI index", options, known)

@@ -14,7 +14,7 @@ from tensorsql.planner.expressions import Call
 from tensorsql.planner.model_inputs import column_misfit
 from tensorsql.planner.neurons import layer_shape
 from tensorsql.storage.catalog import IndexEntry, ModelEntry, Relation
-from tensorsql.storage.indexes.npi_budget import check_options
+from tensorsql.storage.indexes.npi_budget import checked_options
 from tensorsql.storage.indexes.protocol import Probe
 from tensorsql.storage.types import Kind
 
@@ -55,15 +55,15 @@ class NpiIndex:
         """Run the model over all rows, block by block."""
         from tensorsql.storage.indexes.npi_build import build_blocks
 
-        check_options(entry.options)
+        given = checked_options(entry.options)
         model = _model(entry, context)
         layer = entry.arguments[1]
         layer_shape(model, layer)
-        image = image_column(relation, entry.options.get("image"))
+        image = image_column(relation, given.get("image"))
         column = relation.schema.column(image)
         if column is not None and (reason := column_misfit(model, column.type)):
             raise BindError(f'model "{model.name}", column "{image}": {reason}')
-        options = {**entry.options, "image": image, "weights_hash": model.weights_hash}
+        options = {**given, "image": image, "weights_hash": model.weights_hash}
         return build_blocks(dataclasses.replace(entry, options=options), relation, model, context)
 
     def last_row(self, entry: IndexEntry) -> int:

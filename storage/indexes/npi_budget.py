@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tensorsql.errors import BindError, nearest, shown
+from tensorsql.errors import BindError
+from tensorsql.storage.formats.options import option_fields, share, text, whole
 
 DEFAULT_BUDGET = 0.2
 VALUE_BYTES = 4  # an activation, a bound
@@ -27,34 +28,20 @@ class Configuration:
     ratio: float
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """BindError for an option NPI does not have or a value out of its range."""
-    known = ("partitions", "ratio", "budget", "image")
-    for name in options:
-        if name not in known:
-            raise BindError(f'an NPI index has no option "{name}"{nearest(name, known)}')
-    if "budget" in options and ("partitions" in options or "ratio" in options):
+OPTIONS = {
+    "budget": share("budget"),
+    "partitions": whole("partitions", 1, MOST_PARTITIONS),
+    "ratio": share("ratio", may_be_zero=True),
+    "image": text("image"),
+}
+
+
+def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The WITH list, checked; BindError for an option NPI does not have or a value out of range."""
+    checked = option_fields("an NPI index", options, OPTIONS)
+    if "budget" in checked and ("partitions" in checked or "ratio" in checked):
         raise BindError("give an NPI index a budget, or partitions and ratio, not both")
-    _number(options, "ratio", 0, 1)
-    if _number(options, "budget", 0, math.inf) == 0:
-        raise BindError("the budget of an NPI index is a share of full storage above 0")
-    if (count := _number(options, "partitions", 1, MOST_PARTITIONS)) is not None and count % 1:
-        raise BindError(f"the partitions of an NPI index are a whole number, not {count:g}")
-
-
-def _number(options: Mapping[str, Any], name: str, low: float, high: float) -> float | None:
-    if name not in options:
-        return None
-    try:
-        value = float(options[name])
-    except (TypeError, ValueError):
-        value = math.nan
-    if not low <= value <= high:
-        raise BindError(
-            f"{name} of an NPI index is a number from {low:g} to {high:g}, "
-            f"not {shown(options[name])}"
-        )
-    return value
+    return checked
 
 
 def configure(options: Mapping[str, Any], rows: int, batch: int) -> Configuration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from decimal import Decimal
 
 from torch import nn
 
@@ -28,7 +29,7 @@ def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEnt
         )
     probed = probe(model)
     output = _output_type(probed.running.output, options)
-    kept = dict(entry.options)
+    kept = {key: float(v) if isinstance(v, Decimal) else v for key, v in entry.options.items()}
     if output in (types.INTEGER, types.VARCHAR):
         kept["classes"] = list(options.labels) or list(range(max(probed.running.output)))
     digest = hashlib.sha256(entry.weights_hash.encode() + probed.prints).hexdigest()

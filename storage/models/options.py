@@ -71,6 +71,8 @@ def _factory(value: Any) -> str:
 
 
 def _scale(value: Any) -> float:
+    if isinstance(value, bool | str):
+        raise ValueError("it is a number above 0")
     number = float(value)
     if not math.isfinite(number) or number <= 0:
         raise ValueError("it is a number above 0")
@@ -78,10 +80,10 @@ def _scale(value: Any) -> float:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    sizes = tuple(int(size) for size in value)
-    if not sizes or min(sizes) < 1:
+    listed = isinstance(value, list | tuple) and len(value) > 0
+    if not listed or not all(type(size) is int and size > 0 for size in value):
         raise ValueError("it is a list of sizes, as in [1, 28, 28]")
-    return sizes
+    return tuple(value)
 
 
 def _labels(value: Any) -> tuple[str, ...]:
