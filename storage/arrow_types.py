@@ -6,7 +6,7 @@
 | HUGEINT | decimal128(38, 0) | |
 | DECIMAL(p, s) | decimal128(p, s) | decimal32, decimal64, decimal256 up to 38 digits |
 | REAL, DOUBLE | float32, float64 | float16 into REAL |
-| DATE, TIME, TIMESTAMP | date32, time64[us], timestamp[us] | other units; zoned ones as UTC |
+| DATE, TIME, TIMESTAMP | date32, time64[us], timestamp[us] | in whole microseconds, no zone |
 | INTERVAL | month_day_nano_interval | duration |
 | VARCHAR, UUID, BLOB | large_string, large_string, large_binary | dictionary, views, arrow.uuid |
 | ENUM | dictionary of int32 and large_string | |
@@ -143,7 +143,7 @@ def _nested(arrow: pa.DataType) -> Type:
     if isinstance(arrow, pa.UuidType):
         return types.UUID
     if isinstance(arrow, pa.BaseExtensionType):
-        return type_of_arrow(arrow.storage_type)
+        return _extension(arrow)
     if is_type.is_fixed_size_binary(arrow):
         return types.BLOB
     if is_type.is_fixed_size_list(arrow):
@@ -156,6 +156,18 @@ def _nested(arrow: pa.DataType) -> Type:
     if is_type.is_struct(arrow):
         return types.struct(*((field.name, type_of_arrow(field.type)) for field in arrow))
     raise UnsupportedError(f"columns of Arrow type {arrow} cannot be read")
+
+
+def _extension(arrow: Any) -> Type:
+    name = getattr(arrow, "extension_name", str(arrow))
+    if name == "arrow.json":
+        return types.VARCHAR
+    if name == "arrow.bool8":
+        return types.BOOLEAN
+    raise UnsupportedError(
+        f"columns of Arrow's extension type {name} cannot be read; convert them first, "
+        f"for example to the {arrow.storage_type} they are stored as"
+    )
 
 
 def _fixed_size_list(arrow: pa.DataType) -> Type:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from tensorsql.errors import ConversionError
 from tensorsql.storage.analyze import analyze
 from tensorsql.storage.catalog import Relation, TableSchema
 from tensorsql.storage.physical import physical
@@ -42,7 +43,11 @@ def lazy_relation(
 
 
 def _physical(load: Load, types: Mapping[str, Type], name: str) -> pa.Array:
-    return physical(load(name), types[name], stored=True)
+    array = load(name)
+    try:
+        return physical(array, types[name], stored=True)
+    except ConversionError as error:
+        raise ConversionError(f'column "{name}": {error}') from None
 
 
 def _analyze(source: LazySource, types: Mapping[str, Type], name: str) -> ColumnStatistics:

@@ -41,6 +41,10 @@ from tensorsql.storage.types import Kind, Type
 
 Numbers = NDArray[Any]
 NARROWED = (Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, Kind.DECIMAL, Kind.DATE)
+_NANOSECONDS = (
+    "times have microseconds here, and some of these have nanoseconds; "
+    "round them first, for example .dt.floor('us')"
+)
 _INTEGER_DTYPES = (np.int8, np.int16, np.int32)
 
 
@@ -75,6 +79,10 @@ def _usual(type: Type) -> pa.DataType:
 
 def one_array(array: pa.Array | pa.ChunkedArray) -> pa.Array:
     """All chunks as one array, copying only if there are several."""
+    if isinstance(array, pa.ChunkedArray):
+        array = _without_views(array)
+    elif is_type.is_dictionary(array.type):
+        array = _without_views(pa.chunked_array([array]))
     if isinstance(array, pa.Array):
         return array
     if array.num_chunks == 1:
@@ -92,6 +100,17 @@ def one_array(array: pa.Array | pa.ChunkedArray) -> pa.Array:
         array = array.cast(pa.large_binary())
     combined = array.combine_chunks()
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
+
+
+def _without_views(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary with plain text, where it has views, which Arrow cannot take from."""
+    if not (is_type.is_dictionary(array.type) and is_type.is_string_view(array.type.value_type)):
+        return array
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_string()))
+        for chunk in array.chunks
+    ]
+    return pa.chunked_array(chunks, pa.dictionary(array.type.index_type, pa.large_string()))
 
 
 def valid_flags(array: pa.Array) -> NDArray[np.bool_] | None:
@@ -199,12 +218,19 @@ def _cast(array: pa.Array, type: Type) -> pa.Array:
     if isinstance(array, pa.DictionaryArray):
         array = array.dictionary_decode()
     if is_type.is_timestamp(array.type) and array.type.tz is not None:
-        array = array.cast(pa.timestamp(array.type.unit))
+        raise ConversionError(
+            f"a TIMESTAMP keeps no time zone, and this has {array.type.tz}; convert it first (in "
+            "pandas .dt.tz_convert('UTC').dt.tz_localize(None)), or read_parquet(…, utc => true)"
+        )
     if is_type.is_integer(array.type) and is_type.is_decimal(target):
         # Arrow wants room for the widest integer, whatever the values are
         array = array.cast(pa.decimal256(76, target.scale))
-    truncating = is_type.is_timestamp(array.type) or is_type.is_time(array.type)
-    return array.cast(target, safe=not (truncating and is_type.is_temporal(target)))
+    try:
+        return array.cast(target)
+    except pa.ArrowInvalid as error:
+        if str(array.type).endswith("[ns]"):
+            raise ConversionError(f"{_NANOSECONDS} ({error})") from None
+        raise
 
 
 def _booleans(array: pa.Array) -> NDArray[np.bool_]:
@@ -216,10 +242,16 @@ def _booleans(array: pa.Array) -> NDArray[np.bool_]:
 
 
 def _interval(array: pa.Array) -> pa.Array:
-    if not is_type.is_duration(array.type):
-        return array.cast(pa.month_day_nano_interval())
-    words = np.zeros((len(array), 2), np.int64)
-    words[:, 1] = values_of(array.cast(pa.duration("ns")), np.int64)
+    if is_type.is_duration(array.type):
+        words = np.zeros((len(array), 2), np.int64)
+        words[:, 1] = values_of(array.cast(pa.duration("ns")), np.int64)
+    else:
+        array = array.cast(pa.month_day_nano_interval())
+        words = values_of(array, np.int64)
+    words, flags = words.reshape(-1, 2), valid_flags(array)
+    nanoseconds = words[:, 1] if flags is None else words[flags, 1]
+    if (nanoseconds % 1000).any():
+        raise ConversionError(_NANOSECONDS)
     buffers = [bitmap(valid_flags(array)), pa.py_buffer(words)]
     return pa.Array.from_buffers(pa.month_day_nano_interval(), len(array), buffers)
 

@@ -313,18 +313,36 @@ class Cursor:
             return self.rows.arrow(*self._advance(len(self.rows)))
 
     def df(self) -> pd.DataFrame:
-        """All rows that are left, as a pandas DataFrame; InterfaceError without pandas."""
+        """All rows that are left, as a pandas DataFrame; InterfaceError without pandas.
+
+        Columns are Arrow-backed (`pd.ArrowDtype`) whatever rows they have, and NULL is `pd.NA`: so
+        BIGINT with a NULL stays exact, DECIMAL and SUM can be computed with, and DATE and TIMESTAMP
+        have `.dt`. HUGEINT is int64 unless a value is longer, then a decimal; ENUM is categorical,
+        INTERVAL a duration whose months count 30 days; MASK and TENSOR hold one numpy array a row.
+        `frame["x"].to_numpy()` makes numpy of any column.
+        """
         try:
             import pandas  # noqa: F401 - Arrow needs it
         except ImportError:
             raise errors.InterfaceError(
                 "df() needs pandas; install it with: pip install 'tensorsql[pandas]'"
             ) from None
-        return self.fetch_arrow_table().to_pandas()
+        from tensorsql.frames import data_frame
+
+        table = self.fetch_arrow_table()
+        with guarded():
+            return data_frame(table, self.rows.types)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The rows that are left as an Arrow stream (the Arrow PyCapsule interface)."""
-        return self.fetch_arrow_table().__arrow_c_stream__(requested_schema)
+        """The rows that are left as an Arrow stream (the Arrow PyCapsule interface).
+
+        It takes no row: who asks may ask again, as those do who want the schema first.
+        """
+        position = self._position - sum(1 for _ in self._buffered())
+        self._position, self._fetched = position, iter(())
+        with guarded():
+            table = self.rows.arrow(position, len(self.rows))
+        return table.__arrow_c_stream__(requested_schema)
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.fetchone, None)

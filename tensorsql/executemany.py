@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlglot.tokenizer_core import Token, TokenType
 
-from tensorsql.errors import Error, ProgrammingError
+from tensorsql.errors import Error, ProgrammingError, UnsupportedError
 from tensorsql.parser.dialect import tokenize
 from tensorsql.planner.binder.python_values import python_value
 from tensorsql.result import Result
+from tensorsql.storage.python_arrays import object_array
 
 if TYPE_CHECKING:
     from tensorsql.session import Parameters, Session
@@ -95,9 +96,10 @@ def parameter_table(rows: Sequence[Any], width: int) -> pa.Table | None:
     if not rows or any(not isinstance(row, (list, tuple)) or len(row) != width for row in rows):
         return None
     columns = [[python_value(row[i]) for row in rows] for i in range(width)]
-    if any(len({type(value) for value in column} - {type(None)}) > 1 for column in columns):
-        return None
+    if any(len(set(map(type, column)) - {type(None)}) > 1 for column in columns):
+        return None  # Arrow would make them alike, and text of 1 is not that of 1.0
     try:
-        return pa.table({f"parameter{i}": pa.array(each) for i, each in enumerate(columns)})
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        arrays = [object_array(column) for column in columns]
+    except (UnsupportedError, pa.ArrowException, OverflowError, TypeError, ValueError):
         return None
+    return pa.table(arrays, names=[f"parameter{i}" for i in range(width)])

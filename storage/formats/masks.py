@@ -263,6 +263,11 @@ def _arrays(name: str, masks: Any) -> Arrays:
     """The masks as [n, h, w] arrays."""
     if hasattr(masks, "detach"):
         masks = masks.detach().cpu().numpy()
+    if np.ma.is_masked(masks):
+        raise ConversionError(
+            f'masks of "{name}" come in a masked array, and a pixel cannot be NULL; '
+            "fill it first, for example with .filled(0)"
+        )
     if isinstance(masks, np.ndarray) and masks.dtype != np.object_:
         if masks.ndim != 3:
             raise ConversionError(f'masks of "{name}" have shape {masks.shape}, not [n, h, w]')

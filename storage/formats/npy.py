@@ -16,10 +16,10 @@ from tensorsql.storage import types
 from tensorsql.storage.array_file import load_array
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
-from tensorsql.storage.formats.objects import numpy_array
 from tensorsql.storage.formats.options import Files, Options, check_options
 from tensorsql.storage.formats.paths import expand, reading
 from tensorsql.storage.lazy import lazy_relation
+from tensorsql.storage.python_arrays import numpy_array
 
 
 def read_files(function: str, files: Files, options: Options) -> Relation:

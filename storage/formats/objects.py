@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +11,11 @@ import pyarrow as pa
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.storage import types
-from tensorsql.storage.array_file import plain_booleans
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.formats.names import distinct_names
 from tensorsql.storage.lazy import lazy_relation
+from tensorsql.storage.python_arrays import column_array, torch_values
 from tensorsql.storage.types import Type
 
 
@@ -38,17 +38,15 @@ def is_table(value: Any) -> bool:
 def arrow_table(value: Any) -> pa.Table:
     """The object as an Arrow table, without copying what Arrow can share.
 
-    UnsupportedError for an object that is no table of columns with different names.
+    Columns of one name, case aside, are numbered. UnsupportedError for an object that is no table.
     """
     try:
         table = _arrow_table(value)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise UnsupportedError(f"this {type(value).__name__} cannot be read: {error}") from None
-    names = table.column_names
-    if len(set(names)) < len(names) or not names:
-        problem = f"columns of one name: {', '.join(names)}" if names else "no columns"
-        raise UnsupportedError(f"this {type(value).__name__} has {problem}")
-    return table
+    if not table.num_columns:
+        raise UnsupportedError(f"this {type(value).__name__} has no columns")
+    return table.rename_columns(distinct_names(table.column_names))
 
 
 def _arrow_table(value: Any) -> pa.Table:
@@ -59,17 +57,31 @@ def _arrow_table(value: Any) -> pa.Table:
     if isinstance(value, pa.RecordBatchReader):
         return value.read_all()
     module = type(value).__module__.partition(".")[0]
+    if module in ("pandas", "polars") and hasattr(value, "to_frame"):  # one column
+        value = value.to_frame(value.name or "value")
     if module == "pandas" and hasattr(value, "columns"):
-        return pa.Table.from_pandas(value, preserve_index=False).replace_schema_metadata()
+        columns = [value.iloc[:, i] for i in range(len(value.columns))]
+        return _table(value.columns, columns)
+    if module == "polars":
+        _check_polars(value)
     if hasattr(value, "__arrow_c_stream__"):
         return pa.table(value)
     if module == "numpy" and isinstance(value, np.ndarray):
         return _numpy_table(value)
     if module == "torch":
-        return _numpy_table(value.detach().cpu().numpy())
+        return _numpy_table(torch_values(value))
     if _is_columns(value):
-        return pa.table({str(key): _array(part) for key, part in value.items()})
+        return _table(value.keys(), value.values())
     raise UnsupportedError(f"{type(value).__name__} is not a table that can be read")
+
+
+def _check_polars(value: Any) -> None:
+    """Objects leave polars as addresses in memory."""
+    if not hasattr(value, "__arrow_c_stream__"):
+        raise UnsupportedError(f"a polars {type(value).__name__} holds no rows yet; collect() it")
+    for name, kind in value.schema.items():
+        if str(kind) == "Object":
+            raise UnsupportedError(f'column "{name}" holds Python objects, not values')
 
 
 def arrow_relation(
@@ -102,30 +114,15 @@ def _is_columns(value: Any) -> bool:
     )
 
 
-def _array(value: Any) -> Any:
-    if type(value).__module__.partition(".")[0] == "torch":
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray):
-        return numpy_array(value)
-    return pa.array(value) if not isinstance(value, pa.Array | pa.ChunkedArray) else value
-
-
-def numpy_array(values: np.ndarray) -> pa.Array:
-    """A numpy array as one Arrow column: numbers, or TENSORs beyond one dimension."""
-    if values.ndim <= 1:
-        return pa.array(values.reshape(-1))
-    contiguous = np.ascontiguousarray(values)
-    if contiguous.dtype == np.bool_:
-        contiguous = plain_booleans(contiguous).view(np.uint8)
-    numbers = pa.array(contiguous.reshape(-1))
-    rows = pa.FixedSizeListArray.from_arrays(numbers, math.prod(values.shape[1:]))
-    kind = pa.fixed_shape_tensor(numbers.type, values.shape[1:])
-    return pa.ExtensionArray.from_storage(kind, rows)
-
-
 def _numpy_table(values: np.ndarray) -> pa.Table:
     if values.dtype.names:
-        return pa.table({name: numpy_array(values[name]) for name in values.dtype.names})
+        return _table(values.dtype.names, [values[name] for name in values.dtype.names])
     if values.ndim == 2:
-        return pa.table({f"column{i}": pa.array(values[:, i]) for i in range(values.shape[1])})
-    return pa.table({"value": numpy_array(values)})
+        columns = [values[:, i] for i in range(values.shape[1])]
+        return _table([f"column{i}" for i in range(len(columns))], columns)
+    return _table(["value"], [values])
+
+
+def _table(names: Iterable[Any], columns: Iterable[Any]) -> pa.Table:
+    arrays = [column_array(column) for column in columns]
+    return pa.table(arrays, names=[str(name) for name in names])

@@ -19,7 +19,7 @@ from tensorsql.storage.analyze import merge
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.names import distinct_names, repeated_name
-from tensorsql.storage.formats.options import Files, Options, check_options, one_of, option_fields
+from tensorsql.storage.formats.options import Files, Options, flag, one_of, option_fields
 from tensorsql.storage.formats.paths import expand, reading, writing
 from tensorsql.storage.lazy import lazy_relation
 from tensorsql.storage.statistics import ColumnStatistics
@@ -32,19 +32,20 @@ COMPRESSION = "snappy"
 # what DuckDB calls lz4_raw is what pyarrow calls lz4
 CODECS = {"snappy": "snappy", "zstd": "zstd", "gzip": "gzip", "lz4": "lz4", "lz4_raw": "lz4",
           "brotli": "brotli", "none": "none", "uncompressed": "none"}  # fmt: skip
+_READING = {"utc": flag("utc")}
 _WRITING = {"compression": one_of("compression", tuple(CODECS))}
 
 
 def read_files(function: str, files: Files, options: Options) -> Relation:
     """`relation` of a call of the table function; BindError for an unknown option."""
-    check_options(function, options, ())
-    return relation(function, files)
+    return relation(function, files, **option_fields("a Parquet file", options, _READING))
 
 
-def relation(name: str, files: str | Sequence[str]) -> Relation:
+def relation(name: str, files: str | Sequence[str], utc: bool = False) -> Relation:
     """The files end to end as one relation; columns are read when they are used.
 
-    All files need the columns of the first, in any order.
+    All files need the columns of the first, in any order. With `utc` a column that has a time zone
+    is read as the TIMESTAMP in UTC; without, it cannot be read.
     """
     paths = expand(files)
     footers = [_footer(path) for path in paths]
@@ -58,7 +59,7 @@ def relation(name: str, files: str | Sequence[str]) -> Relation:
         missing = set(first.names) - set(schema.names)
         if missing:
             raise CorruptError(f'file "{path}" lacks the column "{min(missing)}" of "{paths[0]}"')
-    load = partial(_read, Readers(paths), names)
+    load = partial(_read, Readers(paths), names, utc)
     places = [_leaves(footer) for footer in footers]
     known = [_types(schema) for schema in schemas]
     chunks = [[footer.row_group(i) for i in range(footer.num_row_groups)] for footer in footers]
@@ -133,8 +134,12 @@ class Readers:
         return found
 
 
-def _read(readers: Readers, fields: Mapping[str, pa.Field], name: str) -> pa.ChunkedArray:
+def _read(
+    readers: Readers, fields: Mapping[str, pa.Field], utc: bool, name: str
+) -> pa.ChunkedArray:
     column, type = fields[name].name, fields[name].type
+    if utc and is_type.is_timestamp(type):
+        type = pa.timestamp(type.unit)
     chunks: list[pa.Array] = []
     for path in readers.paths:
         with reading(path):
