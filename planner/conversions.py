@@ -32,9 +32,13 @@ _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:_\d+)*)?\.?(?:\d+(?:_\d+)*)?(?:[eE][+-]?
 _PREFIXED = re.compile(r"\s*0(?:[xX][0-9a-fA-F_]+|[bB][01_]+)\s*")
 
 
+SHOWN = 200  # characters of a text in an error
+
+
 def failed(text: str, target: Type) -> ConversionError:
     """The error of a text that does not hold a value of the type."""
-    return ConversionError(f"could not convert string '{text}' to {target}")
+    shown = text if len(text) <= SHOWN else text[:SHOWN] + "…"
+    return ConversionError(f"could not convert string '{shown}' to {target}")
 
 
 def out_of_range(value: Any, source: Type, target: Type) -> ConversionError:
@@ -253,7 +257,12 @@ def _parse(text: str, target: Type) -> Any:
     return None
 
 
+LONGEST_NUMBER = 4000  # characters; longer ones take Python's integers too long
+
+
 def _number(text: str) -> Decimal:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError("a number of too many characters")
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
     number = EXACT.create_decimal(text.strip().replace("_", ""))

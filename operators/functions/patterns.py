@@ -12,6 +12,7 @@ from tensorsql.errors import ConversionError, OutOfRangeError
 from tensorsql.operators.functions.strings import kernel
 from tensorsql.operators.functions.substring import screened
 
+LONGEST = 10_000  # characters of a regular expression; RE2 takes longer ones too long
 Token = str | None  # a literal character, or "%" and "_" as ANY and ONE
 ANY, ONE = "%", "_"
 LAST_GROUP = 9  # of REGEXP_EXTRACT
@@ -55,7 +56,9 @@ def _matcher(pattern: str, escape: str, fold: bool) -> Callable[[pa.Array], pa.A
     longest = max(_pieces(tokens), key=len)
     whole = rf"(?s)\A{expression}\z"
     return _screened(
-        longest, fold, lambda array: pc.match_substring_regex(array, whole, ignore_case=fold)
+        longest,
+        fold,
+        lambda array: _compiled(pc.match_substring_regex, array, whole, ignore_case=fold),
     )
 
 
@@ -101,9 +104,17 @@ def _flags(options: str) -> str:
     return f"(?{letters})" if letters else ""
 
 
-def _compiled(run: Callable[..., pa.Array], *arguments: object, **options: object) -> pa.Array:
+def _compiled(
+    run: Callable[..., pa.Array],
+    array: pa.Array,
+    pattern: str,
+    *arguments: object,
+    **options: object,
+) -> pa.Array:
+    if len(pattern) > LONGEST:
+        raise ConversionError(f"a pattern of {len(pattern)} characters is too long to search for")
     try:
-        return run(*arguments, **options)
+        return run(array, pattern, *arguments, **options)
     except pa.ArrowInvalid as error:
         raise ConversionError(f"not a regular expression: {str(error).lower()}") from error
 

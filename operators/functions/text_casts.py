@@ -35,6 +35,7 @@ from tensorsql.storage.column import (
 from tensorsql.storage.concat import expand
 from tensorsql.storage.types import VARCHAR, Kind, Type
 
+DECIMAL_DIGITS = 38  # what Arrow counts is right up to here
 Converted = tuple[Column, Tensor | None]
 # Types whose canonical text Arrow reads exactly as DuckDB does.
 _ARROW_READS = frozenset(
@@ -60,13 +61,21 @@ def parse_text(column: Column, target: Type) -> Converted:
         array = pc.if_else(
             pa.array(numpy_view(column.validity)), array, pa.scalar(None, array.type)
         )
-    if target.kind in _ARROW_READS and not (target.is_integer and _has_letter_x(array)):
+    if target.kind in _ARROW_READS and not _misread(array, target):
         try:
             parsed = array.cast(arrow_type(target))
             return _with_rows_of(from_arrow(parsed, target), column), None
         except pa.ArrowInvalid:
             pass
     return _parse_distinct(array, column, target)
+
+
+def _misread(array: pa.Array, target: Type) -> bool:
+    """Whether Arrow may read some of the texts as another number."""
+    if target.kind is Kind.DECIMAL:
+        longest = pc.max(pc.binary_length(array)).as_py()
+        return longest is not None and longest > DECIMAL_DIGITS
+    return target.is_integer and _has_letter_x(array)
 
 
 def _has_letter_x(array: pa.Array) -> bool:

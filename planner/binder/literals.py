@@ -153,7 +153,8 @@ def interval_literal(parts: tuple[int, int, int]) -> Literal:
     """(months, days, microseconds) as a literal; OutOfRangeError if one has too many digits."""
     for count, bits, unit in zip(parts, (31, 31, 63), ("months", "days", "µs"), strict=True):
         if not -(1 << bits) <= count < 1 << bits:
-            raise OutOfRangeError(f"an interval of {count} {unit} is out of range")
+            many = count if count.bit_length() < 128 else "so many"
+            raise OutOfRangeError(f"an interval of {many} {unit} is out of range")
     return Literal(types.INTERVAL, parts)
 
 

@@ -1,0 +1,92 @@
+"""Texts made to break things: an answer or an error of ours, soon; never a defect, never a hang."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import tensorsql
+from tensorsql import Connection, errors
+
+PATIENCE = 30.0  # seconds; each takes one or two
+MANY = 100_000
+
+HOSTILE = {
+    "LIKE of many parts": "SELECT s LIKE '" + "%a" * MANY + "' FROM t",
+    "ILIKE of many parts": "SELECT s ILIKE '" + "%a" * MANY + "' FROM t",
+    "LIKE of many places": "SELECT s LIKE '" + "_" * MANY + "%' FROM t",
+    "SIMILAR TO": "SELECT s SIMILAR TO '" + "(a|b)*" * MANY + "' FROM t",
+    "expression beyond memory": "SELECT regexp_matches(s, '((a{100}){100}){100}') FROM t",
+    "optional letters": "SELECT regexp_matches(s, '" + "a?" * MANY + "') FROM t",
+    "replaced": "SELECT regexp_replace(s, '" + "(a|b)*" * MANY + "', 'x') FROM t",
+    "extracted": "SELECT regexp_extract(s, '" + "(a)" * MANY + "', 3) FROM t",
+    "pattern of a star": "SELECT * SIMILAR TO '((a{100}){100}){100}' FROM t",
+    "pattern of COLUMNS": "SELECT COLUMNS('" + "a?" * 3000 + "') FROM t",
+    "NUL in a text": "SELECT 'a\0b', s LIKE 'a\0%' FROM t",
+    "NUL in a name": 'SELECT "a\0" FROM t',
+    "NUL between words": "SELECT\0a FROM t",
+    "NUL in a file": "SELECT * FROM 'a\0.csv'",
+    "half a character": "SELECT '\ud800'",
+    "half a character in a name": 'SELECT "\udfff" FROM t',
+    "long text": "SELECT '" + "x" * 10 * MANY + "'",
+    "long name": 'SELECT "' + "x" * 10 * MANY + '"',
+    "long integer": "SELECT " + "1" * 10 * MANY,
+    "long decimal": "SELECT 0." + "1" * 10 * MANY,
+    "long exponent": "SELECT 1e" + "9" * MANY,
+    "long text as INTEGER": "SELECT '" + "1" * 10 * MANY + "'::INTEGER",
+    "long text as DECIMAL": "SELECT '" + "1" * 10 * MANY + "'::DECIMAL(38, 0)",
+    "long text as HUGEINT": "SELECT '0x" + "f" * 10 * MANY + "'::HUGEINT",
+    "long text as DATE": "SELECT '" + "1" * 10 * MANY + "-01-01'::DATE",
+    "long INTERVAL": "SELECT INTERVAL '" + "1" * MANY + " days'",
+    "parentheses": "SELECT " + "(" * 5000 + "1" + ")" * 5000,
+    "brackets": "SELECT " + "[" * 5000 + "1" + "]" * 5000,
+    "braces": "SELECT " + "{'a': " * 3000 + "1" + "}" * 3000,
+    "signs": "SELECT " + "- " * 5000 + "1",
+    "NOTs": "SELECT " + "NOT " * 5000 + "true",
+    "calls": "SELECT " + "abs(" * 3000 + "1" + ")" * 3000,
+    "subqueries": "SELECT " + "(SELECT " * 800 + "1" + ")" * 800,
+    "nested types": "SELECT NULL::" + "STRUCT(a " * 1000 + "INTEGER" + ")" * 1000,
+    "comments": "/*" * 10_000 + "*/" * 10_000 + " SELECT 1",
+    "comment that never ends": "/*" * MANY,
+    "text that never ends": "SELECT '" + "a''" * MANY,
+    "quotes between dollar signs": "SELECT " + "$a$" * 10_001,
+    "parameters": "SELECT " + ",".join(["?"] * 500),
+    "exponents": "SELECT " + ",".join(["1e3-1"] * 500),
+    "semicolons": ";" * 10_000,
+    "instructions in comments": "SELECT /* sqlglot.meta line=x, name=y */ upper('a')",
+}
+
+
+@pytest.fixture
+def connection() -> Connection:
+    found = tensorsql.connect()
+    found.execute("CREATE TABLE t (a INTEGER, s VARCHAR); INSERT INTO t VALUES (1, 'aab'), (2, '')")
+    return found
+
+
+@pytest.mark.parametrize("sql", HOSTILE.values(), ids=HOSTILE.keys())
+def test_ends_well(connection: Connection, sql: str) -> None:
+    """Whatever it is, it is over soon, and it is no defect."""
+    timer = threading.Timer(PATIENCE, connection.interrupt)
+    timer.start()
+    try:
+        connection.execute(sql).fetchall()
+    except errors.InterruptedError as error:
+        raise AssertionError("hangs") from error
+    except errors.InternalError as error:
+        raise AssertionError(str(error)[:300]) from error
+    except errors.Error as error:
+        assert str(error)
+    finally:
+        timer.cancel()
+
+
+@pytest.mark.parametrize("digits", [39, 40, 45, 60, 80, 1000])
+@pytest.mark.parametrize("digit", "19")
+def test_decimals_too_long(connection: Connection, digit: str, digits: int) -> None:
+    """A text with more digits than a DECIMAL holds is no other number."""
+    connection.execute(f"CREATE TABLE d AS SELECT '{digit * digits}' AS s")
+    with pytest.raises(errors.ConversionError):
+        connection.execute("SELECT s::DECIMAL(38, 0) FROM d").fetchall()
+    assert connection.execute("SELECT TRY_CAST(s AS DECIMAL(38, 2)) FROM d").fetchall() == [(None,)]
