@@ -1,5 +1,7 @@
 """The threads of one program's run: a leader that runs pipelines, helpers that share its work.
 
+The caller waits for the leader, and when the query is cancelled not for long: threads in the middle
+of a long operation are left behind, to end after it with nobody to take what they made.
 They run without autograd and with one torch thread each: operations that torch would spread over
 its own threads stall on a busy machine, and morsels use the cores better. The process's thread
 count and the caller's stay as they were.
@@ -9,16 +11,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from contextvars import copy_context
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import torch
 
+from tensorsql.cancellation import MESSAGE, PATIENCE
+from tensorsql.errors import InterruptedError
 from tensorsql.operators.program import Context
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 Task = Callable[[int], Any]
+GRACE = 0.25  # seconds that threads have to stop in when a query is cancelled
 
 
 class Crew:
@@ -30,27 +37,40 @@ class Crew:
         self._tasks: list[SimpleQueue[Task | None]] = []
         self._done: list[SimpleQueue[BaseException | None]] = []
         self._members: list[threading.Thread] = []
+        self._left_behind = False
 
     def lead(self, function: Callable[[], Made]) -> Made:
         """The function's result, computed by the leader; an interrupt of the caller cancels it."""
         self._start()
         made: list[Made] = []
-        self._tasks[0].put(lambda _: made.append(function()))
+        own = copy_context()
+        self._tasks[0].put(lambda _: made.append(own.run(function)))
         try:
-            error = self._done[0].get()
+            error = self._answer()
         except BaseException:
             self.context.cancelled.set()
-            self._done[0].get()
+            self._answer()
             raise
         if error is not None:
             raise error
         return made[0]
 
+    def _answer(self) -> BaseException | None:
+        """What the leader ends with; InterruptedError of our own if it takes too long to stop."""
+        patience = GRACE
+        while patience > 0:
+            try:
+                return self._done[0].get(timeout=PATIENCE)
+            except Empty:
+                patience -= PATIENCE if self.context.cancelled.is_set() else 0.0
+        self._left_behind = True
+        return InterruptedError(MESSAGE)
+
     def share(self, work: Task, workers: int) -> None:
         """Called by the leader: `work(number)` on so many threads, its own with number 0."""
         helpers = range(1, min(workers, self.threads))
         for number in helpers:
-            self._tasks[number].put(work)
+            self._tasks[number].put(partial(copy_context().run, work))
         errors: list[BaseException | None] = [_caught(work, 0)]
         errors += [self._done[number].get() for number in helpers]
         for error in errors:
@@ -61,9 +81,10 @@ class Crew:
         """End the threads."""
         for tasks in self._tasks:
             tasks.put(None)
-        for member in self._members:
-            member.join()
-        self._tasks, self._done, self._members = [], [], []
+        if not self._left_behind:  # those end by themselves
+            for member in self._members:
+                member.join()
+            self._tasks, self._done, self._members = [], [], []
 
     def _start(self) -> None:
         if self._members:

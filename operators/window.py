@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators import kernels
 from tensorsql.operators.aggregate import CallInput, Merged
@@ -130,6 +131,7 @@ def _aggregate(call: WindowCall, window: Partitions, columns: Sequence[Column]) 
     whole = CallInput(call.call, 0)
     results = []
     for start, stop in _blocks(high - low):
+        check_cancelled()
         owner, members = kernels.ranges(low[start:stop], (high - low)[start:stop])
         grouped = Grouped(owner.to(torch.int64), stop - start)
         piece = whole.piece([take(column, members) for column in columns], grouped)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tensorsql.cancellation import apart, check_cancelled
 from tensorsql.errors import CatalogError, TransactionError, nearest
 from tensorsql.storage.catalog import (
     ColumnSchema,
@@ -155,11 +156,13 @@ class Transaction(EntryChanges):
         batches = batches_of(rows)
         self._check_names(state.schema, batches)
         schema = adopt_masks(state.schema, batches)
-        segment = segment_of(schema, batches, state.next_row_id)
+        rows_given = sum(len(next(iter(batch.values()), ())) for batch in batches)
+        segment = apart(lambda: segment_of(schema, batches, state.next_row_id), rows_given)
         if not segment.rows:
             return 0
         check_not_null(schema, {c.name: segment.source.array(c.name) for c in schema.columns})
-        check_keys(state, segment)
+        apart(lambda: check_keys(state, segment), segment.rows)
+        check_cancelled()
         self._put_table(self._grown(state.changed(schema=schema), segment))
         return segment.rows
 
@@ -180,10 +183,12 @@ class Transaction(EntryChanges):
         """Delete rows by id (a tensor or array) and return how many there were."""
         state = self._state(name)
         self._write_table(name)
-        asked = np.unique(np.asarray(row_ids, dtype=np.int64))
+        given = np.asarray(row_ids, dtype=np.int64)
+        asked = apart(lambda: np.unique(given), len(given))
         deletions, count = dict(state.deletions), 0
         left = []
         for segment in state.segments:
+            check_cancelled()
             found = segment.positions(asked)
             found = found[found >= 0]
             known = state.deleted(segment) if len(found) else None

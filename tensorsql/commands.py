@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tensorsql import settings
+from tensorsql.cancellation import import_whole, in_helper
 from tensorsql.errors import CatalogError, TransactionError, UnsupportedError
 from tensorsql.planner import statements
 from tensorsql.planner.explain import explain as explain_plan
@@ -91,7 +92,7 @@ def _columns(plan: Plan, session: Session) -> list[Column]:
     """The rows of a plan, as columns in the order of its fields."""
     fields = plan.fields
     ids, types = tuple(f.id for f in fields), tuple(f.type for f in fields)
-    return Result(("",), types, ids, session.run_plan(plan)).columns()
+    return in_helper(Result(("",), types, ids, session.run_plan(plan)).columns)
 
 
 def insert(statement: statements.Insert, session: Session, transaction: Transaction) -> Result:
@@ -178,6 +179,7 @@ def drop(statement: statements.Drop, _: Session, transaction: Transaction) -> Re
 
 def create_model(statement: statements.CreateModel, _: Session, transaction: Transaction) -> Result:
     """Read a model's file and keep it."""
+    import_whole("tensorsql.storage.models.load")
     from tensorsql.storage.models import keep_file, load_model
 
     if _stays("model", statement.name, statement, transaction):
@@ -214,7 +216,7 @@ def copy_to(statement: statements.CopyTo, session: Session, _: Transaction) -> R
     """Write a query's rows to a file."""
     from tensorsql.storage.formats import write_file
 
-    table = query(statement.query, session, _).arrow()
+    table = in_helper(query(statement.query, session, _).arrow)
     write_file(table, statement.path, dict(statement.options))
     return Result(changes=table.num_rows)
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tensorsql import errors
+from tensorsql.cancellation import import_whole
 from tensorsql.guard import guarded
 from tensorsql.rows import Rows
 
@@ -140,6 +141,7 @@ class Connection:
         Arrow tables, pandas and polars frames, numpy arrays, torch tensors and mappings of columns
         can be read; UnsupportedError otherwise.
         """
+        import_whole("tensorsql.storage.formats.objects")
         from tensorsql.storage.formats.objects import relation
 
         _check_name(name)
@@ -165,6 +167,7 @@ class Connection:
         or any table that `register` takes, of n rows. `scale` is the stored pixel that means 1; by
         default 255 for uint8, 65535 for uint16 and 1 for bool and floats.
         """
+        import_whole("tensorsql.storage.formats.masks")
         from tensorsql.storage.formats.masks import array_relation
 
         with guarded():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from tensorsql import settings as registry
-from tensorsql.cancellation import cancelled_by
+from tensorsql.cancellation import cancelled_by, import_whole
 from tensorsql.errors import Error, TransactionError
 from tensorsql.guard import NESTING
 from tensorsql.parser import statements
@@ -66,7 +66,7 @@ class Session:
         self.registered: dict[str, Relation] = {}
         self.transaction: Transaction | None = None
         self.services: Any = None
-        self.cancelled = threading.Event()
+        self.cancelled = Event()
 
     def execute(self, sql: str, parameters: Parameters = ()) -> Result:
         """Run every statement of `sql` and return the last one's result.
@@ -76,7 +76,8 @@ class Session:
         """
         from tensorsql.commands import carry_out
 
-        self.cancelled.clear()
+        # One for each statement: what a cancelled one left behind must not go on with the next.
+        self.cancelled = Event()
         began = time.perf_counter()
         result = Result()
         try:
@@ -114,6 +115,7 @@ class Session:
 
     def context(self) -> Context:
         """What one run of a program may use."""
+        import_whole("tensorsql.operators.compiler")
         from tensorsql.operators.program import Context
         from tensorsql.services import Services
 

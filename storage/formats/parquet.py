@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as is_type
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, ConversionError, CorruptError, UnsupportedError
 from tensorsql.storage.analyze import merge
 from tensorsql.storage.arrow_types import type_of_arrow
@@ -93,7 +94,9 @@ def write(
     with writing(path) as target, pq.ParquetWriter(target, schema, compression=codec) as writer:
         for batch in batches:
             table = batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
-            writer.write_table(table, row_group_size=ROW_GROUP)
+            for start in range(0, table.num_rows, ROW_GROUP):
+                check_cancelled()
+                writer.write_table(table.slice(start, ROW_GROUP))
             rows += table.num_rows
     return rows
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError
 from tensorsql.storage.formats.options import (
     Options,
@@ -63,6 +64,7 @@ def write_table(table: pa.Table, path: str, options: Options) -> int:
             names = [_field(pa.array([name], TEXT), how) for name in table.column_names]
             stream.write(lines(concatenated(names, how.delimiter)))
         for batch in table.to_batches(max_chunksize=BATCH):
+            check_cancelled()
             stream.write(_rows(batch, how))
     return int(table.num_rows)
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_type
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError
 from tensorsql.storage.formats.names import repeated_name
 from tensorsql.storage.formats.options import Options, flag, one_of, option_fields
@@ -36,6 +37,7 @@ def write_table(table: pa.Table, path: str, options: Options) -> int:
     with writing(path) as target, compression.writer(target, method) as stream:
         stream.write(b"[\n" if array else b"")
         for batch in table.to_batches(max_chunksize=BATCH):
+            check_cancelled()
             objects = _object(batch.schema.names, batch.columns, batch.schema.names[0])
             rows += len(objects)
             if array:
