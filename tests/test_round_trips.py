@@ -45,12 +45,11 @@ FLAT = [kind for kind in EXTREME if not (kind.child or kind.fields or kind.shape
 FLAT = [kind for kind in FLAT if kind.kind is not Kind.BOX]
 NESTED = [kind for kind in EXTREME if kind not in FLAT]
 # text is cast to the table's types, and these have no cast from what CSV and JSON give
-TEXTUAL = [kind for kind in FLAT if kind.kind is not Kind.ENUM]
-JSON = TEXTUAL + [kind for kind in NESTED if kind.kind not in (Kind.TENSOR, Kind.BOX)]
+JSON = FLAT + [kind for kind in NESTED if kind.kind not in (Kind.TENSOR, Kind.BOX)]
 WRITTEN: dict[str, list[Type]] = {
-    "csv": TEXTUAL,
-    "tsv": TEXTUAL,
-    "csv.gz": TEXTUAL,
+    "csv": FLAT,
+    "tsv": FLAT,
+    "csv.gz": FLAT,
     "json": JSON,
     "json.zst": JSON,
     "parquet": [kind for kind in FLAT + NESTED if kind.kind is not Kind.INTERVAL],

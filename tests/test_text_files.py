@@ -287,12 +287,18 @@ def test_json_that_would_be_altered(
     assert connection.execute(f"SELECT a FROM '{path}'").fetchall() == [(v,) for v in expected]
 
 
-def test_json_fields_that_come_late(connection: Connection, tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [0, 1 << 26])
+def test_json_fields_that_come_late(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr("tensorsql.storage.formats.json.SMALL", small)
     lines = ['{"a": {}}'] * 50_000 + ['{"a": {"c": 1}, "b": "2020-01-01"}']
     for text in ("\n".join(lines), "[" + ",".join(lines) + "]"):
         path = put(tmp_path, "x.json", text)
         found = connection.execute(f"SELECT count(*), sum(a.c), max(b) FROM '{path}'").fetchall()
         assert [str(value) for value in found[0]] == ["50001", "1", "2020-01-01"]
+        twice = f"SELECT count(*) FROM read_json(['{path}', '{path}'])"
+        assert connection.execute(twice).fetchall() == [(100_002,)]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """JSON: relations over files of objects, one after the other or in one array, and writing them.
 
-Values are parsed twice: first for the shape that all of them share, then into columns of it, so
-that a field may appear late and memory holds the objects of one chunk only.
+Values are gone through twice: first for the shape that all of them share, then into columns of it,
+so that a field may appear late. Of large files they are parsed twice, too: memory then holds the
+objects of one chunk only.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from tensorsql.storage.formats.text.json_writing import write_table as write_tab
 from tensorsql.storage.types import Type, struct
 
 CHUNK = 20_000  # values
+SMALL = 1 << 26  # bytes of all files whose values are kept between the two passes
 _BLANK = re.compile(r"[ \t\r\n]*")
 _OPTIONS = {
     "columns": columns_option("columns"),
@@ -79,17 +81,24 @@ def read_files(function: str, files: Files, options: Options) -> Relation:
 def read(paths: Sequence[Path], how: JsonReading) -> pa.Table:
     """The files end to end as an Arrow table."""
     shape = NOTHING
+    kept: list[list[list[Any]] | None] = []  # what is small is parsed once
     for path in paths:
         with reading(path):
+            found: list[list[Any]] = []
+            small = path.stat().st_size <= SMALL // len(paths)
             for chunk in _chunks(path, how):
                 shape = merged(shape, shape_of(chunk))
+                if small:
+                    found.append(chunk)
+            kept.append(found if small else None)
     if how.columns:
         shape = declared(shape, struct(*how.columns.items()))
     rows = pa.chunked_array([array_of([], shape)])
-    for path in paths:
+    for path, known in zip(paths, kept, strict=True):
         with reading(path):
-            found = [array_of(chunk, shape) for chunk in _chunks(path, how)]
-        rows = pa.chunked_array([*rows.chunks, *found])
+            chunks = _chunks(path, how) if known is None else known
+            arrays = [array_of(chunk, shape) for chunk in chunks]
+        rows = pa.chunked_array([*rows.chunks, *arrays])
     return _table(rows, shape)
 
 

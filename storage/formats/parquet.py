@@ -64,9 +64,9 @@ def relation(name: str, files: str | Sequence[str], utc: bool = False) -> Relati
     places = [_leaves(footer) for footer in footers]
     known = [_types(schema) for schema in schemas]
     chunks = [[footer.row_group(i) for i in range(footer.num_row_groups)] for footer in footers]
-    files = list(zip(places, known, chunks, strict=True))
+    described = list(zip(places, known, chunks, strict=True))
     statistics = {
-        column.name: _statistics(replace(column, name=names[column.name].name), files)
+        column.name: _statistics(replace(column, name=names[column.name].name), described)
         for column in columns
     }
     rows = sum(footer.num_rows for footer in footers)
