@@ -77,6 +77,7 @@ class Running:
 
     `element` is the type of its inputs, `activation` the float type that holds every activation,
     `output` the shape of one row's output. A run has `batch` rows; `alone` = all copies of one row.
+    Not `probed`: kept by a version that did not try models, and ran them as these defaults say.
     """
 
     element: str = "float32"
@@ -84,6 +85,7 @@ class Running:
     output: tuple[int, ...] = ()
     batch: int = 64
     alone: bool = False
+    probed: bool = field(default=True, repr=False)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import tempfile
 import threading
 from pathlib import Path
 
-from tensorsql.storage.catalog_format import FORMAT, format_of, upgrade
+from tensorsql.storage.catalog_format import FORMAT, format_of
+from tensorsql.storage.catalog_upgrade import upgrade
 from tensorsql.storage.forks import watch
 
 LOCK_SECONDS = 10.0  # for SQLite's own locks, which nobody holds for longer than a commit

@@ -1,4 +1,4 @@
-"""The tables of the catalog, what each record's checksum covers, and catalogs of older formats.
+"""The tables of the catalog, and what each record's checksum covers.
 
 | table | a row is |
 |---|---|
@@ -7,8 +7,8 @@
 | segments | a segment of a table, and its deletion bitmap |
 | files | a file of the database: its size, the CRC-32 of each block of it |
 
-A row of `files` stays until its file is removed. Format 1 had no checksums: it is upgraded where
-it lies, with those of the files as they are found.
+A row of `files` stays until its file is removed. Catalogs of older formats are upgraded where they
+lie (catalog_upgrade.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tensorsql.errors import CorruptError, IOError
-from tensorsql.storage.checksums import Checksum, folder_checksums, record_checksum, relative
+from tensorsql.storage.checksums import Checksum, record_checksum, relative
 
 PARTS = ("segments", "blocks", "indexes", "models")  # the folders of files beside the catalog
 FORMAT = 2
@@ -62,24 +62,6 @@ def format_of(catalog: sqlite3.Connection, folder: Path) -> int:
     if (int(found[0]) == FORMAT) != names.issuperset(TABLES):
         raise CorruptError(f'"{folder}" has a catalog whose tables are not those of its format')
     return int(found[0])
-
-
-def upgrade(catalog: sqlite3.Connection, folder: Path) -> None:
-    """From format 1: the records get checksums, and so do the files as they are now."""
-    rows = {
-        name: catalog.execute(f"SELECT * FROM {name}").fetchall()
-        for name in ("meta", "entries", "segments")
-    }
-    for name in rows:
-        catalog.execute(f"DROP TABLE {name}")
-    create(catalog)
-    catalog.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows["meta"])
-    catalog.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
-    for name in ("entries", "segments"):
-        put(catalog, name, rows[name])
-    for part in PARTS:
-        put_files(catalog, folder, folder_checksums(folder / part))
-    seal(catalog)
 
 
 def put(catalog: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -23,8 +23,8 @@ from tensorsql.storage.catalog_format import (
     put,
     put_files,
     seal,
-    upgrade,
 )
+from tensorsql.storage.catalog_upgrade import upgrade
 from tensorsql.storage.checksums import Checksum, record_checksum, relative
 from tensorsql.storage.database_files import DatabaseFiles, OpenFiles
 from tensorsql.storage.records import (

@@ -245,12 +245,13 @@ class Transaction(EntryChanges):
         directory = self.new_directory("indexes")
         return None if directory is None else str(directory)
 
-    def copied_directory(self, directory: str) -> str:
+    def copied_directory(self, directory: str | None) -> str:
         """A fresh folder for the blocks of an index, with those of another folder, checked."""
         copied = self.index_directory("")
         files = self._store.files
         assert copied is not None and files is not None
-        files.copy(Path(directory), Path(copied))
+        if directory is not None:
+            files.copy(Path(directory), Path(copied))
         return copied
 
     def write_block(self, array: np.ndarray[Any, Any], directory: Path, stem: str) -> Path:

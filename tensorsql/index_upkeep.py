@@ -21,11 +21,14 @@ def extend_index(entry: IndexEntry, transaction: Transaction, context: Any) -> N
     whose model is gone, or waits to be registered again, stays as it is.
     """
     relation, index = transaction.relation(entry.table), find_index(entry.method)
-    if relation is None or index.last_row(entry) >= _last_row(relation):
+    if relation is None:
+        return
+    last = index.last_row(entry)
+    if last >= _last_row(relation):
         return
     moved = entry
     if entry.directory is not None:
-        directory = transaction.copied_directory(entry.directory)
+        directory = transaction.copied_directory(entry.directory if last >= 0 else None)
         moved = dataclasses.replace(entry, directory=directory)
     try:
         extended = index.extend(moved, relation, context)

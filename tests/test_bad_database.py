@@ -96,36 +96,6 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
         tensorsql.connect(folder)
 
 
-FORMAT_1 = """
-CREATE TABLE old_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE old_entries (kind TEXT, name TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, name));
-CREATE TABLE old_segments (
-    identity TEXT, first_row_id INTEGER, body TEXT NOT NULL, PRIMARY KEY (identity, first_row_id)
-);
-INSERT INTO old_meta SELECT key, value FROM meta WHERE key <> 'checksum';
-UPDATE old_meta SET value = '1' WHERE key = 'format';
-INSERT INTO old_entries SELECT kind, name, body FROM entries;
-INSERT INTO old_segments SELECT identity, first_row_id, body FROM segments;
-DROP TABLE meta; DROP TABLE entries; DROP TABLE segments; DROP TABLE files;
-ALTER TABLE old_meta RENAME TO meta;
-ALTER TABLE old_entries RENAME TO entries;
-ALTER TABLE old_segments RENAME TO segments;
-"""
-
-
-def test_the_format_without_checksums_is_upgraded(folder: Path) -> None:
-    """Where it lies, when it is opened; from then on its files are checked."""
-    with sqlite3.connect(folder / "catalog.sqlite") as catalog:
-        known = set(catalog.execute("SELECT path, blocks FROM files"))
-        catalog.executescript(FORMAT_1)
-    for _ in range(2):
-        with tensorsql.connect(folder) as connection:
-            for sql in (PEOPLE, VISITS, MAPS, PREDICT, HIGHEST):
-                assert connection.execute(sql).fetchall()
-    with sqlite3.connect(folder / "catalog.sqlite") as catalog:
-        assert set(catalog.execute("SELECT path, blocks FROM files")) == known
-
-
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize(
     ("pattern", "broken", "working"),

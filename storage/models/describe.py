@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from torch import nn
 
-from tensorsql.errors import BindError
+from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry
 from tensorsql.storage.models.model import Model
@@ -43,6 +43,21 @@ def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEnt
         weights_hash=digest,
         handle=model,
     )
+
+
+def require_unchanged(entry: ModelEntry, model: Model, options: ModelOptions) -> None:
+    """Try a model that came without; UnsupportedError if its record is not what is found now."""
+    try:
+        found = describe(entry, model, options)
+    except (BindError, UnsupportedError) as error:
+        raise UnsupportedError(f'model "{entry.name}": {error.message}') from error
+    running = dataclasses.replace(found.running, output=(), probed=False)
+    known = entry.inputs, entry.output, entry.running
+    if (found.inputs, found.output, running) != known or set(entry.layers) - set(found.layers):
+        raise UnsupportedError(
+            f'model "{entry.name}" was created by an older version, which ran it in another way;'
+            f' create it again from "{entry.source}"'
+        )
 
 
 def input_shape(module: nn.Module) -> tuple[int, ...] | None:

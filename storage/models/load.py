@@ -14,7 +14,7 @@ from tensorsql.errors import BindError, CorruptError, UnsupportedError
 from tensorsql.errors import IOError as FileError
 from tensorsql.storage.catalog import ModelEntry
 from tensorsql.storage.models import safetensors, torch_export, torch_pickle
-from tensorsql.storage.models.describe import describe
+from tensorsql.storage.models.describe import describe, require_unchanged
 from tensorsql.storage.models.file import ModelFile, read_model_file
 from tensorsql.storage.models.identity import module_hash
 from tensorsql.storage.models.loading import TRUSTED, alone_and_quiet
@@ -94,6 +94,8 @@ def open_model(entry: ModelEntry, trust: bool = False) -> Model:
     try:
         with alone_and_quiet():
             loaded = load(file, dataclasses.replace(options, trust=trusted))
+            if not entry.running.probed:
+                require_unchanged(entry, loaded, options)
             return loaded.run_as(entry.running)
     except UnsupportedError as error:
         if trusted or not options.trust:
