@@ -21,7 +21,7 @@ from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.grouping import Aggregate as AggregateKernel
-from tensorsql.operators.grouping import Grouped, Reducing
+from tensorsql.operators.grouping import Collecting, Grouped, Reducing
 from tensorsql.operators.key_codes import Groups, group_rows
 from tensorsql.operators.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.program import Context, Merging, Run, Scope
@@ -93,6 +93,14 @@ class CallInput:
             call.distinct or bool(call.order_by) or not isinstance(self.kernel, Reducing)
         )
 
+    def pair(self) -> bool:
+        """Go over to states that combine, if the call has some."""
+        if self.call.distinct or self.call.order_by:
+            return False
+        if isinstance(self.kernel, Collecting) and self.kernel.paired is not None:
+            self.kernel, self.collects = self.kernel.paired, False
+        return not self.collects
+
     def piece(self, columns: Sequence[Column], groups: Grouped) -> Piece:
         """What one batch leaves of the call."""
         counted = self._counted(columns)
@@ -139,17 +147,25 @@ class CallInput:
             ]
             whole = self._distinct(Piece(torch.cat(parts), columns))
             return self._whole(whole, merged.groups.count)
-        return self._combined(merged.groups, columns)
+        return self.final(self.combined(merged.groups, columns))
 
-    def _combined(self, groups: Groups, columns: list[Column]) -> Column:
+    def final(self, state: Sequence[Column]) -> Column:
+        """The output column of states."""
         assert isinstance(self.kernel, Reducing)
-        there, grouped = columns[0].validity, Grouped.of(groups)
+        return self.kernel.final(tuple(state), self.call)
+
+    def combined(
+        self, groups: Groups, columns: Sequence[Column], sparse: bool = False
+    ) -> list[Column]:
+        """The states of groups of states; with `sparse` a group may have none."""
+        assert isinstance(self.kernel, Reducing)
+        there, columns = columns[0].validity, list(columns)
+        grouped = Grouped(groups.numbers, groups.count) if sparse else Grouped.of(groups)
         if there is not None:
             rows = kernels.nonzero(there)
             grouped = Grouped(groups.numbers.index_select(0, rows), groups.count)
             columns = [take(column, rows) for column in columns]
-        state = self.kernel.combine(grouped, tuple(columns), self.call)
-        return self.kernel.final(state, self.call)
+        return list(self.kernel.combine(grouped, tuple(columns), self.call))
 
     def _whole(self, piece: Piece, count: int) -> Column:
         numbers, columns = piece.numbers, piece.columns

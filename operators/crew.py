@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -70,7 +69,7 @@ class Crew:
         """Called by the leader: `work(number)` on so many threads, its own with number 0."""
         helpers = range(1, min(workers, self.threads))
         for number in helpers:
-            self._tasks[number].put(partial(copy_context().run, work))
+            self._tasks[number].put(_in_context(work))
         errors: list[BaseException | None] = [_caught(work, 0)]
         errors += [self._done[number].get() for number in helpers]
         for error in errors:
@@ -113,6 +112,12 @@ class Crew:
         with torch.no_grad():
             while (task := self._tasks[number].get()) is not None:
                 self._done[number].put(_caught(task, number))
+
+
+def _in_context(work: Task) -> Task:
+    """The work as part of the statement that this thread works for."""
+    own = copy_context()
+    return lambda number: own.run(work, number)
 
 
 def _caught(task: Task, number: int) -> BaseException | None:

@@ -112,7 +112,12 @@ class Aggregate:
 
 
 class Collecting(Aggregate):
-    """An aggregate that needs all rows at once: only `whole`."""
+    """An aggregate that needs all rows at once: only `whole`.
+
+    `paired` has states and another order of adding, which suits long frames of a window.
+    """
+
+    paired: Reducing | None = None
 
 
 class Reducing(Aggregate):

@@ -1,7 +1,8 @@
 """Window: functions over the rows of a partition in an order; rows keep their place.
 
-All rows are kept, then sorted once per call. Aggregates are computed once per distinct frame over
-the frame's rows, in blocks: a running frame over a large partition costs its square.
+All rows are kept, then sorted once per call. Aggregates are computed once per distinct frame: long
+frames from a tree of states, short ones and those of aggregates without states over the frame's
+rows, in blocks, where a running frame over a large partition costs its square.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.aggregate import CallInput, Merged
 from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.frame_tree import FrameTree
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.grouping import Grouped
 from tensorsql.operators.key_codes import KeyCodes, group_rows, number_groups
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream
 
 BLOCK_ROWS = 1 << 20
+LONG = 32  # rows of a frame, on average, from which a tree of them pays
 
 
 def compile_window(plan: Window, node: int, compiler: Compiler) -> Stream:
@@ -129,6 +132,9 @@ def _aggregate(call: WindowCall, window: Partitions, columns: Sequence[Column]) 
     frames = number_groups(KeyCodes(window.low * (window.rows + 1) + window.high, 2**62))
     low, high = (end.index_select(0, frames.first) for end in (window.low, window.high))
     whole = CallInput(call.call, 0)
+    if int((high - low).sum()) > LONG * window.rows and whole.pair():
+        tree = FrameTree.of(whole, columns, window.rows)
+        return take(tree.results(low, high), frames.numbers)
     results = []
     for start, stop in _blocks(high - low):
         check_cancelled()

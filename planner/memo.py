@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
+Node = TypeVar("Node")
 
 
 class Remembering:
@@ -34,14 +35,14 @@ def remembered(function: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
     return once
 
 
-def hashed_once(cls: type) -> type:
+def hashed_once(cls: type[Node]) -> type[Node]:
     """A class of immutable nodes whose hash is computed once and that are equal to themselves."""
-    equal: Callable[[Any, Any], Any] = cls.__eq__
+    open_class: Any = cls
+    equal = open_class.__eq__
 
     def same(self: Any, other: Any) -> Any:
         return self is other or equal(self, other)
 
-    # By name: a type checker takes these for methods of `type` itself.
-    cls.__hash__ = remembered(cls.__hash__)
-    cls.__eq__ = same
+    open_class.__hash__ = remembered(open_class.__hash__)
+    open_class.__eq__ = same
     return cls

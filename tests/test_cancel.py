@@ -25,6 +25,7 @@ KINDS = {
     "scan": "SELECT sum(x * k + f) FROM t WHERE x % 7 <> 3",
     "sort": "SELECT * FROM t ORDER BY s, x DESC",
     "top-n": "SELECT * FROM t ORDER BY f LIMIT 1000",
+    "running sum": "SELECT sum(x) OVER (ORDER BY x) FROM t",
     "rank": "SELECT rank() OVER (PARTITION BY k ORDER BY x) FROM t",
     "sliding average": f"SELECT avg(f) {FRAME} FROM t",
     "sliding distinct": f"SELECT count(DISTINCT f) {FRAME} FROM t",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import random
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import everywhere, key, literal, ref, table
 
+import tensorsql
+from tensorsql.operators import frame_tree
 from tensorsql.planner.expressions import Literal, WindowCall, WindowFrame
 from tensorsql.planner.logical import Window
 from tensorsql.planner.plan import new_field
@@ -78,3 +84,55 @@ def oracle(rows: list[Any], frame: str) -> list[tuple[Any, ...]]:
     calls = [f"{name}({', '.join(map(str, arguments))}) {over}" for name, arguments in FUNCTIONS]
     tied = "rank() OVER (PARTITION BY p ORDER BY o DESC NULLS LAST)"
     return CONNECTION.execute(f"SELECT {', '.join(calls)}, {tied} FROM t ORDER BY n").fetchall()
+
+
+LONG_FRAMES = (
+    "ORDER BY x",
+    "PARTITION BY k ORDER BY x",
+    "PARTITION BY k ORDER BY x ROWS BETWEEN 90 PRECEDING AND 70 FOLLOWING",
+    "ORDER BY x ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+    "ORDER BY x ROWS BETWEEN 200 PRECEDING AND 100 PRECEDING",
+)
+# Those with states that combine, those whose states add in another order, and those without.
+LONG_CALLS = (
+    *("count(*)", "count(i)", "sum(i)", "avg(i)", "min(i)", "max(s)", "first(s)", "last(i)"),
+    *("any_value(s)", "sum(i) FILTER (WHERE k = 1)", "sum(f)", "avg(f)", "min(f)", "max(f)"),
+    *("string_agg(s, ',')", "count(DISTINCT s)"),
+)
+
+
+def alike(ours: Any, theirs: Any) -> bool:
+    """Equal, or floats that differ as sums in another order do."""
+    if not isinstance(theirs, float) or math.isnan(theirs):
+        return repr(ours) == repr(theirs)
+    return math.isclose(ours, theirs, rel_tol=1e-12, abs_tol=1e-9)
+
+
+@pytest.mark.parametrize("frame", LONG_FRAMES)
+def test_long_frames_agree_with_duckdb(frame: str) -> None:
+    chosen = random.Random(frame)
+    kinds = {
+        "i": lambda: chosen.choice([None, chosen.randint(-(2**62), 2**62)]),
+        "s": lambda: chosen.choice([None, chosen.choice("abc") * chosen.randint(0, 3)]),
+        "f": lambda: chosen.choice([None, 0.5, chosen.uniform(-9, 9), 1.0]),
+        "k": lambda: chosen.choice([0, 1]),
+    }
+    columns = {name: [make() for _ in range(600)] for name, make in kinds.items()}
+    rows = pa.table({"x": list(range(600)), **columns})
+    connection = tensorsql.connect().register("rows", rows)
+    calls = ", ".join(f"{call} OVER ({frame})" for call in LONG_CALLS)
+    sql = f"SELECT x, {calls} FROM rows ORDER BY x"
+    expected = CONNECTION.execute(sql).fetchall()
+    for ours, theirs in zip(connection.execute(sql).fetchall(), expected, strict=True):
+        assert all(map(alike, ours, theirs)), (ours, theirs)
+
+
+def test_work_of_a_frame_does_not_grow_with_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = tensorsql.connect()
+    met: list[int] = []
+    taken = frame_tree.take
+    monkeypatch.setattr(
+        frame_tree, "take", lambda column, rows: (met.append(len(rows)), taken(column, rows))[1]
+    )
+    connection.execute("SELECT sum(range) OVER (ORDER BY range) FROM range(4096)").fetchall()
+    assert 0 < sum(met) <= 4096 * 2 * 12

@@ -117,8 +117,35 @@ def _limb_sum(rows: Grouped, hi: Tensor, lo: Tensor) -> Wide:
     return Wide(HUGEINT, high, (middle << 32) | (low & _LOW), rows.present)
 
 
+class PairedSum(Reducing):
+    """SUM of floats, added in pairs of rows, then of pairs, …"""
+
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        sums = kernels.sum_by(rows.numbers, rows.count, flat(arguments[0]).double())
+        return (Flat(DOUBLE, sums, rows.present),)
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        return self.partial(rows, state, call)
+
+
+class PairedAverage(PairedSum):
+    """AVG of floats: the sum in pairs, divided."""
+
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        return (*super().partial(rows, arguments, call), Flat(BIGINT, rows.sizes))
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        return (*super().partial(rows, state, call), Flat(BIGINT, rows.sums(flat(state[1]))))
+
+    def final(self, state: State, call: AggregateCall) -> Column:
+        sums, counts = (flat(column) for column in state)
+        return Flat(DOUBLE, sums / counts.clamp(min=1), state[0].validity)
+
+
 class FloatSum(Collecting):
     """SUM of floats, added in row order."""
+
+    paired = PairedSum()
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         sums = kernels.sum_by(rows.numbers, rows.count, flat(arguments[0]).double())
@@ -127,6 +154,8 @@ class FloatSum(Collecting):
 
 class FloatAverage(Collecting):
     """AVG of floats: the sum in row order, divided."""
+
+    paired = PairedAverage()
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         return Flat(DOUBLE, means(rows, flat(arguments[0])), rows.present)
