@@ -18,8 +18,10 @@ from pathlib import Path
 from tensorsql.storage.catalog_format import FORMAT, format_of
 from tensorsql.storage.catalog_upgrade import upgrade
 from tensorsql.storage.forks import watch
+from tensorsql.storage.locks import Wait
 
 LOCK_SECONDS = 10.0  # for SQLite's own locks, which nobody holds for longer than a commit
+SETTLE_SECONDS = 1.0  # readers hold a snapshot for milliseconds
 TRIES = 20
 
 
@@ -54,6 +56,17 @@ class CatalogConnection:
             self._disconnect()
         (version,) = self.sqlite.execute("PRAGMA data_version").fetchone()
         return self._openings, version
+
+    def settle(self) -> None:
+        """Bring what was committed into the catalog's own file, out of the log beside it.
+
+        A log that a crash leaves behind is believed up to its first damaged byte, and what comes
+        after that is missed by nobody: so nothing that was acknowledged may stay in it alone.
+        """
+        for _ in Wait(SETTLE_SECONDS).tries():  # somebody may be reading what was before
+            busy, logged, copied = self.sqlite.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if not busy and logged == copied:
+                return
 
     def is_in_place(self) -> bool:
         """Whether the catalog is still the file that was opened."""

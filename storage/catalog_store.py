@@ -1,11 +1,14 @@
-"""The catalog on disk: SQLite in WAL mode with synchronous FULL, one transaction per commit."""
+"""The catalog on disk: SQLite in WAL mode with synchronous FULL, one transaction per commit.
+
+A commit returns when it is in the file itself; what a crash leaves in the log was not acknowledged.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -89,6 +92,8 @@ class CatalogStore:
             seal(self._sqlite)
         with self._lock:
             self._snapshot = changed
+            with suppress(sqlite3.Error):  # it is committed, whatever becomes of the log
+                self.connection.settle()
 
     def reread(self) -> Snapshot:
         """The last committed snapshot, read and checked as if for the first time."""

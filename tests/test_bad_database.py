@@ -96,6 +96,37 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
         tensorsql.connect(folder)
 
 
+LOG_DAMAGES: dict[str, Callable[[Path], object]] = {
+    **DAMAGES,
+    "a bit of the start": lambda path: flip(path, 20),
+    "a bit of the first frame": lambda path: flip(path, 100),
+    "a bit of the middle": lambda path: flip(path, path.stat().st_size // 2),
+    "a bit of the end": lambda path: flip(path, path.stat().st_size - 1),
+}
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", LOG_DAMAGES)
+def test_the_log_that_a_crash_leaves_holds_nothing_alone(tmp_path: Path, damage: str) -> None:
+    """SQLite believes it up to its first damaged byte: later commits would be gone unnoticed."""
+    with tensorsql.connect(tmp_path / "db") as connection:
+        reader = tensorsql.connect(tmp_path / "db", read_only=True)
+        connection.execute("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (0)")
+        for number in range(1, 5):
+            connection.execute(f"INSERT INTO t VALUES ({number})")
+            assert reader.execute("SELECT max(a) FROM t").fetchall() == [(number,)]
+        shutil.copytree(tmp_path / "db", tmp_path / "crashed")
+        reader.close()
+    LOG_DAMAGES[damage](tmp_path / "crashed" / "catalog.sqlite-wal")
+    with tensorsql.connect(tmp_path / "crashed") as connection:
+        assert connection.execute("SELECT count(*) FROM t").fetchall() == [(5,)]
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize(
     ("pattern", "broken", "working"),
