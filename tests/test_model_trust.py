@@ -195,6 +195,16 @@ def test_weights_are_views_of_their_own_bytes_only(tmp_path: Path) -> None:
             load_model("m", path, {})
 
 
+def test_an_archive_of_a_newer_torch_says_so(tmp_path: Path) -> None:
+    changed = program()
+    changed["schema_version"]["minor"] += 1000
+    changed["torch_version"] = "9.9"
+    changed["graph_module"]["member_to_come"] = 1
+    path = written(tmp_path, zipped(with_program(changed)))
+    with pytest.raises(errors.UnsupportedError, match=r"saved by PyTorch 9\.9.*cannot read"):
+        load_model("m", path, {})
+
+
 def test_an_archive_of_another_device_runs_on_the_cpu(tmp_path: Path) -> None:
     changed = json.loads(json.dumps(program()).replace('"type": "cpu"', '"type": "cuda"'))
     entry = load_model("m", written(tmp_path, zipped(with_program(changed))), {})

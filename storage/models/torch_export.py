@@ -58,7 +58,20 @@ def _program(file: ModelFile, trust: bool) -> torch.export.ExportedProgram:
     try:
         return _plain_program(archive)
     except Exception as error:  # torch raises all kinds for a damaged archive
+        if _is_newer(archive.program):
+            raise UnsupportedError(
+                f'"{file.path}" was saved by PyTorch {archive.program.get("torch_version")}, which '
+                f"PyTorch {torch.__version__} cannot read; upgrade it or save the model with it"
+            ) from error
         raise _does_not_load(file, error) from error
+
+
+def _is_newer(program: Mapping[str, Any]) -> bool:
+    """Whether the program is of a later schema than the installed PyTorch reads."""
+    from torch._export.serde.schema import SCHEMA_VERSION
+
+    version = program.get("schema_version") or {}
+    return (version.get("major", 0), version.get("minor", 0)) > tuple(SCHEMA_VERSION)
 
 
 def _by_torch(file: ModelFile) -> torch.export.ExportedProgram:
