@@ -1,8 +1,8 @@
 """JSON: relations over files of objects, one after the other or in one array, and writing them.
 
 Values are gone through twice: first for the shape that all of them share, then into columns of it,
-so that a field may appear late. Of large files they are parsed twice, too: memory then holds the
-objects of one chunk only.
+so that a field may appear late. Arrow reads what it reads exactly; else json.loads does, twice of
+large files, so that memory holds the objects of one chunk only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tensorsql.storage.formats.options import (
     text,
 )
 from tensorsql.storage.formats.paths import expand, reading
-from tensorsql.storage.formats.text import compression
+from tensorsql.storage.formats.text import compression, json_arrow
 from tensorsql.storage.formats.text.encodings import check_encoding, utf8
 from tensorsql.storage.formats.text.json_shapes import (
     NOTHING,
@@ -80,26 +80,50 @@ def read_files(function: str, files: Files, options: Options) -> Relation:
 
 def read(paths: Sequence[Path], how: JsonReading) -> pa.Table:
     """The files end to end as an Arrow table."""
+    files = []
     shape = NOTHING
-    kept: list[list[list[Any]] | None] = []  # what is small is parsed once
     for path in paths:
         with reading(path):
-            found: list[list[Any]] = []
-            small = path.stat().st_size <= SMALL // len(paths)
-            for chunk in _chunks(path, how):
-                shape = merged(shape, shape_of(chunk))
-                if small:
-                    found.append(chunk)
-            kept.append(found if small else None)
+            files.append(_file(path, how, path.stat().st_size <= SMALL // len(paths)))
+        shape = merged(shape, files[-1].shape)
     if how.columns:
         shape = declared(shape, struct(*how.columns.items()))
-    rows = pa.chunked_array([array_of([], shape)])
-    for path, known in zip(paths, kept, strict=True):
-        with reading(path):
-            chunks = _chunks(path, how) if known is None else known
-            arrays = [array_of(chunk, shape) for chunk in chunks]
-        rows = pa.chunked_array([*rows.chunks, *arrays])
-    return _table(rows, shape)
+    rows = [array_of([], shape)]
+    for file in files:
+        with reading(file.path):
+            rows += _rows(file, shape, how)
+    return _table(pa.chunked_array(rows), shape)
+
+
+@dataclass(frozen=True)
+class _File:
+    """What the first pass found: Arrow's arrays if it reads the file, else its values if few."""
+
+    path: Path
+    shape: Shape
+    arrays: list[pa.StructArray] | None = None
+    chunks: list[list[Any]] | None = None
+
+
+def _file(path: Path, how: JsonReading, small: bool) -> _File:
+    content = _content(path, how)
+    found = json_arrow.read(content)
+    if found is not None:
+        return _File(path, found[1], arrays=found[0])
+    shape, kept = NOTHING, []
+    for chunk in _chunks(content):
+        shape = merged(shape, shape_of(chunk))
+        if small:
+            kept.append(chunk)
+    return _File(path, shape, chunks=kept if small else None)
+
+
+def _rows(file: _File, shape: Shape, how: JsonReading) -> list[pa.Array]:
+    found = None if file.arrays is None else json_arrow.fitted(file.arrays, shape)
+    if found is not None:
+        return found
+    chunks = _chunks(_content(file.path, how)) if file.chunks is None else file.chunks
+    return [array_of(chunk, shape) for chunk in chunks]
 
 
 def _table(rows: pa.ChunkedArray, shape: Shape) -> pa.Table:
@@ -115,9 +139,12 @@ def _table(rows: pa.ChunkedArray, shape: Shape) -> pa.Table:
     return pa.table(columns, names=distinct_names(name for name, _ in shape.fields))
 
 
-def _chunks(path: Path, how: JsonReading) -> Iterator[list[Any]]:
-    content = compression.read_bytes(path, how.compression)
-    values = _values(str(utf8(path, content, how.encoding), "utf-8"))
+def _content(path: Path, how: JsonReading) -> bytes:
+    return utf8(path, compression.read_bytes(path, how.compression), how.encoding)
+
+
+def _chunks(content: bytes) -> Iterator[list[Any]]:
+    values = _values(str(content, "utf-8"))
     while chunk := list(islice(values, CHUNK)):
         yield chunk
 

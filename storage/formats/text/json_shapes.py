@@ -123,6 +123,8 @@ def declared(shape: Shape, type: Type) -> Shape:
             fields.append((name, declared(child, kind)))
         return Shape("object", fields=tuple(fields))
     nests = type.kind in (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR)
+    if type.kind is Kind.DOUBLE and shape.kind == "number":
+        return Shape("number", fraction=True)  # the text would give the same
     return shape if nests else PLAIN
 
 
@@ -142,10 +144,8 @@ def array_of(values: Sequence[Any], shape: Shape) -> pa.Array:
         case "list":
             ends = accumulate((len(v) if v else 0 for v in values), initial=0)
             child = array_of(_elements(values), shape.child or NOTHING)
-            if pa.types.is_null(child.type):
-                child = child.cast(pa.large_string())
             offsets = pa.array(np.fromiter(ends, np.int64, len(values) + 1))
-            return pa.LargeListArray.from_arrays(offsets, child, mask=_nulls(values))
+            return nested_lists(offsets, child, _nulls(values))
         case "object" if shape.fields:
             children = [array_of(_field(values, name), child) for name, child in shape.fields]
             names = [name for name, _ in shape.fields]
@@ -153,6 +153,13 @@ def array_of(values: Sequence[Any], shape: Shape) -> pa.Array:
         case _:
             write = _plain_text if shape == PLAIN else json_text
             return pa.array([None if v is None else write(v) for v in values], pa.large_string())
+
+
+def nested_lists(offsets: pa.Array, child: pa.Array, nulls: pa.Array) -> pa.Array:
+    """Lists over their elements; elements of no kind are text."""
+    if pa.types.is_null(child.type):
+        child = child.cast(pa.large_string())
+    return pa.LargeListArray.from_arrays(offsets, child, mask=nulls)
 
 
 def typed(array: pa.ChunkedArray, shape: Shape) -> pa.ChunkedArray:
