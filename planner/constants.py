@@ -15,7 +15,7 @@ from typing import Any
 
 from tensorsql.errors import Error
 from tensorsql.planner.casts import INTEGER_RANGES
-from tensorsql.planner.conversions import EXACT, clock_microseconds, convert, fit_decimal
+from tensorsql.planner.conversions import EXACT, clock_microseconds, convert, fit_decimal, negated
 from tensorsql.planner.expressions import Call, Expression, Literal
 from tensorsql.storage.types import DATE, TIMESTAMP, Kind, Type
 
@@ -85,17 +85,13 @@ def _quotient(a: float, b: float) -> Any:
     return NotImplemented if b == 0 or not isinstance(a, float) else a / b
 
 
-def _negate(a: Any) -> Any:
-    return EXACT.minus(a) if isinstance(a, Decimal) else -a
-
-
 _ARITHMETIC: dict[str, Callable[..., Any]] = {
     "+": _exact(operator.add, EXACT.add),
     "-": _exact(operator.sub, EXACT.subtract),
     "*": _exact(operator.mul, EXACT.multiply),
     "/": _quotient,
-    "negate": _negate,
-    "abs": abs,
+    "negate": negated,
+    "abs": lambda a: EXACT.abs(a) if isinstance(a, Decimal) else abs(a),
 }
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,

@@ -110,7 +110,12 @@ def fit_decimal(number: Decimal, target: Type) -> Decimal | None:
     """The number rounded (half away from zero) to the type's scale, None if that is too long."""
     rounded = number.quantize(Decimal(1).scaleb(-target.scale), ROUND_HALF_UP, EXACT)
     limit = Decimal(1).scaleb(target.precision - target.scale)
-    return rounded if abs(rounded) < limit else None
+    return rounded if rounded.copy_abs() < limit else None
+
+
+def negated(number: Any) -> Any:
+    """Minus a number; Python's own minus rounds a Decimal to 28 digits."""
+    return EXACT.minus(number) if isinstance(number, Decimal) else -number
 
 
 def to_float(value: float, target: Type) -> float:

@@ -141,7 +141,7 @@ def _duplicate(tables: list[pa.Table]) -> dict[str, object] | None:
 def _shown(value: Any, type: Type) -> object:
     match type.kind:
         case Kind.DECIMAL if isinstance(value, int):
-            return Decimal(value).scaleb(-type.scale)
+            return Decimal(f"{value}e{-type.scale}")
         case Kind.BOOLEAN:
             return bool(value)
         case Kind.DATE | Kind.TIME | Kind.TIMESTAMP:

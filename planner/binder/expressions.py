@@ -16,6 +16,7 @@ from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.placeholders import UnnestExpression, contains
 from tensorsql.planner.binder.scope import Scope
 from tensorsql.planner.binder.types import bind_type
+from tensorsql.planner.conversions import negated
 from tensorsql.planner.expressions import (
     FALSE,
     TRUE,
@@ -177,7 +178,7 @@ class ExpressionBinder:
             if is_integer_literal(value):
                 return literals.integer_literal(-value.value)
             if not value.type.is_integer:
-                return Literal(value.type, -value.value)
+                return Literal(value.type, negated(value.value))
         return resolve("negate", [value], position(node))
 
     def _connective(self, node: exp.Connector) -> Expression:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tensorsql.planner.casts import is_safe
+from tensorsql.planner.conversions import EXACT
 from tensorsql.planner.expressions import (
     Call,
     ColumnRef,
@@ -71,9 +72,9 @@ def _narrowed(value: Any, wide: Type, narrow: Type) -> Any:
 
 def _narrowed_number(value: Decimal, narrow: Type) -> Any:
     if narrow.kind is Kind.DECIMAL:
-        scaled = value.scaleb(narrow.scale)
-        fits = scaled == scaled.to_integral_value() and abs(scaled) < 10**narrow.precision
-        return value.quantize(Decimal(1).scaleb(-narrow.scale)) if fits else None
+        scaled = EXACT.scaleb(value, narrow.scale)
+        fits = scaled == scaled.to_integral_value() and scaled.copy_abs() < 10**narrow.precision
+        return EXACT.quantize(value, Decimal(1).scaleb(-narrow.scale)) if fits else None
     bits = INTEGER_BITS.get(narrow.kind)
     if bits is None or value != math.floor(value):
         return None

@@ -16,7 +16,7 @@ import pyarrow.types as is_type
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, ConversionError, CorruptError, UnsupportedError
-from tensorsql.storage.analyze import merge
+from tensorsql.storage.analyze import EXACT, merge
 from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.names import distinct_names, repeated_name
@@ -195,7 +195,7 @@ def _value(value: Any, type: Type) -> Any:
     """A footer's bound as a physical value, or None where that is not exact."""
     match type.kind, value:
         case (Kind.DECIMAL, Decimal()):
-            return int(value.scaleb(type.scale))
+            return int(value.scaleb(type.scale, EXACT))
         case (Kind.DATE, date()):
             return (value - date(1970, 1, 1)).days
         case (Kind.TIMESTAMP, datetime()) | (Kind.TIME | Kind.INTERVAL | Kind.BLOB, _):
