@@ -107,6 +107,7 @@ def test_a_long_sample_is_not_cut(connection: Connection, tmp_path: Path) -> Non
         ("1,2\n3,4,5\n", "row 2 has 3 fields where 2"),
         ("# made by hand\na,b\n1,2\n", "row 2 has 2 fields where 1 .* leave out with skip"),
         ('a\n"x",\n"y"z"\n"w"\n', "quotes that do not close"),
+        ('a,b\n"x"y,1\n"z",2\n', "quotes that do not close or stand inside a field"),
         ("a,b\n" + "1,x\n" * 2000 + '1,"x\n2,y\n', "line 2003: unexpected end of data"),
         ("a\n" + "x\n" * 2000 + b"\xe9\n".decode("latin-1"), None),
     ],
@@ -124,6 +125,20 @@ def test_broken_csv_says_where(
     assert path in str(found.value)
 
 
+@pytest.mark.parametrize("option", ["", ", header => true"])
+def test_declared_columns(connection: Connection, tmp_path: Path, option: str) -> None:
+    columns = ", columns = {'a': 'TINYINT', 'B': 'DECIMAL(5, 2)', 'c': 'VARCHAR', 'd': 'DATE'}"
+    path = put(tmp_path, "x.csv", "a,b,c,d\n1,2.5,007,2020-01-31\n,,,\n")
+    found = connection.execute(f"SELECT * FROM read_csv('{path}'{columns}{option})")
+    told = duckdb.sql(f"SELECT * FROM read_csv('{path}'{columns}{option.replace('>', '')})")
+    assert [name for name, *_ in found.description or ()] == told.columns
+    assert [str(kind) for _, kind, *_ in found.description or ()] == list(map(str, told.types))
+    assert repr(found.fetchall()) == repr(told.fetchall())
+    path = put(tmp_path, "x.json", '{"d": "2020-01-31", "a": 1}\n{"B": 1.10, "c": 7}')
+    query = f"SELECT a, B, c, d FROM read_json('{path}'{columns})"
+    assert repr(connection.execute(query).fetchall()) == repr(duckdb.sql(query).fetchall())
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("function", ["read_csv", "read_json"])
 def test_marked_encodings(
@@ -137,8 +152,9 @@ def test_marked_encodings(
 def test_named_encodings(connection: Connection, tmp_path: Path) -> None:
     path = put(tmp_path, "x.csv", "ab\né\n".encode("latin-1"))
     assert read(connection, "read_csv", path, ", encoding => 'latin-1'")[1] == [("'é'",)]
-    with pytest.raises(errors.BindError, match="encoding is one such as 'utf-8'"):
-        read(connection, "read_csv", path, ", encoding => 'klingon'")
+    for name in ("klingon", "rot13", "hex", "undefined", "zlib", "utf-8\\0"):
+        with pytest.raises(errors.BindError, match="encoding is one such as 'utf-8'"):
+            read(connection, "read_csv", path, f", encoding => '{name}'")
     with pytest.raises(errors.CorruptError, match="is not utf-16 text"):
         read(connection, "read_csv", path, ", encoding => 'utf-16'")
 
@@ -203,6 +219,17 @@ def test_parquet_codecs(connection: Connection, tmp_path: Path, codec: str) -> N
         "SELECT * FROM read_csv('x.csv', names => ['a', 'A'])",
         "SELECT * FROM read_csv('x.csv', skip => 1.5)",
         "SELECT * FROM read_csv('x.csv', nullstr => [1])",
+        "SELECT * FROM read_csv('x.csv', columns = 5)",
+        "SELECT * FROM read_csv('x.csv', columns = {'a': 5})",
+        "SELECT * FROM read_csv('x.csv', columns = {'a': 'FOO'})",
+        "SELECT * FROM read_csv('x.csv', columns = {'a': 'INTEGER, b'})",
+        "SELECT * FROM read_csv('x.csv', columns = {'a': 'INTEGER) AS x, (1'})",
+        "SELECT * FROM read_csv('x.csv', columns = {'a': NULL})",
+        "SELECT * FROM read_csv('x.csv', columns = {'a': 'INTEGER', 'A': 'INTEGER'})",
+        "SELECT * FROM read_csv('x.csv', columns = {'a': 'DATE'}, names => ['a'])",
+        "SELECT * FROM read_csv('x.csv', quote => ',')",
+        "SELECT * FROM read_csv('x.csv', escape => ',')",
+        "SELECT * FROM read_csv('x.csv', delim => ';', quote => ';')",
         "SELECT * FROM read_csv('x.csv', allow_quoted_nulls => 'x')",
     ],
 )  # fmt: skip

@@ -21,12 +21,14 @@ from tensorsql.planner.binder.models import (
 )
 from tensorsql.planner.binder.scope import NOTHING, Scope, Source, Tables, tables_of
 from tensorsql.planner.binder.subqueries import plant
+from tensorsql.planner.binder.types import type_of_text
 from tensorsql.planner.expressions import Expression, Literal
 from tensorsql.planner.logical import Project, Unnest
 from tensorsql.planner.plan import Plan, new_field
 from tensorsql.planner.resolve import cast, resolve
 from tensorsql.storage import types
 from tensorsql.storage.formats import READERS
+from tensorsql.storage.formats.options import is_names
 from tensorsql.storage.types import BIGINT, Kind, Type
 
 
@@ -151,9 +153,27 @@ def read_files(arguments: TableArguments) -> Plan:
     paths = path if isinstance(path, tuple) else (path,)
     if not all(isinstance(each, str) for each in paths):
         raise BindError(f"{arguments.function} takes a path in quotes or a list of them")
-    options = {name: arguments.constant(name) for name in arguments.named}
+    options = {
+        name: _column_types(arguments, node) if name == "columns" else arguments.constant(name)
+        for name, node in arguments.named.items()
+    }
     relation = arguments.environment.catalog.file_relation(arguments.function, path, options)
     return _declared(from_clause.scan(relation), dict(options.get("columns") or ()))
+
+
+def _column_types(arguments: TableArguments, node: exp.Expr) -> dict[str, Type]:
+    """What `columns = {'id': 'INTEGER', 'name': 'VARCHAR'}` says."""
+    bound = arguments.binder.bind(node)
+    kinds = [kind for _, kind in bound.type.fields]
+    if not isinstance(bound, Literal) or not kinds or any(not kind.is_text for kind in kinds):
+        raise BindError(
+            f"columns of {arguments.function} is as in {{'id': 'INTEGER', 'name': 'VARCHAR'}}",
+            position(node),
+        )
+    names = [name for name, _ in bound.type.fields]
+    if not is_names(names):
+        raise BindError(f"columns of {arguments.function} names a column twice", position(node))
+    return {n: type_of_text(str(text)) for n, text in zip(names, bound.value, strict=True)}
 
 
 def _declared(plan: Plan, declared: dict[str, Type]) -> Plan:

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError, UnsupportedError, nearest
-from tensorsql.parser.dialect import text_of
+from tensorsql.errors import BindError, ParseError, UnsupportedError, nearest
+from tensorsql.parser.dialect import parse, text_of
 from tensorsql.storage import types
 from tensorsql.storage.types import Type
 
@@ -75,6 +75,19 @@ def bind_type(node: exp.DataType) -> Type:
         case DType.USERDEFINED:
             return _own(node)
     raise UnsupportedError(f"type {text_of(node)} is not supported")
+
+
+def type_of_text(text: str) -> Type:
+    """The type that a text such as 'DECIMAL(5, 2)' names; BindError if it names none."""
+    try:
+        (query,) = parse(f"SELECT CAST(NULL AS {text})")
+    except (ParseError, ValueError):
+        raise BindError(f"'{text}' is not a type") from None
+    found = query.expressions[0] if query.expressions else query
+    given = {name for name, value in [*query.args.items(), *found.args.items()] if value}
+    if type(found) is not exp.Cast or given != {"expressions", "this", "to"}:
+        raise BindError(f"'{text}' is not a type")
+    return bind_type(found.args["to"])
 
 
 def _members(node: exp.DataType) -> list[Any]:

@@ -107,7 +107,10 @@ def _reading(options: Options) -> CsvReading:
         values["names"] = values["declared"] = tuple(dict(values.pop("columns")))
     elif "names" in values:
         values["names"] = tuple(values["names"])
-    return CsvReading(**values)
+    how = CsvReading(**values)
+    if (how.delimiter or ",") in (how.quote, how.escape):
+        raise BindError("the delimiter of a CSV file differs from its quote and escape")
+    return how
 
 
 def read(files: Files, how: CsvReading) -> pa.Table:

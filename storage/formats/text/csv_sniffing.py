@@ -59,13 +59,13 @@ def sniff(
     for marks in _marks(text, quote, escape):
         for each in DELIMITERS if delimiter is None else (delimiter,):
             dialect = Dialect(each, *marks)
-            records = _sample(dialect, text)
+            records = None if each in marks else _sample(dialect, text)
             # the first of equals stays: the order of DELIMITERS decides
-            if records is None or (not dialect.quote and quote is None and _has_quoted(records)):
-                continue
-            if found is None or _score(records) > _score(found[1]):
+            if records is not None and (found is None or _score(records) > _score(found[1])):
                 found = dialect, records
         if found is not None:
+            if not found[0].quote and quote is None and _has_quoted(found[1]):
+                break
             return found
     raise CorruptError(
         f'file "{path}" has quotes that do not close or stand inside a field; '
@@ -105,18 +105,20 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _score(records: Sequence[Record]) -> tuple[int, int]:
+def _score(records: Sequence[Record]) -> tuple[int, bool, int]:
     """The best splits every record alike; one that splits every record, but not alike, is next.
 
-    Then reading on tells of the first record that differs, rather than give whole lines.
+    Then reading on tells of the first record that differs, rather than give whole lines. What
+    comes before the rest, as a comment does, counts against a delimiter: `a;b` is no comment.
     """
     widths = [len(record) for record in records]
     if not widths:
-        return 0, 0
+        return 0, False, 0
     preamble = next((i for i, width in enumerate(widths[:PREAMBLE]) if width > 1), 0)
     rest = widths[preamble:] if len(widths) > preamble + 1 else widths
     alike = len(set(rest)) == 1
-    return (2 if alike and rest[0] > 1 else 1 if min(widths) > 1 or alike else 0), min(rest)
+    kind = 2 if alike and rest[0] > 1 else 1 if min(widths) > 1 or alike else 0
+    return kind, rest is widths or not preamble, min(rest)
 
 
 def check_quotes(path: Path, text: bytes, dialect: Dialect) -> None:

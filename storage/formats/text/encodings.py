@@ -23,7 +23,8 @@ _MARKS = (
 def check_encoding(name: Any) -> str:
     """A value of the option `encoding` as Python calls it; BindError for an unknown one."""
     try:
-        if isinstance(name, str) and b"".decode(name) == "":
+        # those from bytes to bytes, such as rot13, refuse here
+        if isinstance(name, str) and b"".decode(name) == "" and "".encode(name) is not None:
             return codecs.lookup(name).name
     except (LookupError, ValueError, TypeError):
         pass
