@@ -71,9 +71,10 @@ def is_set(value: Any) -> bool:
 
 
 def _was_read(node: exp.Expr, key: str) -> bool:
-    arguments = node.args
-    own = not isinstance(arguments, Arguments)  # a node of the binder's own making
-    return own or key in arguments.read or key in MANNER.get(type(node), ())
+    arguments: dict[str, Any] = node.args
+    if not isinstance(arguments, Arguments):  # a node of the binder's own making
+        return True
+    return key in arguments.read or key in MANNER.get(type(node), ())
 
 
 def _children(node: exp.Expr) -> Iterator[exp.Expr]:
