@@ -23,6 +23,7 @@ from tensorsql.planner.plan import Assignments, Binary, Field, Fields, Plan, Una
 from tensorsql.storage.catalog import Relation
 
 JoinKind = Literal["inner", "left", "right", "full", "semi", "anti", "mark", "single"]
+DependentKind = Literal["inner", "left", "semi", "anti", "mark", "single"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class DependentJoin(Joining):
     function with outer arguments; the rule `unnest_dependent_joins` removes all of them.
     """
 
-    kind: Literal["inner", "left", "semi", "anti", "mark", "single"]
+    kind: DependentKind
     left: Plan
     right: Plan
     condition: Expression = TRUE

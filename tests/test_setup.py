@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from tensorsql.parser.interpreted import require_interpreted
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -43,3 +46,9 @@ def test_constraints_pin_what_installs(name: str) -> None:
 def test_the_oracle_is_the_release_whose_answers_the_tests_expect() -> None:
     (oracle,) = (Requirement(one) for one in EXTRAS["test"] if one.startswith("duckdb"))
     assert oracle.specifier.contains(version("duckdb")), f"tests compare with {oracle}"
+
+
+def test_the_compiled_sqlglot_is_refused_with_the_cure() -> None:
+    require_interpreted("sqlglot/parser.py")
+    with pytest.raises(ImportError, match="pip uninstall sqlglotc"):
+        require_interpreted(f"sqlglot/parser{EXTENSION_SUFFIXES[0]}")

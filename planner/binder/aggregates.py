@@ -11,6 +11,7 @@ from tensorsql.planner.binder.placeholders import (
     SubqueryExpression,
     UnnestExpression,
     contains,
+    outer_aggregates,
 )
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.expressions import (
@@ -19,6 +20,7 @@ from tensorsql.planner.expressions import (
     Expression,
     WindowCall,
     transform,
+    walk,
 )
 from tensorsql.planner.logical import Aggregate, Project
 from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
@@ -83,7 +85,7 @@ class Grouping:
         return _over_children(expression, self._outer)
 
     def _aggregate(self, call: AggregateCall) -> Expression:
-        if any(contains(child, AggregateCall) for child in call.children):
+        if any(self._aggregates_in(child) for child in call.children):
             raise BindError(f"aggregate {call.function.name} cannot contain another aggregate")
         if any(contains(child, WindowCall) for child in call.children):
             raise BindError(f"aggregate {call.function.name} cannot contain a window function")
@@ -92,6 +94,12 @@ class Grouping:
         if call not in self.aggregates:
             self.aggregates[call] = new_field(call.function.name, call.type)
         return self.aggregates[call].ref()
+
+    def _aggregates_in(self, argument: Expression) -> bool:
+        """Whether an aggregate that this query computes stands in an argument of another."""
+        direct = (node for node in walk(argument) if isinstance(node, OuterAggregate))
+        outer = (*direct, *outer_aggregates(argument))
+        return contains(argument, AggregateCall) or any(call.reads(self.hidden) for call in outer)
 
     def _window(self, window: WindowCall) -> Expression:
         call = _over_children(window.call, self.above)

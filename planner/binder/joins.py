@@ -13,13 +13,13 @@ from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.placeholders import SubqueryExpression, contains
 from tensorsql.planner.binder.scope import Columns, Scope, Tables
-from tensorsql.planner.binder.subqueries import filtered
+from tensorsql.planner.binder.subqueries import dependent, filtered
 from tensorsql.planner.expressions import (
     TRUE,
     Expression,
     conjunction,
 )
-from tensorsql.planner.logical import DependentJoin, Join, JoinKind, Project
+from tensorsql.planner.logical import Join, JoinKind, Project
 from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.resolve import resolve
 from tensorsql.planner.traversal import free_columns
@@ -89,7 +89,7 @@ def _joined(kind: JoinKind, left: Plan, right: Plan, condition: Expression) -> P
         return Join(kind, left, right, condition)
     if kind not in LATERAL_KINDS:
         raise BindError(f"a {kind} join cannot read the tables before it (LATERAL)")
-    return DependentJoin(kind, left, right, condition)  # type: ignore[arg-type]
+    return dependent(kind, left, right, condition)  # type: ignore[arg-type]
 
 
 def _combined(kind: JoinKind, left: Tables, right: Tables, condition: Expression) -> Tables:

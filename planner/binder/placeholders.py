@@ -14,9 +14,8 @@ from tensorsql.planner.expressions import (
     columns_of,
     walk,
 )
-from tensorsql.planner.memo import hashed_once
+from tensorsql.planner.memo import hashed_once, remembered
 from tensorsql.planner.plan import Field, Plan
-from tensorsql.planner.traversal import walk_plan
 
 
 @hashed_once
@@ -76,13 +75,19 @@ class OuterAggregate(Expression):
         return any(id in columns for id in columns_of(self.call))
 
 
+@remembered
+def left_outside(plan: Plan) -> frozenset[OuterAggregate]:
+    """The aggregates in the plan that are left to a query around it."""
+    below: Iterator[frozenset[OuterAggregate]] = map(left_outside, plan.inputs)
+    own = (node for inner in plan.expressions for node in walk(inner))
+    return frozenset(node for node in own if isinstance(node, OuterAggregate)).union(*below)
+
+
 def outer_aggregates(expression: Expression) -> Iterator[OuterAggregate]:
     """Those in the expression's subqueries that are left to a query around them."""
-    subqueries = (node for node in walk(expression) if isinstance(node, SubqueryExpression))
-    for plan in (plan for subquery in subqueries for plan in walk_plan(subquery.plan)):
-        for node in (node for inner in plan.expressions for node in walk(inner)):
-            if isinstance(node, OuterAggregate):
-                yield node
+    for node in walk(expression):
+        if isinstance(node, SubqueryExpression):
+            yield from left_outside(node.plan)
 
 
 def is_plain(expression: Expression) -> bool:

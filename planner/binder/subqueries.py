@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError
 from tensorsql.parser.dialect import position
-from tensorsql.planner.binder.placeholders import SubqueryExpression, contains
+from tensorsql.planner.binder.placeholders import SubqueryExpression, contains, left_outside
 from tensorsql.planner.binder.scope import NOTHING
 from tensorsql.planner.expressions import (
     TRUE,
@@ -19,8 +19,8 @@ from tensorsql.planner.expressions import (
     conjuncts,
     transform,
 )
-from tensorsql.planner.logical import DependentJoin, Filter, Unnest
-from tensorsql.planner.plan import Plan, new_field
+from tensorsql.planner.logical import DependentJoin, DependentKind, Filter, Unnest
+from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.resolve import resolve
 from tensorsql.storage import types
 from tensorsql.storage.types import BOOLEAN, Kind
@@ -104,6 +104,22 @@ def _mark(plan: Plan, condition: Expression) -> SubqueryExpression:
     return SubqueryExpression(BOOLEAN, "mark", plan, condition, new_field("mark", BOOLEAN))
 
 
+def dependent(
+    kind: DependentKind,
+    left: Plan,
+    right: Plan,
+    condition: Expression,
+    mark: Field | None = None,
+) -> Plan:
+    """A join whose right side reads the left; not as aggregates, which GROUP BY has taken out."""
+    if any(call.reads(left.ids) for call in left_outside(right)):
+        raise BindError(
+            "FROM, LATERAL, ON, WHERE and SET cannot contain an aggregate of the tables that they "
+            "belong to; compute it in a subquery that reads these tables in its own FROM"
+        )
+    return DependentJoin(kind, left, right, condition, mark)
+
+
 def plant(plan: Plan, expressions: Sequence[Expression]) -> tuple[Plan, list[Expression]]:
     """Join the subqueries in the expressions to the plan and read their columns instead."""
     current = plan
@@ -114,7 +130,7 @@ def plant(plan: Plan, expressions: Sequence[Expression]) -> tuple[Plan, list[Exp
             return node
         if all(field.id != node.field.id for field in current.fields):
             mark = node.field if node.kind == "mark" else None
-            current = DependentJoin(node.kind, current, node.plan, node.condition, mark)
+            current = dependent(node.kind, current, node.plan, node.condition, mark)
         return node.field.ref()
 
     planted = [transform(expression, join) for expression in expressions]
@@ -138,7 +154,7 @@ def _filtered_by_subquery(plan: Plan, part: Expression) -> Plan:
     # NOT IN keeps its mark: where the mark is NULL no row passes, which an anti join gets wrong.
     if subquery is not None and not (negated and subquery.condition != TRUE):
         plan, (condition,) = plant(plan, [subquery.condition])
-        return DependentJoin("anti" if negated else "semi", plan, subquery.plan, condition)
+        return dependent("anti" if negated else "semi", plan, subquery.plan, condition)
     planted, (predicate,) = plant(plan, [part])
     return Filter(planted, predicate)
 
