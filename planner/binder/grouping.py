@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 
 from sqlglot import exp
 
-from tensorsql.errors import UnsupportedError
+from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.aggregates import GroupingSets
 from tensorsql.planner.binder.expressions import ExpressionBinder
@@ -15,6 +16,7 @@ from tensorsql.planner.binder.ordering import column_position
 from tensorsql.planner.expressions import AggregateCall, Expression, WindowCall, walk
 
 Sets = list[tuple[int, ...]]
+MOST_SETS = 65_535  # as in DuckDB
 
 
 def group_keys(
@@ -33,9 +35,20 @@ def group_keys(
                 keys.add(expression)
         return list(keys.places), None
     elements = node.expressions
-    sets = [_union(parts) for parts in itertools.product(*map(keys.sets, elements))]
+    found = [keys.sets(item) for item in elements]
+    _check_count(math.prod(map(len, found)), node)
+    sets = [_union(parts) for parts in itertools.product(*found)]
     several = any(isinstance(item, (exp.Rollup, exp.Cube, exp.GroupingSets)) for item in elements)
     return list(keys.places), tuple(sets) if several else None
+
+
+def _check_count(count: int, node: exp.Expr) -> None:
+    if count > MOST_SETS:
+        raise BindError(
+            f"GROUP BY makes more than {MOST_SETS:,} grouping sets; name fewer columns in CUBE or "
+            "ROLLUP, or write the wanted sets with GROUPING SETS",
+            position(node),
+        )
 
 
 def _union(parts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
@@ -69,9 +82,11 @@ class Keys:
         """The grouping sets one element of GROUP BY stands for."""
         match node:
             case exp.Rollup():
+                _check_count(len(node.expressions) + 1, node)
                 parts = [self.group(item) for item in node.expressions]
                 return [_union(parts[:size]) for size in range(len(parts), -1, -1)]
             case exp.Cube():
+                _check_count(2 ** len(node.expressions), node)
                 parts = [self.group(item) for item in node.expressions]
                 sizes = range(len(parts), -1, -1)
                 return [
