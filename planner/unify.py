@@ -53,10 +53,14 @@ def unify(
     name: str,
     position: Position | None = None,
     compare: bool = False,
+    in_order: bool = False,
 ) -> tuple[Expression, ...]:
-    """The arguments cast to their common type; raises TypeMismatchError if there is none."""
+    """The arguments cast to their common type; raises TypeMismatchError if there is none.
+
+    Literals give way to all other arguments, or `in_order` to those before them only.
+    """
     met: Type | None = None
-    for arg in sorted(args, key=_literalness):
+    for arg in args if in_order else sorted(args, key=_literalness):
         known = met
         met = arg.type if known is None else _meet(known, arg, compare)
         if met is None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from tensorsql.errors import BindError, OutOfRangeError
 from tensorsql.planner.binder.python_values import python_value
-from tensorsql.planner.casts import common_type, integer_type
+from tensorsql.planner.casts import integer_type
 from tensorsql.planner.expressions import Literal
 from tensorsql.planner.interval_text import amount_of, parse_interval
+from tensorsql.planner.unify import unify
 from tensorsql.storage import types
 
 MICROSECONDS = {"microsecond": 1, "millisecond": 1000, "second": 10**6}
@@ -113,15 +114,8 @@ def _temporal(value: Any) -> Literal:
 
 def list_literal(items: list[Literal]) -> Literal:
     """A LIST of the items' common type."""
-    from tensorsql.planner.resolve import cast
-
-    child = types.NULL
-    for item in items:
-        found = common_type(child, item.type)
-        if found is None:
-            raise BindError(f"a list cannot hold both {child} and {item.type}")
-        child = found
-    values = tuple(cast(item, child) for item in items)
+    values = unify(items, "list")
+    child = values[0].type if values else types.NULL
     constants = [item.value for item in values if isinstance(item, Literal)]
     if len(constants) < len(items):
         raise BindError(f"cannot make a list of {child} from these values")

@@ -23,6 +23,7 @@ from tensorsql.planner.expressions import ColumnRef, Expression, Literal
 from tensorsql.planner.logical import Project, SetOperation, Values
 from tensorsql.planner.plan import Field, Fields, Plan, fresh_id, new_field
 from tensorsql.planner.resolve import cast
+from tensorsql.planner.unify import unify
 from tensorsql.storage import types
 from tensorsql.storage.types import INTEGER, Kind, Type
 
@@ -87,30 +88,34 @@ def bind_values(node: exp.Values, environment: Environment, outer: Scope | None)
     ]
     if len({len(row) for row in rows}) != 1:
         raise BindError("all rows of VALUES must have as many values", position(node))
-    kinds = [common_column_type([row[i].type for row in rows]) for i in range(len(rows[0]))]
-    kinds = [INTEGER if kind.kind is Kind.NULL else kind for kind in kinds]
-    columns = tuple(new_field(f"col{i}", kind) for i, kind in enumerate(kinds))
-    cells = [[cast(cell, kind) for cell, kind in zip(row, kinds, strict=True)] for row in rows]
+    given = [_values_column(column, node) for column in zip(*rows, strict=True)]
+    columns = tuple(new_field(f"col{i}", column[0].type) for i, column in enumerate(given))
+    cells = list(zip(*given, strict=True))
     flat = [cell for row in cells for cell in row]
     plan, planted = plant(Scope().tables.plan, flat)
     if planted == flat:
-        return Values(columns, tuple(map(tuple, cells)))
+        return Values(columns, tuple(cells))
     if len(rows) > 1:
         raise UnsupportedError("a subquery in VALUES of several rows; write UNION ALL instead")
     return Project(plan, tuple(zip(columns, planted, strict=True)))
 
 
-def common_column_type(kinds: Sequence[Type]) -> Type:
-    """The type of a column that holds values of all these types; text where nothing else does."""
-    found = types.NULL
-    for kind in kinds:
-        common = common_type(found, kind)
-        if common is None and Kind.VARCHAR in (found.kind, kind.kind):
-            common = types.VARCHAR
-        if common is None:
-            raise TypeMismatchError(f"one column cannot hold both {found} and {kind}; cast one")
-        found = common
-    return found
+def _values_column(cells: Sequence[Expression], node: exp.Values) -> tuple[Expression, ...]:
+    """One column of VALUES: as in DuckDB literals become what stands before them."""
+    unified = unify(cells, "values", position(node), in_order=True)
+    unknown = unified[0].type.kind is Kind.NULL
+    return tuple(cast(cell, INTEGER) for cell in unified) if unknown else unified
+
+
+def _common_column_type(a: Type, b: Type) -> Type:
+    """The type of a column that holds values of both; text where nothing else does."""
+    common = common_type(a, b)
+    kinds = {a.kind, b.kind}
+    if common is None and Kind.VARCHAR in kinds and not kinds & {Kind.LIST, Kind.STRUCT}:
+        common = types.BLOB if Kind.BLOB in kinds else types.VARCHAR
+    if common is None:
+        raise TypeMismatchError(f"one column cannot hold both {a} and {b}; cast one")
+    return common
 
 
 def _set_operation(node: exp.SetOperation, environment: Environment, outer: Scope | None) -> Plan:
@@ -126,7 +131,7 @@ def _set_operation(node: exp.SetOperation, environment: Environment, outer: Scop
             position(node.expression),
         )
     pairs = zip(left.fields, right.fields, strict=True)
-    kinds = [common_column_type([a.type, b.type]) for a, b in pairs]
+    kinds = [_common_column_type(a.type, b.type) for a, b in pairs]
     columns = tuple(
         new_field(field.name, type_) for field, type_ in zip(left.fields, kinds, strict=True)
     )
