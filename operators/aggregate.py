@@ -239,6 +239,7 @@ class AggregateSink(Merging):
         """Add the batch's tables."""
         columns = self.evaluator(batch)
         for number, (tables, chosen) in enumerate(zip(state, self.recipe.sets, strict=True)):
+            self.context.check()
             each_row = number in self.poor
             tables.append(self._table(columns, batch.rows, chosen, each_row))
             if not each_row and 2 * tables[-1].count > max(batch.rows, SAMPLE_ROWS):
@@ -260,6 +261,7 @@ class AggregateSink(Merging):
         """All groups: set by set, in order of first appearance."""
         batches = []
         for place, chosen in enumerate(self.recipe.sets):
+            self.context.check()
             tables = [table for state in states for table in state[place]]
             if not tables:
                 nothing = [null_column(expression.type, 0) for expression in self.expressions]

@@ -12,7 +12,14 @@ from tensorsql import Connection, errors
 PATIENCE = 30.0  # seconds; each takes one or two
 MANY = 100_000
 
+COLUMNS = ", ".join(f"c{place}" for place in range(25))
+NULLS = ", ".join(f"NULL AS c{place}" for place in range(25))
+
 HOSTILE = {
+    "CUBE": f"SELECT count(*) FROM (SELECT {NULLS}) GROUP BY CUBE ({COLUMNS})",
+    "ROLLUPs": "SELECT count(*) FROM t GROUP BY " + ", ".join(["ROLLUP (a, s)"] * 20),
+    "repeats": "SELECT length(repeat(repeat(repeat('a', 100000), 100000), 100000))",
+    "long series": "SELECT len(range(100000000000))",
     "LIKE of many parts": "SELECT s LIKE '" + "%a" * MANY + "' FROM t",
     "ILIKE of many parts": "SELECT s ILIKE '" + "%a" * MANY + "' FROM t",
     "LIKE of many places": "SELECT s LIKE '" + "_" * MANY + "%' FROM t",
