@@ -34,8 +34,9 @@ def open_batch(file: CheckedFile) -> pa.RecordBatch:
 def check_structure(file: CheckedFile, array: pa.Array, part: str) -> None:
     """Check and validate all that says where something lies, so that no read leaves the array."""
     try:
+        file.check_size()
         for buffer, start, stop in _structure(array):
-            file.check_buffer(buffer, start, stop, part)
+            file.compare_buffer(buffer, start, stop, part)
         array.validate()
         _validate(array)
     except (pa.ArrowException, ValueError) as error:
@@ -46,7 +47,7 @@ def check_rows(file: CheckedFile, array: pa.Array, rows: slice, part: str) -> No
     """Check the values of rows start … stop - 1 of an array whose structure was checked."""
     file.check_size()
     for buffer, start, stop in _values(array, rows.start, rows.stop):
-        file.check_buffer(buffer, start, stop, part)
+        file.compare_buffer(buffer, start, stop, part)
 
 
 def _check_messages(file: CheckedFile) -> None:

@@ -85,10 +85,10 @@ class CheckedFile:
             depth -= np.bincount(last + 1 - low, minlength=high - low + 1)
             self._compare(np.flatnonzero(np.cumsum(depth)) + low, part)
 
-    def check_buffer(self, buffer: pa.Buffer, start: int, stop: int, part: str = "") -> None:
-        """The same for bytes of an Arrow buffer that lies in the mapping."""
+    def compare_buffer(self, buffer: pa.Buffer, start: int, stop: int, part: str = "") -> None:
+        """`compare` for bytes of an Arrow buffer that lies in the mapping."""
         begin = buffer.address - self.buffer.address
-        self.check(begin + start, begin + stop, part)
+        self.compare(begin + start, begin + stop, part)
 
     def array(self) -> CheckedArray:
         """A `.npy` file as the array that it holds."""
@@ -110,8 +110,10 @@ class CheckedFile:
         pending = self._pending
         if pending is None:
             return
-        numbers = np.arange(len(pending))[blocks]
-        wanted = numbers[pending[numbers]]
+        if isinstance(blocks, slice):
+            wanted = blocks.start + np.flatnonzero(pending[blocks])
+        else:
+            wanted = blocks[pending[blocks]]
         for number in wanted.tolist():
             start = number * BLOCK
             if zlib.crc32(self.buffer[start : start + BLOCK]) != self._expected[number]:

@@ -31,7 +31,9 @@ CREATE TABLE kinds AS SELECT range AS id, range % 2 = 0 AS flag, (range % 100)::
     ('text ' || range)::BLOB AS blob, [range, range + 1, NULL] AS list,
     {{'a': range, 'b': 'x'}} AS pair,
     CASE WHEN range % 3 = 0 THEN NULL ELSE range END AS gaps,
-    BOX_XYXY(0, 0, range, range) AS box, ['a', 'b' || range] AS words
+    BOX_XYXY(0, 0, range, range) AS box, ['a', 'b' || range] AS words,
+    ['low', 'mid', 'high'][range % 3 + 1]::ENUM('low', 'mid', 'high') AS level,
+    lpad(range::VARCHAR, 32, '0')::UUID AS uuid
 FROM range(300);
 DELETE FROM kinds WHERE id % 7 = 0;
 INSERT INTO kinds SELECT * REPLACE (id + 1000 AS id) FROM kinds WHERE id < 50;
@@ -46,13 +48,16 @@ DELETE FROM maps WHERE id = 5;
 CREATE MODEL fashion FROM '{EXAMPLES}/fashion.pt2' WITH (scale = 255);
 CREATE INDEX maps_chi ON maps USING CHI (mask);
 CREATE INDEX images_npi ON images USING NPI (fashion, 'relu3') WITH (partitions = 4);
+CREATE INDEX images_mai ON images USING NPI (fashion, 'fc1') WITH (partitions = 4, ratio = 0.4);
 CREATE VIEW few AS SELECT id, word FROM kinds WHERE number > 70000000 OR word = 'kind 2';
 """
 COLUMNS = (
     *("id", "flag", "tiny", "small", "number", "big", "huge", "price", "wide", "real", "double"),
     *("day", "moment", "span", "word", "text", "blob", "list", "pair", "gaps", "box", "words"),
+    *("level", "uuid"),
 )
 TOPK = "data => images, model => fashion, layer => 'relu3', id => rowid"
+MAI = TOPK.replace("relu3", "fc1")
 QUERIES = {
     "tables": "SHOW TABLES",
     "describe": "DESCRIBE kinds",
@@ -75,6 +80,7 @@ AGAIN = ("groups", "kinds", "keyed", "filter", "union", "images")
 MODEL_QUERIES = {
     "predict": "SELECT image_id, PREDICT(fashion, image) FROM images",
     "highest": f"SELECT * FROM TOPK_HIGHEST({TOPK}, neurons => [3, 5], k => 2)",
+    "highest by MAI": f"SELECT * FROM TOPK_HIGHEST({MAI}, neurons => [3, 5], k => 2)",
     "similar": f"SELECT * FROM TOPK_SIMILAR({TOPK}, neurons => [1, 9], input => 2, k => 3)",
 }
 Answer = list[str]

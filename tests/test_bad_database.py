@@ -9,14 +9,20 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fuzz_statements import WORLD
 
 import tensorsql
 from tensorsql import errors
+from tensorsql.storage import checked_file
+from tensorsql.storage.checked_file import CheckedFile
+from tensorsql.storage.segment import FileSource
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -283,3 +289,42 @@ def test_what_is_no_database(tmp_path: Path) -> None:
             tensorsql.connect(tmp_path / name)
     with pytest.raises(errors.IOError, match="does not exist"):
         tensorsql.connect(tmp_path / "none", read_only=True)
+
+
+def test_a_second_scan_pays_no_checksums_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each block of a file is compared once; from then on a read looks at its file's size, once."""
+    compared: list[int] = []
+    seen: dict[str, int] = Counter()
+
+    def counted(kind: Any, name: str) -> None:
+        method = getattr(kind, name)
+
+        def call(*given: Any, **named: Any) -> Any:
+            seen[name] += 1
+            return method(*given, **named)
+
+        monkeypatch.setattr(kind, name, call)
+
+    class Zlib:
+        @staticmethod
+        def crc32(data: bytes) -> int:
+            compared.append(len(data))
+            return zlib.crc32(data)
+
+    with tensorsql.connect(tmp_path / "db") as connection:
+        connection.execute(
+            "CREATE TABLE t AS SELECT range AS a, range / 7 AS b, 'text ' || range AS c"
+            " FROM range(200000)"
+        )
+    counted(CheckedFile, "check_size")
+    counted(FileSource, "check")
+    monkeypatch.setattr(checked_file, "zlib", Zlib)
+    with tensorsql.connect(tmp_path / "db") as connection:
+        for first in (True, False):
+            compared.clear()
+            seen.clear()
+            connection.execute("SELECT sum(a), sum(b) FROM t").fetchall()
+            assert bool(compared) == first
+        assert seen["check_size"] == seen["check"] > 1
