@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -183,3 +185,46 @@ def test_objects_that_are_no_tables(connection: Connection) -> None:
             connection.register("t", value)
     with pytest.raises(errors.InterfaceError):
         connection.register(5, {"a": [1]})  # type: ignore[arg-type]
+
+
+def pictures() -> list[tuple[str, bytes]]:
+    """A small image in each format that Pillow writes here, by suffix."""
+    pixels = np.random.default_rng(1).integers(0, 255, (6, 5), np.uint8)
+    grey = Image.fromarray(pixels)
+    made = [grey, grey.convert("1"), grey.convert("RGB"), grey.convert("P"), grey.convert("F")]
+    found = []
+    for suffix in ("png", "bmp", "gif", "tif", "jpg", "webp", "ppm", "tga", "jp2", "dds", "avif"):
+        for image in made:
+            file = io.BytesIO()
+            with contextlib.suppress(OSError, KeyError, ValueError):
+                name = Image.registered_extensions().get(f".{suffix}", "")
+                image.save(file, name, save_all=suffix == "gif", append_images=[grey])
+                found.append((suffix, file.getvalue()))
+    return found
+
+
+@pytest.mark.filterwarnings("error")
+def test_damaged_pictures_are_read_or_refused_in_our_words(
+    connection: Connection, tmp_path: Path
+) -> None:
+    """Cut short and with bytes exchanged: whatever Pillow raises or warns of."""
+    random = np.random.default_rng(1)
+    refusals = 0
+    for suffix, whole in pictures():
+        path = tmp_path / f"a.{suffix}"
+        for turn in range(16):
+            bytes_ = np.frombuffer(whole, np.uint8).copy()
+            if turn % 2:
+                bytes_ = bytes_[: random.integers(len(bytes_))]
+            else:
+                places = random.integers(0, len(bytes_), 1 + turn // 4)
+                bytes_[places] = random.integers(0, 256, len(places))
+            path.write_bytes(bytes_.tobytes())
+            for function in ("read_images", "read_masks"):
+                try:
+                    connection.execute(f"SELECT * FROM {function}('{path}')").fetchall()
+                except errors.InternalError:
+                    raise
+                except errors.Error:
+                    refusals += 1
+    assert refusals > 400

@@ -171,9 +171,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = module.decode
 
-    def counted(picture: pictures.Picture, orient: bool) -> Image.Image:
+    def counted(picture: pictures.Picture, orient: bool, mode: str) -> Image.Image:
         names.append(picture.path.name)
-        return decode(picture, orient)
+        return decode(picture, orient, mode)
 
     monkeypatch.setattr(module, "decode", counted)
     return names

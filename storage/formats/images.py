@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from tensorsql.errors import BindError, CorruptError, IOError, UnsupportedError
 from tensorsql.storage import types
@@ -100,7 +99,7 @@ def _good(name: str, paths: Sequence[Path], orient: bool) -> list[Picture]:
     for path in paths:
         try:
             picture = _single(path)
-            decode(picture, orient)
+            decode(picture, orient, _mode(picture.mode in GREY, _element(picture)))
             found.append(picture)
         except (CorruptError, IOError, UnsupportedError) as error:
             left_out.append(error.message)
@@ -148,6 +147,10 @@ def _element(picture: Picture) -> str:
     return "uint8" if picture.element == "bool" else picture.element
 
 
+def _mode(is_grey: bool, element: str) -> str:
+    return _MODES[element] if is_grey else "RGB"
+
+
 class Images:
     """The files of a relation and what makes their columns. Pickles without pixels."""
 
@@ -179,18 +182,13 @@ class Images:
     def pixels(self, row: int) -> Pixels:
         """The image [channels, height, width] of a row, decoded now."""
         channels, height, width = self.shape
-        image = decode(self.pictures[row], self.orient)
-        image = image.convert("RGB") if channels == 3 else _grey(image, self.element)
+        image = decode(self.pictures[row], self.orient, _mode(channels == 1, self.element))
         if image.size != (width, height):
             image = image.resize((width, height))
         values = np.asarray(image).reshape(height, width, channels)
         if self.element == "uint16":
             values = np.clip(values, 0, 65535)  # resizing may overshoot
         return values.transpose(2, 0, 1).astype(self.element)
-
-
-def _grey(image: Image.Image, element: str) -> Image.Image:
-    return image if image.mode == _MODES[element] else image.convert(_MODES[element])
 
 
 def _measure(images: Images, kinds: Mapping[str, types.Type], name: str) -> ColumnStatistics:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
-from tensorsql.errors import CorruptError, UnsupportedError
+from tensorsql.errors import CorruptError, Error, UnsupportedError
 from tensorsql.storage.formats.paths import reading
+from tensorsql.storage.quiet import quietly
 
 ORIENTATION = 0x0112  # the EXIF and TIFF tag
 _TURNS = {
@@ -52,35 +55,57 @@ def look(path: Path, otherwise: str = "not an image") -> Picture:
 
     `otherwise` is what the error calls a file that is none.
     """
-    with reading(path):
-        try:
-            with Image.open(path) as image:
-                return _picture(path, image)
-        except Image.DecompressionBombError as error:
-            raise CorruptError(f'file "{path}" cannot be read: {error}') from None
-        except UnidentifiedImageError:
-            raise CorruptError(f'file "{path}" is {otherwise}') from None
+    with _opened(path, otherwise) as image, quietly():
+        return _picture(path, image)
 
 
-def decode(picture: Picture, orient: bool) -> Image.Image:
-    """The pixels, turned as the file says or not; CorruptError if they are damaged."""
-    with reading(picture.path), Image.open(picture.path) as image:
-        return _turned(image, picture, orient)
+def decode(picture: Picture, orient: bool, mode: str) -> Image.Image:
+    """The pixels in a mode, turned as the file says or not; CorruptError if they are damaged."""
+    with _opened(picture.path) as image:
+        turned = _turned(image, picture, orient)
+        return turned if turned.mode == mode else turned.convert(mode)
 
 
 def decode_pages(picture: Picture) -> list[Image.Image]:
     """All pages, turned as the file says."""
-    with reading(picture.path), Image.open(picture.path) as image:
+    with _opened(picture.path) as image:
         found = []
         for page in range(picture.pages):
-            image.seek(page)
+            with quietly():
+                image.seek(page)
             found.append(_turned(image, picture, orient=True))
         return found
 
 
+@contextmanager
+def _opened(path: Path, otherwise: str = "not an image") -> Iterator[Image.Image]:
+    """The file as Pillow sees it: whatever Pillow raises over broken content is a CorruptError.
+
+    Warnings on what is odd in a file but its pixels are not shown.
+    """
+    try:
+        with reading(path):
+            with quietly():
+                image = _open(path, otherwise)
+            with image:
+                yield image
+    except (Error, MemoryError):
+        raise
+    except Exception as error:  # each of its readers has its own idea of what to raise
+        raise CorruptError(f'file "{path}" cannot be read: {error}') from None
+
+
+def _open(path: Path, otherwise: str) -> Image.Image:
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        raise CorruptError(f'file "{path}" is {otherwise}') from None
+
+
 def _turned(image: Image.Image, picture: Picture, orient: bool) -> Image.Image:
-    image.load()
-    already = image.format == "TIFF"  # Pillow turns these itself
+    already = image.format == "TIFF"  # Pillow turns these itself, and reads their tags again
+    with quietly() if already else nullcontext():
+        image.load()
     turns = _BACK if already else _TURNS
     if already != orient and picture.orientation in turns:
         return image.transpose(turns[picture.orientation])

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
-import warnings
 from collections.abc import Iterator
 
-_LOADERS = threading.RLock()
+from tensorsql.storage.quiet import quietly
+
 TRUSTED: set[str] = set()  # hashes of the files that statements of this process said to trust
 
 
 @contextlib.contextmanager
 def alone_and_quiet() -> Iterator[None]:
     """Other threads wait; what torch warns and logs about its own internals is not shown."""
-    with _LOADERS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quietly():
         loud = [logger for logger in _torch_loggers() if not logger.disabled]
         for logger in loud:
             logger.disabled = True
