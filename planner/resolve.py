@@ -258,7 +258,8 @@ def _to_parameter(arg: Expression, parameter: Parameter) -> Expression:
     if parameter == (Kind.DECIMAL,):
         number = arg.type.is_integer or arg.type.kind is Kind.BOOLEAN
         return cast(arg, as_decimal(arg.type) if number else decimal(18, 3))
-    return cast(arg, Type(parameter[0]))
+    # Text is read as the widest number, of which none is lost.
+    return cast(arg, Type(Kind.DOUBLE if Kind.DOUBLE in parameter else parameter[0]))
 
 
 def _round_to(

@@ -167,6 +167,9 @@ def check_element(dtype: np.dtype[Any], scale: int | None, name: str) -> int:
             f'masks of "{name}" have dtype {dtype}, which has no usual scale; state the stored '
             f"value that means 1 with scale => …"
         )
-    if chosen < 1:
-        raise ConversionError(f"the scale of a mask must be a positive whole number, not {chosen}")
+    if dtype.kind == "b" and chosen != 1:
+        raise ConversionError(
+            f'masks of "{name}" are booleans, of which TRUE means 1; a scale of {chosen} would'
+            f" make it 1/{chosen}; leave the scale out"
+        )
     return chosen

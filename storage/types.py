@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+LARGEST_SCALE = (1 << 32) - 1  # of a MASK
+LARGEST_TENSOR = (1 << 31) - 1  # numbers, which Arrow counts in 32 bits
+
 
 class Kind(StrEnum):
     """The family of a type; a type of one kind may have parameters."""

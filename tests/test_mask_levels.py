@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import tensorsql
-from tensorsql.errors import DataError
+from tensorsql.errors import ConversionError, DataError
 from tensorsql.storage.mask_values import lower_levels, upper_levels
 
 SAMPLED = {"uint8": range(256), "uint16": range(0, 65536, 257), "float32": range(256)}
@@ -159,3 +159,47 @@ def test_masks_of_two_sizes_do_not_compare(con: tensorsql.Connection) -> None:
     assert con.execute(same).fetchall() == [(1.0,), (1.0,)]
     guarded = f"SELECT CASE WHEN a.index = b.index THEN IOU(a.mask > 0, b.mask > 0) END {pairs}"
     assert sorted(con.execute(guarded).fetchall(), key=str) == [(1.0,), (1.0,), (None,)]
+
+
+@pytest.mark.parametrize("other", ["1.0", "0.25", "1", "'inf'::DOUBLE", "0.5::REAL", "2::HUGEINT"])
+def test_nan_is_an_end_like_any_other(con: tensorsql.Connection, other: str) -> None:
+    """NaN is greater than every number: beyond all pixels below, no limit above."""
+    con.register_masks("m", np.array([[[0.0, 0.25, 0.5, 1.0]]]))
+    for greatest in ("'nan'::DOUBLE", "'nan'::REAL"):
+        ends = f"{other}, {greatest}", f"{other}, 'inf'::DOUBLE"
+        above = f"SELECT CP(mask, -, ({ends[0]})) = CP(mask, -, ({ends[1]})) FROM m"
+        assert con.execute(above).fetchall() == [(True,)]
+        for ends in ((greatest, other), (greatest, greatest)):
+            below = f"SELECT CP(mask, -, ({ends[0]}, {ends[1]})) FROM m"
+            assert con.execute(below).fetchall() == [(0,)]
+        region = f"SELECT CP(mask, ((1, 1), ({greatest}, 1.0)), (0, 1)) FROM m"
+        assert con.execute(region).fetchall() == [(0,)]
+
+
+def test_thresholds_written_as_text_are_numbers(con: tensorsql.Connection) -> None:
+    con.register_masks("m", np.array([[[0.0, 0.3, 0.7, 1.0]]]))
+    single = "SELECT CP(mask, -, ({0}, 1)), CP(mask, -, (0, {0})), IOU(mask > {0}, mask > 0) FROM m"
+    assert con.execute(single.format("'0.5'")).fetchall() == [(2, 2, 2 / 3)]
+    assert con.execute(single.format("?"), ["0.5"] * 3).fetchall() == [(2, 2, 2 / 3)]
+    union = "SELECT CP(UNION(mask > '0.5'), -, (1, 1)) FROM m"
+    assert con.execute(union).fetchall() == [(2,)]
+
+
+def test_booleans_have_no_other_scale(con: tensorsql.Connection, tmp_path: Path) -> None:
+    """TRUE of scale 255 would be 1/255 and count nowhere."""
+    Image.new("1", (3, 2), 1).save(tmp_path / "a.png")
+    with pytest.raises(ConversionError, match=r"are booleans.*leave the scale out"):
+        con.execute(f"SELECT mask FROM read_masks('{tmp_path}/a.png', scale => 255)")
+    with pytest.raises(ConversionError, match="are booleans"):
+        con.register_masks("m", np.ones((1, 2, 2), np.bool_), scale=2)
+    con.register_masks("m", np.ones((1, 2, 2), np.bool_), scale=1)
+
+
+def test_masked_arrays_do_not_lose_what_they_hide(con: tensorsql.Connection) -> None:
+    hidden = np.ma.masked_array(np.ones((2, 2, 2)), mask=np.eye(2) * np.ones((2, 1, 1)))
+    for masks in (hidden, list(hidden)):
+        with pytest.raises(ConversionError, match="a pixel cannot be NULL"):
+            con.register_masks("m", masks)
+    con.register_masks("m", np.ma.masked_array(np.ones((1, 2, 2))))
+    assert con.execute("SELECT CP(mask, -, (1, 1)) FROM m").fetchall() == [(4,)]
+    assert con.execute("SELECT ?", [np.ma.masked]).fetchall() == [(None,)]

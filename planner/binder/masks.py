@@ -134,5 +134,8 @@ def _number(expression: Expression) -> int | Decimal | float | None:
 
 
 def _exceeds(low: Expression, high: Expression) -> bool:
+    """Whether both are known and a range from one to the other is empty; NaN is left to CP."""
     least, most = _number(low), _number(high)
-    return least is not None and most is not None and least > most
+    if least is None or most is None or least != least or most != most:
+        return False
+    return least > most

@@ -11,7 +11,8 @@ from typing import Any
 from tensorsql.errors import BindError, OutOfRangeError
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, datetime.date})
-MISSING = ("NaTType", "NAType")  # pandas' words for NULL, without importing it
+# Words of pandas and numpy for NULL, without importing them.
+MISSING = ("NaTType", "NAType", "MaskedConstant")
 WIDEST = 1 << 127  # of a HUGEINT
 # A unit of numpy's times in microseconds; smaller ones divide.
 LARGER = {"us": 1, "ms": 10**3, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6}

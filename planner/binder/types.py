@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from sqlglot import exp
@@ -51,7 +52,7 @@ EXAMPLES: dict[type[exp.Expr], str] = {
     exp.ColumnDef: "STRUCT(name VARCHAR, size INTEGER)",
     exp.Literal: "ENUM('small', 'large')",
 }
-MASK_DTYPES = {0: "", 1: "float32", 255: "uint8", 65535: "uint16"}
+MASK_DTYPES = {1: "float32", 255: "uint8", 65535: "uint16"}
 
 
 def bind_type(node: exp.DataType) -> Type:
@@ -144,11 +145,24 @@ def _own(node: exp.DataType) -> Type:
     if name not in ("MASK", "TENSOR"):
         known = [*(item.value for item in types.Kind), "INT", "TEXT", "STRING"]
         raise BindError(f"unknown type {name or text_of(node)}{nearest(name, known)}")
-    given = _numbers(node)
-    match name:
-        case "MASK" if len(given) <= 1:
-            scale = given[0] if given else 0
-            return types.mask(scale, MASK_DTYPES.get(scale, "uint16"))
-        case "MASK":
-            raise BindError("MASK takes one number: the stored value that means 1, as MASK(255)")
+    return _mask(_numbers(node)) if name == "MASK" else _tensor(_numbers(node))
+
+
+def _mask(given: list[int]) -> Type:
+    if not given:
+        return types.mask(0, "")
+    if len(given) > 1 or not 1 <= given[0] <= types.LARGEST_SCALE:
+        raise BindError(
+            f"MASK takes one number, the stored value that means 1, from 1 to"
+            f" {types.LARGEST_SCALE}, as MASK(255); MASK alone takes that of its first masks"
+        )
+    return types.mask(given[0], MASK_DTYPES.get(given[0], "uint16"))
+
+
+def _tensor(given: list[int]) -> Type:
+    if not given or 0 in given or math.prod(given) > types.LARGEST_TENSOR:
+        raise BindError(
+            "TENSOR takes its sizes, each from 1 on and together at most"
+            f" {types.LARGEST_TENSOR} numbers, as TENSOR(3, 224, 224)"
+        )
     return types.tensor(tuple(given))

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 CLASSES = "classes"  # the scale of pixels that are numbers of classes
 CLASS_SCALE = 255
-LARGEST_SCALE = (1 << 32) - 1
 MASK = "mask"
 
 Arrays = list[np.ndarray]  # each [n, h, w]
@@ -194,9 +193,9 @@ def _whole_scale(scale: Any) -> int | None:
         whole = int(scale)
     except (TypeError, ValueError, OverflowError):
         whole = 0
-    if whole != scale or not 1 <= whole <= LARGEST_SCALE:
+    if whole != scale or not 1 <= whole <= types.LARGEST_SCALE:
         raise BindError(
-            f"the scale of a mask is a whole number from 1 to {LARGEST_SCALE}, not {scale}"
+            f"the scale of a mask is a whole number from 1 to {types.LARGEST_SCALE}, not {scale}"
         )
     return whole
 
@@ -234,6 +233,11 @@ def _picture(path: Path, classes: bool) -> Picture:
     from tensorsql.storage.formats.pictures import GREY, look
 
     picture = look(path, "neither a .npy file nor an image")
+    if picture.pages > 1 and picture.format != "TIFF":
+        raise ConversionError(
+            f'image "{path}" has {picture.pages} pages, which may share pixels; masks of several'
+            " pages come from TIFF and .npy files"
+        )
     if picture.mode == "P" and not classes:
         raise ConversionError(
             f'image "{path}" has a palette: its pixels are numbers of colours; to read them as'
@@ -242,11 +246,6 @@ def _picture(path: Path, classes: bool) -> Picture:
     if picture.mode not in (*GREY, "P"):
         raise ConversionError(
             f'image "{path}" has mode {picture.mode}; a mask has a single channel'
-        )
-    if picture.pages > 1 and path.suffix.lower() not in (".tif", ".tiff"):
-        raise ConversionError(
-            f'image "{path}" has {picture.pages} pages, which may share pixels; masks of several'
-            " pages come from TIFF and .npy files"
         )
     return picture
 
@@ -263,7 +262,9 @@ def _arrays(name: str, masks: Any) -> Arrays:
     """The masks as [n, h, w] arrays."""
     if hasattr(masks, "detach"):
         masks = masks.detach().cpu().numpy()
-    if np.ma.is_masked(masks):
+    masks = masks if isinstance(masks, np.ndarray) else list(masks)
+    parts = [masks] if isinstance(masks, np.ndarray) else masks
+    if any(map(np.ma.is_masked, parts)):
         raise ConversionError(
             f'masks of "{name}" come in a masked array, and a pixel cannot be NULL; '
             "fill it first, for example with .filled(0)"
