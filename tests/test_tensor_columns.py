@@ -137,3 +137,66 @@ def test_masks_of_one_scale_and_two_dtypes_say_so(masks: tensorsql.Connection) -
     masks.register_masks("doubles", np.zeros((1, 2, 2)))
     with pytest.raises(TypeMismatchError, match=r"of float64 to MASK\(1\) of float32"):
         masks.execute("INSERT INTO t SELECT mask FROM doubles")
+
+
+WHOLE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+ELEMENTS = (*WHOLE, "float16", "float32", "float64")
+
+
+def fits(numbers: np.ndarray, element: str) -> bool:
+    """Whether numbers, rounded, are within the range of a dtype."""
+    kind = np.dtype("uint8" if element == "bool" else element)
+    if kind.kind == "f":
+        return all(abs(float(n)) <= np.finfo(kind).max or not np.isfinite(n) for n in numbers)
+    limits = np.iinfo(kind)
+    return all(np.isfinite(n) and limits.min <= round(n.item()) <= limits.max for n in numbers)
+
+
+@pytest.mark.parametrize("target", ELEMENTS)
+def test_numbers_of_every_dtype_fit_or_are_refused(con: tensorsql.Connection, target: str) -> None:
+    """From tensors of every dtype and from lists; nothing wraps."""
+    con.register("goal", {"v": np.zeros((1, 2), target)})
+    con.execute("CREATE TABLE t AS SELECT * FROM goal")
+    for source in ("int64", "uint64", "uint8", "float16", "float64"):
+        kind = np.dtype(source)
+        edges = [-1.0, 2.5, 300.0, 60000.0, np.nan, np.inf]
+        if kind.kind != "f":
+            edges = [np.iinfo(kind).min, np.iinfo(kind).max]
+        for edge in edges:
+            numbers = np.array([1, edge], kind)
+            con.register("given", {"v": numbers[None]})
+            con.execute("DELETE FROM t")
+            for sql in ("SELECT v FROM given", "SELECT CAST(v AS DOUBLE[]) FROM given"):
+                if "DOUBLE" in sql and kind.kind != "f" and abs(int(edge)) > 2**53:
+                    continue
+                try:
+                    con.execute(f"INSERT INTO t {sql}")
+                except ConversionError:
+                    assert not fits(numbers, target), (source, numbers)
+                else:
+                    assert fits(numbers, target), (source, numbers)
+                    found = column(con, "SELECT v FROM t LIMIT 1")[0]
+                    if np.dtype(target).kind == "f":
+                        wanted = numbers.astype(target)
+                        assert np.array_equal(found, wanted, equal_nan=True), (source, numbers)
+                    else:
+                        assert found == [round(n.item()) for n in numbers], (source, numbers)
+
+
+@pytest.mark.parametrize("empty", ["[]", "[[]]", "[[], []]", "?"])
+def test_empty_lists_are_no_tensors(con: tensorsql.Connection, empty: str) -> None:
+    parameters = [np.zeros((0, 2))] if empty == "?" else []
+    with pytest.raises(ConversionError, match="does not fit TENSOR"):
+        con.execute(f"SELECT CAST({empty} AS TENSOR(2, 2))", parameters).fetchall()
+    tried = f"SELECT TRY_CAST({empty} AS TENSOR(2, 2))"
+    assert con.execute(tried, parameters).fetchall() == [(None,)]
+
+
+NO_TENSORS = ("TENSOR", "TENSOR()", "TENSOR(0)", "TENSOR(2, 0)", "TENSOR(65536, 32768)")
+NO_MASKS = ("MASK(0)", "MASK(4294967296)", f"MASK({10**40})", "MASK(1, 2)")
+
+
+@pytest.mark.parametrize("name", [*NO_TENSORS, *NO_MASKS])
+def test_types_that_hold_nothing_are_refused(con: tensorsql.Connection, name: str) -> None:
+    with pytest.raises(BindError, match=r"TENSOR takes its sizes|MASK takes one number"):
+        con.execute(f"CREATE TABLE t (v {name})")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.operators.layouts import values_of, with_validity
 from tensorsql.storage.arrow_types import element_type, type_of_arrow
-from tensorsql.storage.column import VALUE_DTYPE, Column, Flat, List, RowRef, take
+from tensorsql.storage.column import VALUE_DTYPE, Column, Flat, List, RowRef, Wide, take
 from tensorsql.storage.concat import expand
 from tensorsql.storage.types import BIGINT, DOUBLE, Kind, Type
 
@@ -22,8 +23,11 @@ def convert_tensor(column: Column, target: Type) -> Converted:
     assert isinstance(column, Flat)
     if target.kind is Kind.LIST:
         return _to_lists(column, target)
-    values = column.values.to(getattr(torch, target.element))
-    wrong = _lost(column.values, values)
+    dtype, given = getattr(torch, target.element), column.values
+    if given.is_floating_point() and not dtype.is_floating_point:
+        given = given.round()
+    values = given.to(dtype)
+    wrong = _lost(given, values)
     return Flat(target, values, column.validity), wrong.flatten(1).any(1)
 
 
@@ -35,7 +39,8 @@ def lists_to_tensor(column: List, target: Type) -> Converted:
     level: Column = column
     for size in target.shape:
         spread = expand(level)
-        assert isinstance(spread, List)
+        if not isinstance(spread, List):  # of the type of [], below which nothing is known
+            return _none_fits(column, target)
         fits = _valid(spread) & (spread.offsets.diff() == size)
         wrong[owner[~fits]] = True
         first = torch.where(fits, spread.offsets[:-1], 0)
@@ -52,38 +57,61 @@ def lists_to_tensor(column: List, target: Type) -> Converted:
     hidden = wrong | ~_valid(column)
     values = values.reshape(rows, *target.shape)
     values = values.masked_fill(hidden.reshape(-1, *[1] * len(target.shape)), 0)
-    return Flat(target, values, column.validity), wrong
+    dtype = getattr(torch, target.element)
+    return Flat(target, values.to(dtype), column.validity), wrong
+
+
+def _none_fits(column: Column, target: Type) -> Converted:
+    values = torch.zeros(len(column), *target.shape, dtype=getattr(torch, target.element))
+    return Flat(target, values, column.validity), _valid(column)
 
 
 def _elements(column: Column, target: Type) -> tuple[Tensor, Tensor]:
-    """The numbers in the target's dtype, and which of them are NULL or do not fit it."""
+    """The numbers, and which of them are NULL or do not fit the target's dtype.
+
+    They come as DOUBLE or BIGINT: torch knows few operations of the unsigned dtypes.
+    """
     dtype = getattr(torch, target.element)
     between = DOUBLE if dtype.is_floating_point else BIGINT
     converted, bad = (column, None) if column.type == between else convert_number(column, between)
     values = values_of(converted)
-    result = values.to(dtype)
-    wrong = ~_valid(column) | _lost(values, result)
-    return result, wrong if bad is None else wrong | bad
+    wrong = ~_valid(column) | _lost(values, values.to(dtype))
+    return values, wrong if bad is None else wrong | bad
 
 
 def _lost(values: Tensor, result: Tensor) -> Tensor:
-    """Where a number did not fit a dtype: floats may be rounded, whole numbers may not change."""
-    if values.is_floating_point():
-        return result.isinf() & values.isfinite()
-    return result.to(values.dtype) != values
+    """Where a number did not fit a dtype: floats may be rounded, whole numbers may not change.
+
+    numpy, unlike torch, compares in all dtypes.
+    """
+    given, found = values.numpy(), result.numpy()
+    with np.errstate(all="ignore"):
+        if found.dtype.kind == "f":
+            return torch.from_numpy(np.isinf(found) & np.isfinite(given))
+        changed = (found.astype(given.dtype) != given) | ((found < 0) != (given < 0))
+    return torch.from_numpy(changed)
 
 
 def _to_lists(column: Flat, target: Type) -> Converted:
     """A list per dimension around the numbers, which convert as they do outside."""
-    source = type_of_arrow(element_type(column.type))
-    numbers = Flat(source, column.values.reshape(-1).to(VALUE_DTYPE[source.kind]))
+    numbers = _numbers(column)
     leaf = target
     while leaf.child is not None:
         leaf = leaf.child
-    child, bad = (numbers, None) if leaf == source else convert_number(numbers, leaf)
+    child, bad = (numbers, None) if leaf == numbers.type else convert_number(numbers, leaf)
     result = _wrapped(child, target, tuple(column.values.shape))
     per_row = None if bad is None else bad.reshape(len(column), -1).any(1)
     return with_validity(result, column.validity), per_row
+
+
+def _numbers(column: Column) -> Column:
+    """All numbers of a TENSOR column, one after the other."""
+    assert isinstance(column, Flat)
+    type, values = type_of_arrow(element_type(column.type)), column.values.reshape(-1)
+    if type.is_wide:  # unsigned 64 bits
+        bits = values.view(torch.int64)
+        return Wide(type, torch.zeros_like(bits), bits)
+    return Flat(type, values.to(VALUE_DTYPE[type.kind]))
 
 
 def _wrapped(child: Column, target: Type, shape: tuple[int, ...]) -> Column:
