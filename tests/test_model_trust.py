@@ -199,7 +199,7 @@ def test_an_archive_of_a_newer_torch_says_so(tmp_path: Path) -> None:
     changed = program()
     changed["schema_version"]["minor"] += 1000
     changed["torch_version"] = "9.9"
-    changed["graph_module"]["member_to_come"] = 1
+    changed["graph_module"]["graph_to_come"] = changed["graph_module"].pop("graph")
     path = written(tmp_path, zipped(with_program(changed)))
     with pytest.raises(errors.UnsupportedError, match=r"saved by PyTorch 9\.9.*cannot read"):
         load_model("m", path, {})
