@@ -43,7 +43,7 @@ CASES: dict[str, tuple[int, Statement]] = {
     "order": (50, lambda n: f"SELECT * FROM wide ORDER BY {listed('c{i}', n)}"),
     "distinct": (100, lambda n: "SELECT DISTINCT * FROM wide"),
     "describe": (100, lambda n: "DESCRIBE wide"),
-    "summarize": (10, lambda n: "SUMMARIZE wide"),
+    "summarize": (60, lambda n: "SUMMARIZE wide"),
     "self join": (100, lambda n: "SELECT * FROM wide a JOIN wide b ON a.c0 = b.c0"),
     "using": (50, lambda n: f"SELECT * FROM wide JOIN wide b USING ({listed('c{i}', n)})"),
     "natural": (50, lambda n: "SELECT * FROM wide NATURAL JOIN wide b"),

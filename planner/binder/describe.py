@@ -1,4 +1,4 @@
-"""DESCRIBE, SHOW and SUMMARIZE as queries over what the catalog says, or over the data."""
+"""DESCRIBE and SHOW as queries over what the catalog says."""
 
 from __future__ import annotations
 
@@ -9,31 +9,20 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError
 from tensorsql.parser import statements as syntax
-from tensorsql.parser.dialect import parse, position
+from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.from_clause import named_plan, table_name
 from tensorsql.planner.binder.models import find_model
 from tensorsql.planner.binder.queries import bind_query
+from tensorsql.planner.binder.summarize import bind_summarize
 from tensorsql.planner.expressions import Literal
 from tensorsql.planner.logical import Values
-from tensorsql.planner.plan import Plan, new_field
+from tensorsql.planner.plan import new_field
 from tensorsql.planner.statements import Query
-from tensorsql.storage import types
 from tensorsql.storage.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.types import VARCHAR
 
 DESCRIBED = ("column_name", "column_type", "null", "key", "default", "extra")
-SUMMARY = """
-SELECT '{name}' AS column_name, '{type}' AS column_type,
-  {bounds}, count(DISTINCT {column}) AS approx_unique, {moments}, count(*) AS count,
-  CAST(CASE WHEN count(*) = 0 THEN 0 ELSE 100.0 * (count(*) - count({column})) / count(*) END
-    AS DECIMAL(9,2)) AS null_percentage
-FROM summarized
-"""
-NO_BOUNDS = "NULL::VARCHAR AS min, NULL::VARCHAR AS max"
-BOUNDS = "min({column})::VARCHAR AS min, max({column})::VARCHAR AS max"
-NO_MOMENTS = "NULL::DOUBLE AS avg, NULL::DOUBLE AS std"
-MOMENTS = "avg({column})::DOUBLE AS avg, stddev_samp({column})::DOUBLE AS std"
 
 
 def text_query(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Query:
@@ -132,39 +121,6 @@ def _all_tables(environment: Environment) -> Query:
             columns = ", ".join(f"{c.name} {c.type}" for c in relation.schema.columns)
             rows.append((name, relation.live_rows, columns))
     return text_query(("name", "rows", "columns"), rows)
-
-
-def bind_summarize(node: syntax.SummarizeStatement, environment: Environment) -> Query:
-    """One row of aggregates per column, from one shared scan."""
-    source = node.this
-    plan: Plan
-    if isinstance(source, exp.Table):
-        plan = named_plan(source, environment)
-        source = exp.Select(expressions=[exp.Star()], from_=exp.From(this=source))
-    else:
-        plan = bind_query(source, environment)
-    parts = [_summary(field.name, field.type) for field in plan.fields]
-    (tree,) = parse(" UNION ALL ".join(parts))
-    definition = exp.CTE(this=source, alias=exp.TableAlias(this=exp.to_identifier("summarized")))
-    tree.set("with_", exp.With(expressions=[definition]))
-    bound = bind_query(tree, environment)
-    return Query(bound, tuple(field.name for field in bound.fields))
-
-
-def _summary(name: str, kind: types.Type) -> str:
-    column = '"' + name.replace('"', '""') + '"'
-    nested = (types.Kind.LIST, types.Kind.STRUCT, types.Kind.BOX, types.Kind.MASK)
-    has_order = kind.kind not in (*nested, types.Kind.TENSOR, types.Kind.BLOB)
-    text = SUMMARY
-    if not has_order:
-        text = text.replace("count(DISTINCT {column})", "NULL::BIGINT")
-    return text.format(
-        name=name.replace("'", "''"),
-        type=str(kind).replace("'", "''"),
-        column=column,
-        bounds=(BOUNDS if has_order else NO_BOUNDS).format(column=column),
-        moments=(MOMENTS if kind.is_numeric else NO_MOMENTS).format(column=column),
-    )
 
 
 DESCRIPTIONS: dict[type[exp.Expr], Callable[[Any, Environment], Query]] = {
