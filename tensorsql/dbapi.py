@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorsql import errors
 from tensorsql.cancellation import import_whole
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tensorsql.session import Parameters, Session
 
 Row = tuple[Any, ...]
+Taken = TypeVar("Taken")
 FETCH_ROWS = 256  # fetchone converts this many rows at a time
 
 
@@ -293,27 +294,29 @@ class Cursor:
 
     def fetchall(self) -> list[Row]:
         """All rows that are left."""
-        return [*self._buffered(), *self._next(len(self.rows))]
+        left = self._next(len(self.rows))
+        return [*self._buffered(), *left]
 
     def _buffered(self) -> Iterator[Row]:
         _ = self.rows
         return self._fetched
 
     def _next(self, count: int) -> list[Row]:
-        start, stop = self._advance(count)
-        with guarded():
-            return self.rows.python(start, stop)
+        return self._taken(count, self.rows.python)
 
-    def _advance(self, count: int) -> tuple[int, int]:
-        start = self._position
-        self._position = min(start + count, len(self.rows))
-        return start, self._position
+    def _taken(self, count: int, convert: Callable[[int, int], Taken]) -> Taken:
+        """The next rows, converted; they are still to be fetched where that fails."""
+        with guarded(), self.connection.session.cancellable():
+            start = self._position
+            stop = min(start + count, len(self.rows))
+            taken = convert(start, stop)
+        self._position = stop
+        return taken
 
     def fetch_arrow_table(self) -> pa.Table:
         """All rows that are left, as an Arrow table."""
         self._position -= sum(1 for _ in self._buffered())
-        with guarded():
-            return self.rows.arrow(*self._advance(len(self.rows)))
+        return self._taken(len(self.rows), self.rows.arrow)
 
     def df(self) -> pd.DataFrame:
         """All rows that are left, as a pandas DataFrame; InterfaceError without pandas.
@@ -330,11 +333,13 @@ class Cursor:
             raise errors.InterfaceError(
                 "df() needs pandas; install it with: pip install 'tensorsql[pandas]'"
             ) from None
+        self._position -= sum(1 for _ in self._buffered())
+        return self._taken(len(self.rows), self._frame)
+
+    def _frame(self, start: int, stop: int) -> pd.DataFrame:
         from tensorsql.frames import data_frame
 
-        table = self.fetch_arrow_table()
-        with guarded():
-            return data_frame(table, self.rows.types)
+        return data_frame(self.rows.arrow(start, stop), self.rows.types)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """The rows that are left as an Arrow stream (the Arrow PyCapsule interface).
@@ -343,7 +348,7 @@ class Cursor:
         """
         position = self._position - sum(1 for _ in self._buffered())
         self._position, self._fetched = position, iter(())
-        with guarded():
+        with guarded(), self.connection.session.cancellable():
             table = self.rows.arrow(position, len(self.rows))
         return table.__arrow_c_stream__(requested_schema)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.storage.types import Type
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ class Result:
 
             from tensorsql.storage.arrow import to_arrow
 
-            arrays = [to_arrow(column) for column in self.columns()] if self.names else []
+            arrays = []
+            for column in self.columns() if self.names else ():
+                check_cancelled()
+                arrays.append(to_arrow(column))
             self.table = pa.Table.from_arrays(arrays, names=list(self.names))
         return self.table
 

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from tensorsql.cancellation import check_cancelled
+from tensorsql.guard import guarded
 from tensorsql.result import Result
 from tensorsql.values import python_values
 
 if TYPE_CHECKING:
     from tensorsql.storage.column import Column
+
+BLOCK = 1 << 14  # rows between two looks at whether the fetching is cancelled
 
 
 class Rows:
@@ -28,7 +32,8 @@ class Rows:
 
     @cached_property
     def _columns(self) -> list[Column]:
-        return self._result.columns()
+        with guarded():
+            return self._result.columns()
 
     def arrow(self, start: int, stop: int) -> pa.Table:
         """Rows start … stop - 1 as an Arrow table."""
@@ -39,11 +44,20 @@ class Rows:
         from tensorsql.storage.arrow import to_arrow
         from tensorsql.storage.column import slice_column
 
-        arrays = [to_arrow(slice_column(column, start, stop)) for column in self._columns]
+        arrays = []
+        for column in self._columns:
+            check_cancelled()
+            arrays.append(to_arrow(slice_column(column, start, stop)))
         return pa.Table.from_arrays(arrays, names=list(self.names))
 
     def python(self, start: int, stop: int) -> list[tuple[Any, ...]]:
         """Rows start … stop - 1 as tuples of Python objects."""
-        columns = self.arrow(start, stop).columns
-        lists = [python_values(part, type) for part, type in zip(columns, self.types, strict=True)]
-        return list(zip(*lists, strict=True))
+        table = self.arrow(start, stop)
+        rows: list[tuple[Any, ...]] = []
+        for first in range(0, stop - start, BLOCK):
+            lists = []
+            for part, type in zip(table.slice(first, BLOCK).columns, self.types, strict=True):
+                check_cancelled()
+                lists.append(python_values(part, type))
+            rows += zip(*lists, strict=True)
+        return rows

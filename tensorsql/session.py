@@ -76,12 +76,10 @@ class Session:
         """
         from tensorsql.commands import carry_out
 
-        # One for each statement: what a cancelled one left behind must not go on with the next.
-        self.cancelled = Event()
         began = time.perf_counter()
         result = Result()
         try:
-            with NESTING, cancelled_by(self.cancelled):
+            with NESTING, self.cancellable():
                 trees = parse(sql)
                 check_count(trees, parameters)
                 for tree in trees:
@@ -123,8 +121,18 @@ class Session:
             self.services = Services(self)
         return Context(dict(self.settings), self.cancelled, services=self.services)
 
+    @contextmanager
+    def cancellable(self) -> Iterator[None]:
+        """What is done inside, a statement or the fetching of its rows, ends after `interrupt`.
+
+        Each has an event of its own: what a cancelled one left behind must not go on with the next.
+        """
+        self.cancelled = Event()
+        with cancelled_by(self.cancelled):
+            yield
+
     def interrupt(self) -> None:
-        """Cancel the running statement, from any thread; it raises InterruptedError soon."""
+        """Cancel what is running, from any thread; it raises InterruptedError soon."""
         self.cancelled.set()
 
     @contextmanager
