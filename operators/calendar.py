@@ -10,6 +10,7 @@ from torch import Tensor
 
 DAY = 86_400_000_000
 ERA = 146_097  # days in 400 years
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999
 
 
 def floor_div(values: Tensor, divisor: int) -> Tensor:

@@ -175,7 +175,11 @@ def _shift(name: str, literals: list[Literal]) -> Any:
             return (left.value - right.value).days
         case Kind.INTERVAL, Kind.INTERVAL:
             pairs = zip(left.value, right.value, strict=True)
-            return tuple(a + sign * b for a, b in pairs)
+            parts = tuple(a + sign * b for a, b in pairs)
+            fits = all(
+                -(1 << bits) <= n < 1 << bits for n, bits in zip(parts, (31, 31, 63), strict=True)
+            )
+            return parts if fits else NotImplemented
         case Kind.DATE, Kind.TIME if name == "+":
             micros = clock_microseconds(right.value)
             return convert(left.value, DATE, TIMESTAMP) + datetime.timedelta(microseconds=micros)

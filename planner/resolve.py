@@ -50,6 +50,7 @@ from tensorsql.storage.types import (
     Kind,
     Type,
     decimal,
+    list_of,
     struct,
 )
 
@@ -237,11 +238,14 @@ def _convert(
     if signature.name == "||":
         return unify_append(converted, position)
     if signature.name in ("list_contains", "contains") and converted[0].type.kind is Kind.LIST:
-        child = converted[0].type.child or NULL
-        return converted[0], unify((Call(child, signature, ()), converted[1]), "in", position)[1]
+        element = Call(converted[0].type.child or NULL, signature, ())
+        value = unify((element, converted[1]), "in", position)[1]
+        return cast(converted[0], list_of(value.type)), value
     if signature.name in ("lag", "lead") and len(converted) == 3:
         return (*converted[:2], cast(converted[2], converted[0].type, position=position))
     if signature.name in ("concat", "concat_ws"):
+        if any(arg.type.kind is Kind.LIST for arg in converted):
+            raise UnsupportedError(f"{signature.name} of lists is not supported", position)
         return tuple(cast(arg, VARCHAR) for arg in converted)
     return converted
 

@@ -11,7 +11,7 @@ import pytest
 from side_by_side import SideBySide
 
 import tensorsql
-from tensorsql.errors import UnsupportedError
+from tensorsql.errors import OutOfRangeError, UnsupportedError
 
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 NUMBERS = (*INTEGERS, "REAL", "DOUBLE", "DECIMAL(4,1)", "DECIMAL(18,3)", "DECIMAL(38,10)")
@@ -346,4 +346,108 @@ def test_nan_is_the_greatest_number_everywhere() -> None:
             "SELECT greatest('nan'::DOUBLE, 1), 'nan'::DOUBLE > 'inf'::DOUBLE, 'nan'::REAL = 'nan'",
             "SELECT max(-x), min(x - x) FROM t WHERE x < 'nan'::DOUBLE",
         ]
+    )
+
+
+CELLS = (
+    "1;'2';NULL;DATE '2020-01-01';1.5;1::TINYINT;2.5::DOUBLE;true;'2021-01-01';5000000000"
+    ";INTERVAL 1 DAY;NULL::SMALLINT;'a'||'b';[1]"
+)
+
+
+def test_types_of_columns_of_literals(pair: SideBySide) -> None:
+    """One column of two cells: both refuse it or both give the same values of one type."""
+    cells = CELLS.split(";")
+    pairs = [(a, b) for a in cells for b in cells if not a == b == "NULL"]
+    pair.check(f"SELECT typeof(c), c FROM (VALUES ({a}), ({b})) v(c)" for a, b in pairs)
+    pair.check(
+        f"SELECT typeof(c), c FROM (SELECT {a} UNION ALL SELECT {b} UNION ALL SELECT '3') v(c)"
+        for a, b in pairs
+        if "[1]" not in (a, b)
+    )
+    pair.check(f"SELECT typeof([{a}, {b}]), [{a}, {b}]" for a, b in pairs if "'2" not in a + b)
+
+
+@pytest.mark.parametrize("word", ["UNION", "UNION ALL", "INTERSECT", "EXCEPT"])
+def test_chains_of_set_operations(pair: SideBySide, word: str) -> None:
+    """A chain of UNION casts each value once, to the type of all; brackets end a chain."""
+    texts = ("1 {w} SELECT 2.5 {w} SELECT '3'", "1 {w} (SELECT 2.5 {w} SELECT '3')")
+    pair.check(f"SELECT {text.format(w=word)} ORDER BY ALL" for text in texts)
+    pair.check(
+        f"{text} ORDER BY ALL"
+        for text in (
+            f"(SELECT 1 {word} SELECT 2.5) {word} SELECT '3'",
+            f"SELECT 1 {word} SELECT 2.5 UNION ALL SELECT '3'",
+            f"SELECT 1 UNION SELECT 2.5 {word} SELECT '3'",
+            f"SELECT 1 {word} SELECT 1.0 {word} SELECT '1'",
+        )
+    )
+
+
+def test_the_least_integers(pair: SideBySide) -> None:
+    least = [f"-{2**bits}" for bits in (31, 63, 127)]
+    pair.check(f"SELECT typeof({n}), {n}, {n} + 1" for n in least)
+    pair.check(["SELECT -2147483648 - 1", "SELECT -9223372036854775808 % -1::HUGEINT"])
+
+
+def test_frames_that_end_before_they_start(pair: SideBySide) -> None:
+    ends = ("UNBOUNDED PRECEDING", "1 PRECEDING", "CURRENT ROW", "1 FOLLOWING")
+    ends = (*ends, "UNBOUNDED FOLLOWING")
+    pair.check(
+        f"SELECT x, sum(x) OVER (ORDER BY x ROWS BETWEEN {start} AND {end})"
+        " FROM (VALUES (1), (2), (3)) t(x) ORDER BY x"
+        for start in ends
+        for end in ends
+    )
+
+
+def test_lists_and_series_at_their_ends(pair: SideBySide) -> None:
+    far = (-(2**63) + 1, -1, 0, 5, 2**63 - 1)
+    backwards = [(a, b) for a in far for b in far if b <= a]
+    pair.check(f"SELECT range({a}, {b}), generate_series({a}, {b})" for a, b in backwards)
+    pair.check(f"SELECT range({b}, {a}, -2)" for a, b in backwards)
+    pair.check(
+        f"SELECT list_contains({list_}, {value})"
+        for list_ in ("[1, 25]", "[1.5, 2]", "[1::HUGEINT]", "[NULL, 1]")
+        for value in ("1", "25", "2.0", "18446744073709551616", "NULL::INTEGER", "1::TINYINT")
+        if (list_, value) != ("[1, 25]", "2.0")
+    )
+    ours = pair.ours.execute(
+        "SELECT list_contains([1, 25], 2.5), list_contains([1, 2], 2.0),"
+        " list_contains([DATE '2020-01-01'], TIMESTAMP '2020-01-01')"
+    )  # where DuckDB has no common type
+    assert ours.fetchall() == [(False, True, True)]
+
+
+def test_times_past_the_calendar(pair: SideBySide) -> None:
+    """What leaves the calendar, or 64 bits, is an error in either; nothing wraps around."""
+    times = ("TIMESTAMP '2020-01-01'", "DATE '2020-01-01'", "INTERVAL '2147483647 months 1 us'")
+    spans = ("2147483647 months", "2147483647 days", "2147483647 days 1 month")
+    spans = (*spans, "-2147483648 months", "-2147483647 days")
+    queries = [
+        f"SELECT ({time} {sign} INTERVAL '{span}')::VARCHAR"
+        for time in times
+        for span in spans
+        for sign in "+-"
+    ]
+    queries += [f"SELECT ({time} + INTERVAL '2562047788 hours')::VARCHAR" for time in times]
+    pair.check(queries)
+    both = SideBySide()
+    both.both("CREATE TABLE t AS SELECT INTERVAL '2147483647 days 2562047788 hours' AS x")
+    both.check(["SELECT (x + x)::VARCHAR FROM t", "SELECT (x - x)::VARCHAR FROM t"])
+    for moment in ("DATE '9999-12-31' + 1", "DATE '0001-01-01' - 1", "make_date(10000, 1, 1)"):
+        with pytest.raises(OutOfRangeError, match="years 1 to 9999"):
+            pair.ours.execute(f"SELECT {moment}")
+    moments = ("1970-01-01 00:00:00.0005", "1970-01-01 00:00:00.000499", "1969-12-31 23:59:59.9995")
+    pair.check(f"SELECT epoch_ms(TIMESTAMP '{moment}')" for moment in moments)
+
+
+def test_aggregates_of_the_tables_before(pair: SideBySide) -> None:
+    pair.check(
+        (
+            "SELECT * FROM range(4) t(b), (SELECT sum(b)) q",
+            "SELECT * FROM range(4) t(b) LEFT JOIN LATERAL (SELECT sum(b)) q ON true",
+            "SELECT * FROM range(4) t(b), (SELECT (SELECT max(b))) q",
+            "SELECT (SELECT sum(b)) FROM range(4) t(b)",
+        )
     )

@@ -47,6 +47,6 @@ def shift_left(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     inside = (places >= 0) & (places < width)
     shifted = values << torch.where(inside, places, 0)
     lost = (values != 0) & (~inside | ((shifted >> torch.where(inside, places, 0)) != values))
-    if frame.failing(lost | (values < 0)) is not None:
+    if frame.failing(lost | (values < 0) | (places < 0)) is not None:
         raise OutOfRangeError(f"a left shift leaves {call.type}; cast the number to a wider type")
     return Flat(call.type, torch.where(inside, shifted, 0))

@@ -24,7 +24,7 @@ from tensorsql.operators.calendar import (
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.operators.functions.strings import run_text
-from tensorsql.operators.functions.temporal import interval, microseconds_of, parts_of
+from tensorsql.operators.functions.temporal import dated, interval, microseconds_of, parts_of
 from tensorsql.operators.functions.time_format import format_times
 from tensorsql.operators.layouts import bytes_of_arrow, flat_of_arrow, numpy_view, values_of
 from tensorsql.planner.expressions import Call
@@ -149,8 +149,9 @@ def epoch(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def epoch_ms(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """Milliseconds since 1970."""
-    return Flat(call.type, floor_div(microseconds_of(arguments[0]), 1000))
+    """Milliseconds since 1970, the nearest; halves go away from 0."""
+    micros = microseconds_of(arguments[0])
+    return Flat(call.type, trunc_div(micros + torch.where(micros < 0, -500, 500), 1000))
 
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12, "decade": 120, "century": 1200}
@@ -184,7 +185,7 @@ def date_trunc(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
         start = days - weekday(days)
         if part == "isoyear":
             start = start - (iso_week(days)[1] - 1) * 7
-    return Flat(call.type, start * DAY)
+    return Flat(call.type, dated(start, frame) * DAY)
 
 
 def date_diff(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -235,7 +236,8 @@ def make_date(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     if row is not None:
         text = "-".join(str(int(values_of(argument)[row])) for argument in arguments)
         raise ConversionError(f"there is no date {text}")
-    return Flat(call.type, days_of(safe_year, safe_month, in_month).to(torch.int32))
+    found_days = days_of(safe_year, safe_month, in_month).masked_fill(bad, 0)
+    return Flat(call.type, dated(found_days, frame).to(torch.int32))
 
 
 def last_day(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

@@ -15,6 +15,7 @@ from tensorsql.storage.column import Column, Flat, List
 from tensorsql.storage.types import BIGINT
 
 LONGEST = 1 << 28  # elements in all: 2 GB
+WIDEST = 2.0**62  # from one end to the other
 
 
 def open_series(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -35,7 +36,8 @@ def _series(arguments: Sequence[Column], call: Call, frame: Frame, closed: bool)
         start, stop, step = ends
     _check(start, stop, step, call, frame)
     # Rows that are not active may ask for anything: they get nothing.
-    possible = (step != 0) & ((stop.double() - start.double()).abs() < 2.0**62)
+    possible = ((stop > start) == (step > 0)) | (stop == start)
+    possible &= (step != 0) & ((stop.double() - start.double()).abs() < WIDEST)
     counts = _counts(start, stop, step, closed).clamp(0, LONGEST)
     lengths = torch.where(possible, counts, 0)
     if frame.active is not None:
@@ -57,8 +59,9 @@ def _check(start: Tensor, stop: Tensor, step: Tensor, call: Call, frame: Frame) 
     name = call.function.name
     if frame.failing(step == 0) is not None:
         raise OutOfRangeError(f"the step of {name} must not be 0")
-    rough = (stop.double() - start.double()) / step
+    rough = (stop.double() - start.double()) / torch.where(step == 0, torch.inf, step)
     if frame.failing(rough.clamp(0).cumsum(0) > LONGEST) is not None:
         raise OutOfRangeError(f"{name} makes at most {LONGEST:,} numbers at a time")
-    if frame.failing((stop.double() - start.double()).abs() >= 2.0**62) is not None:
+    towards = (stop > start) == (step > 0)
+    if frame.failing(towards & ((stop.double() - start.double()).abs() >= WIDEST)) is not None:
         raise OutOfRangeError(f"the ends of {name} are too far apart")

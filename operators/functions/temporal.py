@@ -6,13 +6,21 @@ microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.calendar import DAY, add_months, split, trunc_div
+from tensorsql.operators.calendar import (
+    DAY,
+    FIRST_DAY,
+    LAST_DAY,
+    add_months,
+    floor_div,
+    split,
+    trunc_div,
+)
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.layouts import values_of
 from tensorsql.planner.expressions import Call
@@ -47,28 +55,39 @@ def microseconds_of(column: Column) -> Tensor:
 
 def add_interval(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """A date, timestamp or time + interval; a time stays within its day."""
-    return _shift(arguments[0], parts_of(arguments[1]), call)
+    return _shift(arguments[0], parts_of(arguments[1]), call, frame)
 
 
 def interval_add(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Interval + date, timestamp or time."""
-    return _shift(arguments[1], parts_of(arguments[0]), call)
+    return _shift(arguments[1], parts_of(arguments[0]), call, frame)
 
 
 def subtract_interval(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """A date, timestamp or time - interval."""
     months, days, micros = parts_of(arguments[1])
-    return _shift(arguments[0], (-months, -days, -micros), call)
+    return _shift(arguments[0], (-months, -days, -micros), call, frame)
 
 
-def _shift(column: Column, span: Span, call: Call) -> Column:
+def _shift(column: Column, span: Span, call: Call, frame: Frame) -> Column:
     months, days, micros = span
+    whole = floor_div(micros, DAY)
+    rest = micros - whole * DAY
     if column.type.kind is Kind.TIME:
-        return Flat(call.type, torch.remainder(values_of(column) + micros, DAY))
+        return Flat(call.type, torch.remainder(values_of(column) + rest, DAY))
     date, clock = split(microseconds_of(column))
     if bool((months != 0).any()):
         date = add_months(date, months)
-    return Flat(call.type, (date + days) * DAY + clock + micros)
+    carried, clock = split(clock + rest)
+    return Flat(call.type, dated(date + days + whole + carried, frame) * DAY + clock)
+
+
+def dated(days: Tensor, frame: Frame) -> Tensor:
+    """Days of the calendar; raises outside of the years 1 to 9999."""
+    bad = (days < FIRST_DAY) | (days > LAST_DAY)
+    if frame.failing(bad.expand(frame.count)) is not None:
+        raise OutOfRangeError("the date is out of range: dates are of the years 1 to 9999")
+    return days.masked_fill(bad, 0)
 
 
 def add_days(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -87,10 +106,7 @@ def subtract_days(arguments: Sequence[Column], call: Call, frame: Frame) -> Colu
 
 
 def _days(date: Tensor, days: Tensor, call: Call, frame: Frame) -> Column:
-    moved = date.to(torch.int64) + days
-    if frame.failing(moved.abs() >= 1 << 31) is not None:
-        raise OutOfRangeError("the date is out of range")
-    return Flat(call.type, moved.to(torch.int32))
+    return Flat(call.type, dated(date.to(torch.int64) + days, frame).to(torch.int32))
 
 
 def days_between(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -120,14 +136,23 @@ def time_and_date(arguments: Sequence[Column], call: Call, frame: Frame) -> Colu
 
 def add_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Interval + interval, part by part."""
-    left, right = parts_of(arguments[0]), parts_of(arguments[1])
-    return interval(left[0] + right[0], left[1] + right[1], left[2] + right[2], frame)
+    return _part_by_part(torch.add, *map(parts_of, arguments), frame)
 
 
 def subtract_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Interval - interval, part by part."""
-    left, right = parts_of(arguments[0]), parts_of(arguments[1])
-    return interval(left[0] - right[0], left[1] - right[1], left[2] - right[2], frame)
+    return _part_by_part(torch.sub, *map(parts_of, arguments), frame)
+
+
+def _part_by_part(
+    operation: Callable[[Tensor, Tensor], Tensor], left: Span, right: Span, frame: Frame
+) -> Column:
+    months, days, micros = map(operation, left, right)
+    # A wrapped sum of 64 bits is far from the one in floats.
+    near = operation(left[2].double(), right[2].double())
+    if frame.failing(((micros.double() - near).abs() > 2.0**62).expand(frame.count)) is not None:
+        raise OutOfRangeError("the interval is out of range")
+    return interval(months, days, micros, frame)
 
 
 def negate(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

@@ -28,7 +28,7 @@ from tensorsql.planner.expressions import (
     checked_size,
 )
 from tensorsql.planner.resolve import cast, resolve, struct_call
-from tensorsql.planner.unify import is_integer_literal
+from tensorsql.planner.unify import is_integer_literal, unify
 from tensorsql.storage import types
 from tensorsql.storage.types import BOOLEAN, Kind
 
@@ -173,6 +173,8 @@ class ExpressionBinder:
         return literals.number(node.this)
 
     def _negation(self, node: exp.Neg) -> Expression:
+        if isinstance(node.this, exp.Literal) and not node.this.is_string:
+            return literals.negative_number(node.this.this)
         value = self.bind(node.this)
         if isinstance(value, Literal) and value.type.is_numeric and value.value is not None:
             if is_integer_literal(value):
@@ -295,7 +297,7 @@ class ExpressionBinder:
         return resolve("list_extract", [value, self.bind(index)], position(node))
 
     def _list(self, node: exp.Array) -> Expression:
-        items = self.bind_all(node.expressions)
+        items = unify(self.bind_all(node.expressions), "list", position(node))
         constants = [item for item in items if isinstance(item, Literal)]
         if len(constants) == len(items):
             return literals.list_literal(constants)

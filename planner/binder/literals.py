@@ -51,6 +51,15 @@ def number(text: str) -> Literal:
     return integer_literal(int(text))
 
 
+def negative_number(text: str) -> Literal:
+    """A number behind a minus, of the type it has without: -2147483648 is a BIGINT."""
+    value, digits = number(text), text.replace("_", "")
+    small = value.type in (types.INTEGER, types.BIGINT)
+    if small or not digits.isdecimal() or len(digits.lstrip("0")) > WIDEST_INTEGER:
+        return Literal(value.type, -value.value)
+    return integer_literal(-int(digits))
+
+
 def integer_literal(value: int) -> Literal:
     """INTEGER, BIGINT or HUGEINT, the first that holds the value; beyond them a DOUBLE."""
     found = integer_type(value)

@@ -27,6 +27,7 @@ from tensorsql.planner.unify import unify
 from tensorsql.storage import types
 from tensorsql.storage.types import INTEGER, Kind, Type
 
+UNTEXTUAL = (Kind.LIST, Kind.STRUCT, Kind.BLOB)
 SetKind = OneOf["union", "intersect", "except"]
 SET_OPERATIONS: dict[type[exp.Expr], SetKind] = {
     exp.Union: "union",
@@ -107,36 +108,64 @@ def _values_column(cells: Sequence[Expression], node: exp.Values) -> tuple[Expre
     return tuple(cast(cell, INTEGER) for cell in unified) if unknown else unified
 
 
-def _common_column_type(a: Type, b: Type) -> Type:
-    """The type of a column that holds values of both; text where nothing else does."""
-    common = common_type(a, b)
-    kinds = {a.kind, b.kind}
-    if common is None and Kind.VARCHAR in kinds and not kinds & {Kind.LIST, Kind.STRUCT}:
-        common = types.BLOB if Kind.BLOB in kinds else types.VARCHAR
-    if common is None:
-        raise TypeMismatchError(f"one column cannot hold both {a} and {b}; cast one")
-    return common
+def _common_column_type(kinds: Sequence[Type]) -> Type:
+    """The type of a column that holds values of all these types; text where nothing else does."""
+    if types.VARCHAR in kinds and not any(kind.kind in UNTEXTUAL for kind in kinds):
+        return types.VARCHAR
+    found = types.NULL
+    for kind in kinds:
+        common = common_type(found, kind)
+        both = {found.kind, kind.kind}
+        if common is None and Kind.VARCHAR in both and not both & {Kind.LIST, Kind.STRUCT}:
+            common = types.BLOB if Kind.BLOB in both else types.VARCHAR
+        if common is None:
+            raise TypeMismatchError(f"one column cannot hold both {found} and {kind}; cast one")
+        found = common
+    return found
 
 
 def _set_operation(node: exp.SetOperation, environment: Environment, outer: Scope | None) -> Plan:
-    left = bind_query(node.this, environment, outer)
-    right = bind_query(node.expression, environment, outer)
     kind = next(kind for known, kind in SET_OPERATIONS.items() if isinstance(node, known))
+    nodes = _sides(node)
+    sides = [bind_query(each, environment, outer) for each in nodes]
     if node.args.get("by_name"):
-        left, right = _by_name(left, right)
-    if len(left.fields) != len(right.fields):
-        raise BindError(
-            f"{kind.upper()} needs as many columns on both sides, "
-            f"not {len(left.fields)} and {len(right.fields)}",
-            position(node.expression),
-        )
-    pairs = zip(left.fields, right.fields, strict=True)
-    kinds = [_common_column_type(a.type, b.type) for a, b in pairs]
-    columns = tuple(
-        new_field(field.name, type_) for field, type_ in zip(left.fields, kinds, strict=True)
-    )
-    keeps = not node.args.get("distinct")
-    return SetOperation(kind, keeps, casted(left, kinds), casted(right, kinds), columns)
+        sides = list(_by_name(*sides))
+    for side, place in zip(sides, nodes, strict=True):
+        if len(side.fields) != len(sides[0].fields):
+            raise BindError(
+                f"{kind.upper()} needs as many columns on both sides, "
+                f"not {len(sides[0].fields)} and {len(side.fields)}",
+                position(place),
+            )
+    columns = list(zip(*(side.fields for side in sides), strict=True))
+    kinds = [_common_column_type([field.type for field in column]) for column in columns]
+    plan, *others = (casted(side, kinds) for side in sides)
+    for right in others:
+        named = zip(sides[0].fields, kinds, strict=True)
+        fields = tuple(new_field(field.name, type_) for field, type_ in named)
+        plan = SetOperation(kind, not node.args.get("distinct"), plan, right, fields)
+    return plan
+
+
+def _sides(node: exp.SetOperation) -> list[exp.Expr]:
+    """What it is an operation of. A chain of UNION is one of all its sides: each value is cast
+
+    once, to the type of all, so that `SELECT 1 UNION SELECT 2.5 UNION SELECT '3'` has a text '1'.
+    """
+    sides = [node.expression, node.this]
+    while _continues(sides[-1], node):
+        inner = sides.pop()
+        sides += [inner.expression, inner.this]
+    return sides[::-1]
+
+
+def _continues(left: exp.Expr, node: exp.SetOperation) -> bool:
+    """Whether a side is the beginning of the same chain of UNIONs."""
+    if not isinstance(node, exp.Union) or type(left) is not type(node):
+        return False
+    return not any(
+        each.args.get(name) for each in (left, node) for name in ("by_name", "with_")
+    ) and bool(left.args.get("distinct")) == bool(node.args.get("distinct"))
 
 
 def casted(plan: Plan, kinds: Sequence[Type]) -> Plan:

@@ -31,6 +31,14 @@ if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder
 
 End = tuple[str, Expression | None]
+# The kinds of ends of a frame, in the order in which they come.
+PLACES = {
+    "unbounded preceding": 0,
+    "preceding": 1,
+    "current row": 2,
+    "following": 3,
+    "unbounded following": 4,
+}
 Clause = tuple[tuple[Expression, ...], tuple[SortKey, ...], WindowFrame | None]
 
 
@@ -93,9 +101,21 @@ def check_windows(binder: ExpressionBinder) -> None:
 def _frame(binder: ExpressionBinder, spec: exp.WindowSpec) -> WindowFrame:
     start = _end(binder, spec.args.get("start"), spec.args.get("start_side"), "preceding")
     end = _end(binder, spec.args.get("end"), spec.args.get("end_side"), "following")
+    _check_ends(start[0], end[0], spec)
     exclude = spec.args.get("exclude")
     text = "" if exclude is None else exclude.name.lower()
     return WindowFrame(str(spec.args["kind"]).lower(), start, end, text)
+
+
+def _check_ends(start: str, end: str, spec: exp.WindowSpec) -> None:
+    """A frame must not end before every place where it may start, whatever its offsets are."""
+    wrong = f"{start} as its start" if start == "unbounded following" else ""
+    if end == "unbounded preceding":
+        wrong = f"{end} as its end"
+    elif PLACES[start] > PLACES[end]:
+        wrong = f"an end ({end}) before its start ({start})"
+    if wrong:
+        raise BindError(f"a window frame cannot have {wrong}", position(spec))
 
 
 def _end(

@@ -53,8 +53,18 @@ SIGNATURES = (
         for each in (DATE, TIMESTAMP, TIME, INTERVAL)
     ),
     *(Signature("epoch_ms", (each,), BIGINT, "dates.epoch_ms") for each in (DATE, TIMESTAMP)),
-    _with_part("date_trunc", (DATE,), TIMESTAMP),
-    _with_part("date_trunc", (TIMESTAMP,), TIMESTAMP),
+    *(
+        Signature(
+            "date_trunc",
+            (each,),
+            TIMESTAMP,
+            "dates.date_trunc",
+            fallible=True,  # the decade of the year 1 begins before it
+            cost=4.0,
+            interval="date_trunc",
+        )
+        for each in (DATE, TIMESTAMP)
+    ),
     *(
         _with_part(name, (each, each), BIGINT)
         for name in ("date_diff", "date_sub")
