@@ -432,9 +432,8 @@ def test_times_past_the_calendar(pair: SideBySide) -> None:
     ]
     queries += [f"SELECT ({time} + INTERVAL '2562047788 hours')::VARCHAR" for time in times]
     pair.check(queries)
-    both = SideBySide()
-    both.both("CREATE TABLE t AS SELECT INTERVAL '2147483647 days 2562047788 hours' AS x")
-    both.check(["SELECT (x + x)::VARCHAR FROM t", "SELECT (x - x)::VARCHAR FROM t"])
+    column = "(VALUES (INTERVAL '2147483647 days 2562047788 hours')) t(x)"
+    pair.check(f"SELECT (x {sign} x)::VARCHAR FROM {column}" for sign in "+-")
     for moment in ("DATE '9999-12-31' + 1", "DATE '0001-01-01' - 1", "make_date(10000, 1, 1)"):
         with pytest.raises(OutOfRangeError, match="years 1 to 9999"):
             pair.ours.execute(f"SELECT {moment}")
