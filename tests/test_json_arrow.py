@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import tensorsql
 from tensorsql.storage import types
 from tensorsql.storage.formats import json as json_format
 from tensorsql.storage.formats.text import json_arrow
@@ -120,3 +121,17 @@ def test_ordinary_files_are_read_by_arrow() -> None:
     lines = "\n".join(map(json.dumps, rows))
     assert json_arrow.read(lines.encode()) is not None
     assert json_arrow.read(json.dumps(rows, indent=1).encode()) is not None
+
+
+@pytest.mark.parametrize("suffix", ["json", "parquet"])
+def test_boxes_and_tensors_come_back(tmp_path: Path, suffix: str) -> None:
+    connection = tensorsql.connect()
+    kinds = "b BOX, t TENSOR(2, 2), l DATE[], s STRUCT(a INTEGER[], d DECIMAL(5, 2))"
+    connection.execute(f"CREATE TABLE t ({kinds}); CREATE TABLE u ({kinds})")
+    values = "BOX_XYXY(1, 2, 3, 4), [[1.5, 2], [3, 4]], [DATE '2020-01-31', NULL]"
+    connection.execute(f"INSERT INTO t VALUES ({values}, {{'a': [1], 'd': 1.50}})")
+    connection.execute("INSERT INTO t VALUES (NULL, NULL, NULL, NULL)")
+    connection.execute(f"COPY t TO '{tmp_path}/x.{suffix}'; COPY u FROM '{tmp_path}/x.{suffix}'")
+    query = "SELECT b, t, l, s FROM "
+    found = connection.execute(query + "u").fetchall()
+    assert repr(found) == repr(connection.execute(query + "t").fetchall())
