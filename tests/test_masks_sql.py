@@ -262,7 +262,7 @@ def test_a_dropped_index_is_not_used(con: tensorsql.Connection) -> None:
         (
             "SELECT CP(mask, -, ('a', 1)) FROM seen",
             errors.ConversionError,
-            "could not convert string 'a' to TINYINT",
+            "could not convert string 'a' to DOUBLE",
         ),
         (
             "SELECT IOU(mask, box) FROM seen",
