@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.errors import BindError, nearest
 from tensorsql.storage.catalog import ModelEntry, Relation
 
 
@@ -43,7 +43,7 @@ class TargetRow:
 
 
 def layer_shape(model: ModelEntry, layer: str) -> tuple[int, ...]:
-    """Shape of the layer's output a row, () if not known; BindError lists the layers there are."""
+    """Shape of the layer's output a row; BindError lists the layers there are."""
     layers = dict(model.layers)
     if not layers:
         raise BindError(
@@ -63,16 +63,17 @@ def neuron_list(indices: tuple[int, ...], shape: tuple[int, ...], text: str) -> 
     if len(set(indices)) < len(indices):
         twice = next(each for each in indices if indices.count(each) > 1)
         raise BindError(f"neuron {twice} is listed twice")
-    check_range(indices, math.prod(shape) if shape else None)
+    check_range(indices, math.prod(shape))
     return NeuronGroup(indices, text=text)
 
 
-def check_range(indices: tuple[int, ...], count: int | None) -> None:
-    """BindError for a neuron outside 0 … count - 1; count None = not known yet."""
+def check_range(indices: tuple[int, ...], count: int) -> None:
+    """BindError for a neuron outside 0 … count - 1."""
     for index in (min(indices), max(indices)):
-        if index < 0 or (count is not None and index >= count):
-            end = "…" if count is None else f"… {count - 1}"
-            raise BindError(f"neuron {index} does not exist; the layer's neurons are 0 {end}")
+        if not 0 <= index < count:
+            raise BindError(
+                f"neuron {index} does not exist; the layer's neurons are 0 … {count - 1}"
+            )
 
 
 def channel(shape: tuple[int, ...], number: int) -> NeuronGroup:
@@ -97,11 +98,6 @@ def at_position(shape: tuple[int, ...], y: int, x: int) -> NeuronGroup:
 
 
 def _channels_first(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
-    if not shape:
-        raise UnsupportedError(
-            f"{name} needs the layer's shape, which is not known; "
-            "state the model's input WITH (input = [...])"
-        )
     if len(shape) != 3:
         shown = ", ".join(map(str, shape))
         raise BindError(f"{name} is for layers of shape [C, H, W]; this one is [{shown}]")

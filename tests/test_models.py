@@ -301,7 +301,7 @@ def test_unknown_formats_and_options(tmp_path: Path) -> None:
         ({"scale": 0}, "above 0"),
         ({"input": []}, "sizes"),
         ({"output": "both"}, "class"),
-        ({"labels": ["a", "a"]}, "twice"),
+        ({"labels": ["a", "a"]}, "different names"),
         ({"trust": "yes"}, "true or false"),
         ({"factory": "f"}, "module:callable"),
     ):

@@ -334,7 +334,7 @@ def test_trusted_pickle(con: tensorsql.Connection, tmp_path: Path) -> None:
             {"replace": True, "input": [3]},
             'model "line": the model fails on inputs of shape [3]',
         ),
-        (LINE, {"replace": True, "scale": 0}, "option scale of a model cannot be 0"),
+        (LINE, {"replace": True, "scale": 0}, "option scale of a model is a number above 0, not 0"),
     ],
 )
 def test_refused_modules(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from tensorsql.errors import BindError, nearest, shown
-from tensorsql.parser.dialect import position
+from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.expressions import Call, Expression, Literal
@@ -25,12 +25,20 @@ if TYPE_CHECKING:
 
 def find_model(environment: Environment, node: exp.Expr) -> ModelEntry:
     """The model a name (or a string) means; BindError with the nearest names."""
+    if not _is_name(node):
+        raise BindError(f"a model is given by its name, not {text_of(node)}", position(node))
     name = node.name
     found = environment.catalog.model(name) if name else None
     if found is None:
         hint = nearest(name, environment.catalog.model_names())
         raise BindError(f'model "{name}" not found{hint}', position(node))
     return found
+
+
+def _is_name(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Column):
+        return len(node.parts) == 1 and not isinstance(node.this, exp.Star)
+    return isinstance(node, exp.Identifier | exp.Var) or node.is_string
 
 
 def predict(binder: ExpressionBinder, parts: CallParts) -> Expression:
@@ -56,7 +64,7 @@ def predict_proba(binder: ExpressionBinder, parts: CallParts) -> Expression:
     chosen = binder.bind(named[0].expression)
     if named[0].name.lower() != "class" or len(named) > 1 or not isinstance(chosen, Literal):
         raise BindError("PREDICT_PROBA has one named argument: class => a label")
-    if chosen.value not in classes:
+    if type(chosen.value) is not type(classes[0]) or chosen.value not in classes:
         known = nearest(str(chosen.value), map(str, classes))
         raise BindError(f'model "{model.name}" has no class {shown(chosen.value)}{known}')
     call = predict_call("predict_proba", model, args, types.DOUBLE)

@@ -42,6 +42,7 @@ from tensorsql.planner.provenance import Origin, carry, is_row_id, origin
 from tensorsql.planner.resolve import cast, resolve, resolve_aggregate
 from tensorsql.storage import types
 from tensorsql.storage.catalog import ModelEntry, Relation
+from tensorsql.storage.formats.options import Option, flag, is_positive, is_text, one_of
 from tensorsql.storage.types import BIGINT, DOUBLE, REAL, Kind
 
 if TYPE_CHECKING:
@@ -49,8 +50,25 @@ if TYPE_CHECKING:
     from tensorsql.planner.binder.table_functions import TableArguments
 
 COMMON = ("data", "model", "layer", "neurons", "image", "id")
-DISTANCES = ("l1", "l2", "linf", "cosine")
-SCORES = ("sum", "mean", "min", "max", "l2")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _are_weights(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) > 0 and all(map(is_positive, value))
+
+
+# What `name => value` may be, but for `data`, `model`, `neurons` and `input`, which are no values.
+LAYER = Option("layer", "a module path in quotes, such as 'fc1'", is_text)
+IMAGE = Option("image", "the name of a TENSOR column", is_text)
+ID = Option("id", "the name of a column", is_text)
+K = Option("k", "a whole number of at least 1", _is_count)
+DIST = one_of("dist", ("l1", "l2", "linf", "cosine"))
+SCORE = one_of("score", ("sum", "mean", "min", "max", "l2"))
+WEIGHTS = Option("weights", "a list of numbers above 0, one for each neuron", _are_weights)
+INCLUDE_TARGET = flag("include_target")
 
 
 @dataclass(frozen=True)
@@ -71,11 +89,11 @@ def topk_similar(arguments: TableArguments) -> Plan:
     target = _target(arguments, inputs)
     options = {
         "neurons": group,
-        "dist": _word(arguments, "dist", "l2", DISTANCES),
+        "dist": arguments.checked(DIST, "l2"),
         "weights": _weights(arguments, group),
         "target": target,
     }
-    if not _flag(arguments, "include_target"):
+    if not arguments.checked(INCLUDE_TARGET, False):
         same = resolve("is_distinct_from", [inputs.id.ref(), Literal(inputs.id.type, target.value)])
         inputs = dataclasses.replace(inputs, plan=Filter(inputs.plan, same))
     distance = layer.call("neuron_distance", inputs, options)
@@ -89,7 +107,7 @@ def topk_highest(arguments: TableArguments) -> Plan:
     inputs = _inputs(arguments)
     options = {
         "neurons": layer.group(arguments, top=False),
-        "score": _word(arguments, "score", "sum", SCORES),
+        "score": arguments.checked(SCORE, "sum"),
     }
     score = layer.call("neuron_score", inputs, options)
     return _ranked(arguments, inputs, score, "score", descending=True)
@@ -124,7 +142,7 @@ def _neuron_number(group: NeuronGroup, place: Field) -> Expression:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer of a model, with its shape if that is known."""
+    """A layer of a model, with its shape."""
 
     model: ModelEntry
     name: str
@@ -134,9 +152,7 @@ class _Layer:
     def of(arguments: TableArguments) -> _Layer:
         model = find_model(arguments.environment, arguments.required("model"))
         arguments.required("layer")
-        name = arguments.constant("layer")
-        if not isinstance(name, str):
-            raise BindError("layer is a module path in quotes, such as 'fc1'")
+        name = arguments.checked(LAYER)
         return _Layer(model, name, layer_shape(model, name))
 
     def group(self, arguments: TableArguments, top: bool) -> NeuronGroup:
@@ -193,11 +209,11 @@ def _function_group(name: str, values: tuple[int, ...], shape: tuple[int, ...]) 
         case "range":
             numbers = range(values[0], values[1])
             if numbers:  # a range too long for the layer is never written out
-                check_range((numbers[0], numbers[-1]), math.prod(shape) if shape else None)
+                check_range((numbers[0], numbers[-1]), math.prod(shape))
             return neuron_list(tuple(numbers), shape, f"RANGE({values[0]}, {values[1]})")
-    count = math.prod(shape) if shape else None
-    if values[0] < 1 or (count is not None and values[0] > count):
-        raise BindError(f"TOP_NEURONS takes a number from 1 to {count or '…'}, not {values[0]}")
+    count = math.prod(shape)
+    if not 1 <= values[0] <= count:
+        raise BindError(f"TOP_NEURONS takes a number from 1 to {count}, not {values[0]}")
     return NeuronGroup(None, values[0], f"TOP_NEURONS({values[0]})")
 
 
@@ -213,7 +229,7 @@ def _inputs(arguments: TableArguments) -> Inputs:
     tables = arguments.data()
     image = _image(arguments, tables)
     if "id" in arguments.named:
-        return Inputs(tables.plan, image, _named(arguments, "id", tables))
+        return Inputs(tables.plan, image, _id(arguments, tables))
     found = origin(tables.plan, image.id)
     key = None if found is None else _key(found.scan.relation)
     if found is None or key is None:
@@ -251,7 +267,7 @@ def _nameless(arguments: TableArguments, found: Origin | None) -> BindError:
 
 def _image(arguments: TableArguments, tables: Tables) -> Field:
     if "image" in arguments.named:
-        image = _named(arguments, "image", tables)
+        image = _named(arguments, IMAGE, tables)
         if image.type.kind is not Kind.TENSOR:
             raise BindError(f'"{image.name}" is {image.type}; image needs a TENSOR column')
         return image
@@ -264,14 +280,22 @@ def _image(arguments: TableArguments, tables: Tables) -> Field:
     return images[0]
 
 
-def _named(arguments: TableArguments, name: str, tables: Tables) -> Field:
-    given = arguments.constant(name)
-    found = tables.find(given) if isinstance(given, str) else []
+def _id(arguments: TableArguments, tables: Tables) -> Field:
+    found = _named(arguments, ID, tables)
+    if found.type.kind in (Kind.TENSOR, Kind.MASK):
+        raise BindError(f'"{found.name}" is {found.type}, which names no row; say another id => …')
+    return found
+
+
+def _named(arguments: TableArguments, option: Option, tables: Tables) -> Field:
+    given = arguments.checked(option)
+    found = tables.find(given)
+    place = arguments.place(arguments.named[option.field])
     if not found:
-        hint = nearest(str(given), [own for own, _ in tables.columns])
-        raise BindError(f'data has no column "{given}"{hint}', position(arguments.named[name]))
+        hint = nearest(given, [own for own, _ in tables.columns])
+        raise BindError(f'data has no column "{given}"{hint}', place)
     if len(found) > 1:
-        raise BindError(f'data has several columns "{given}"', position(arguments.named[name]))
+        raise BindError(f'data has several columns "{given}"', place)
     return found[0]
 
 
@@ -302,6 +326,8 @@ def _target_id(arguments: TableArguments, inputs: Inputs) -> Literal:
         raise BindError("input of topk_similar must be a constant")
     if given.value is None:
         raise BindError("input of topk_similar is NULL; it names the row to compare with")
+    if (given.type.kind is Kind.BOOLEAN) != (inputs.id.type.kind is Kind.BOOLEAN):
+        raise BindError(f'input is {given.type}, but id "{inputs.id.name}" is {inputs.id.type}')
     bound = cast(given, inputs.id.type)
     same = isinstance(bound, Literal) and (
         bound.value == given.value or not given.type.is_numeric or not bound.type.is_numeric
@@ -318,52 +344,22 @@ def _ranked(
     arguments: TableArguments, inputs: Inputs, value: Expression, name: str, descending: bool
 ) -> Plan:
     """The first k by (value, id), numbered."""
+    arguments.required("k")
     input_id, result = new_field("input_id", inputs.id.type), new_field(name, DOUBLE)
     known = resolve("not", [resolve("is_null", [inputs.image.ref()])])
     rows = Project(Filter(inputs.plan, known), ((input_id, inputs.id.ref()), (result, value)))
     keys = (SortKey(result.ref(), descending), SortKey(input_id.ref()))
-    best = TopN(rows, keys, _count(arguments))
+    best = TopN(rows, keys, arguments.checked(K))
     rank = new_field("rank", BIGINT)
     number = resolve_aggregate("row_number", [])
     return Window(best, ((rank, WindowCall(BIGINT, number)),))
 
 
-def _count(arguments: TableArguments) -> int:
-    arguments.required("k")
-    value = arguments.constant("k")
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise BindError(f"k is a whole number of at least 1, not {shown(value)}")
-    return value
-
-
-def _word(arguments: TableArguments, name: str, default: str, known: tuple[str, ...]) -> str:
-    given = arguments.constant(name, default)
-    word = str(given).lower()
-    if given is None or word not in known:
-        raise BindError(
-            f"{name} {shown(given)} is not known{nearest(word, known)}",
-            position(arguments.named[name]),
-        )
-    return word
-
-
-def _flag(arguments: TableArguments, name: str) -> bool:
-    value = arguments.constant(name, False)
-    if not isinstance(value, bool):
-        raise BindError(f"{name} is true or false, not {shown(value)}")
-    return value
-
-
 def _weights(arguments: TableArguments, group: NeuronGroup) -> tuple[float, ...] | None:
-    given = arguments.constant("weights")
+    given = arguments.checked(WEIGHTS)
     if given is None:
         return None
-    try:
-        weights = tuple(float(each) for each in given)
-    except (TypeError, ValueError):
-        weights = ()
-    if not weights or not all(math.isfinite(each) and each > 0 for each in weights):
-        raise BindError("weights is a list of numbers above 0, one for each neuron")
+    weights = tuple(map(float, given))
     expected = group.top or (None if group.indices is None else len(group.indices))
     if expected is not None and len(weights) != expected:
         raise BindError(f"there are {len(weights)} weights for {expected} neurons")

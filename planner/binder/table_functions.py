@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from tensorsql.errors import BindError, UnsupportedError, nearest
+from tensorsql.errors import BindError, Error, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder import from_clause, neurons
 from tensorsql.planner.binder.environment import Environment
@@ -28,7 +28,7 @@ from tensorsql.planner.plan import Plan, new_field
 from tensorsql.planner.resolve import cast, resolve
 from tensorsql.storage import types
 from tensorsql.storage.formats import READERS
-from tensorsql.storage.formats.options import is_names
+from tensorsql.storage.formats.options import Option, is_names
 from tensorsql.storage.types import BIGINT, Kind, Type
 
 
@@ -60,7 +60,7 @@ class TableArguments:
             if name not in named:
                 raise BindError(
                     f'{self.function} has no argument "{name}"{nearest(name, named)}',
-                    position(value),
+                    self.place(value),
                 )
 
     def required(self, name: str) -> exp.Expr:
@@ -74,6 +74,21 @@ class TableArguments:
         node = self.named.get(name)
         return default if node is None else self.value(node, name)
 
+    def checked(self, option: Option, default: Any = None) -> Any:
+        """The constant that an argument is, checked; the default if it is not given."""
+        node = self.named.get(option.field)
+        if node is None:
+            return default
+        value = self.value(node, option.field)
+        try:
+            return option.checked(f"{option.field} of {self.function}", value)
+        except BindError as error:
+            raise BindError(error.message, self.place(node)) from None
+
+    def place(self, node: exp.Expr) -> tuple[int, int] | None:
+        """Where an argument stands: words such as NULL have no place, but their names do."""
+        return position(node) or position(node.parent or self.node) or position(self.node)
+
     def value(self, node: exp.Expr, name: str) -> Any:
         """The Python value of a constant; BindError for anything else."""
         if isinstance(node, exp.Column) and len(node.parts) == 1:
@@ -82,7 +97,7 @@ class TableArguments:
             return tuple(self.value(item, name) for item in node.expressions)
         bound = self.binder.bind(node)
         if not isinstance(bound, Literal):
-            raise BindError(f"{name} of {self.function} must be a constant", position(node))
+            raise BindError(f"{name} of {self.function} must be a constant", self.place(node))
         return bound.value
 
     def data(self, name: str = "data") -> Tables:
@@ -131,7 +146,12 @@ def bind_call(
     if bind is None:
         hint = nearest(name, TABLE_FUNCTIONS)
         raise BindError(f'table function "{name}" not found{hint}', position(call))
-    plan = bind(table_arguments(call, environment, outer))
+    try:
+        plan = bind(table_arguments(call, environment, outer))
+    except Error as error:
+        if error.position is None:
+            error.position = position(call)
+        raise
     alias, names = from_clause.alias_of(node)
     if not alias or names or len(plan.fields) != 1 or name not in NAMED_AFTER_ALIAS:
         return tables_of(plan, alias or name, names)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tensorsql.errors import BindError, nearest
+from tensorsql.errors import BindError, nearest, shown
 
 Files = str | Sequence[str]
 Options = Mapping[str, Any]
@@ -24,6 +25,25 @@ class Option:
     wanted: str
     fits: Callable[[Any], bool]
     known: tuple[str, ...] = ()
+
+    def checked(self, what: str, value: Any) -> Any:
+        """The value as it is kept; BindError, which says what has it, if it does not fit."""
+        value = plain(value)
+        if self.known and isinstance(value, str):
+            value = value.lower()
+        if not self.fits(value):
+            hint = nearest(value, self.known) if isinstance(value, str) else ""
+            raise BindError(f"{what} is {self.wanted}, not {shown(value)}{hint}")
+        return value
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: SQL writes numbers as Decimal, Python has numpy's and torch's."""
+    if isinstance(value, list | tuple):
+        return type(value)([plain(inner) for inner in value])
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def check_options(function: str, options: Options, known: Sequence[str]) -> None:
@@ -42,16 +62,9 @@ def option_fields(what: str, given: Options, known: Mapping[str, Option]) -> dic
     values: dict[str, Any] = {}
     for name, value in given.items():
         option = known[name]
-        if option.known and isinstance(value, str):
-            value = value.lower()
-        if isinstance(value, Decimal):  # how SQL writes numbers; a catalog's JSON has floats
-            value = float(value)
-        if not option.fits(value):
-            hint = nearest(value, option.known) if isinstance(value, str) else ""
-            raise BindError(f"option {name} of {what} is {option.wanted}, not {value!r}{hint}")
         if option.field in values:
             raise BindError(f"option {name} of {what} is given twice, under two names")
-        values[option.field] = value
+        values[option.field] = option.checked(f"option {name} of {what}", value)
     return values
 
 
@@ -67,7 +80,12 @@ def flag(field: str) -> Option:
 
 def text(field: str) -> Option:
     """An option that is a text."""
-    return Option(field, "a text", lambda value: isinstance(value, str))
+    return Option(field, "a text", is_text)
+
+
+def is_text(value: Any) -> bool:
+    """Whether the value is a text."""
+    return isinstance(value, str)
 
 
 def character(field: str, may_be_empty: bool = False) -> Option:
@@ -88,6 +106,26 @@ def whole(field: str, low: int, high: int) -> Option:
         f"a whole number from {low} to {high}",
         lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high,
     )
+
+
+def above_zero(field: str) -> Option:
+    """An option that is a number above 0."""
+    return Option(field, "a number above 0", is_positive)
+
+
+def is_positive(value: Any) -> bool:
+    """Whether the value is a number above 0 that has an end."""
+    return _is_number(value) and 0 < value < math.inf
+
+
+def names(field: str, of_what: str) -> Option:
+    """An option that is a list of texts, none of them twice."""
+    return Option(field, f"a list of different names of {of_what}", _are_texts)
+
+
+def _are_texts(value: Any) -> bool:
+    texts = isinstance(value, tuple | list) and all(isinstance(name, str) for name in value)
+    return texts and len(set(value)) == len(value) > 0
 
 
 def share(field: str, may_be_zero: bool = False) -> Option:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from decimal import Decimal
 
 from torch import nn
 
@@ -29,7 +28,7 @@ def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEnt
         )
     probed = probe(model)
     output = _output_type(probed.running.output, options)
-    kept = {key: float(v) if isinstance(v, Decimal) else v for key, v in entry.options.items()}
+    kept = dict(entry.options)
     if output in (types.INTEGER, types.VARCHAR):
         kept["classes"] = list(options.labels) or list(range(max(probed.running.output)))
     digest = hashlib.sha256(entry.weights_hash.encode() + probed.prints).hexdigest()
@@ -83,14 +82,26 @@ def _output_type(shape: tuple[int, ...], options: ModelOptions) -> Type | None:
     """A class, a number, all values as a list if asked for, or None: nothing PREDICT could say."""
     sizes = [size for size in shape if size != 1]
     if options.output == "raw":
+        _refuse_class_options(options, "output = 'raw' gives what the model gives")
         return types.list_of(types.DOUBLE) if sizes else types.DOUBLE
     if len(sizes) == 1:
         _check_labels(sizes[0], options)
         return types.VARCHAR if options.labels else types.INTEGER
-    if options.labels or options.output == "class":
-        what = f"gives {list(shape)} a row" if sizes else "gives one number a row"
-        raise BindError(f"the model {what}, which is no class: it takes no labels and no output")
+    given = f"{list(shape)}" if sizes else "one number"
+    _refuse_class_options(options, f"the model gives {given} a row")
     return None if sizes else types.DOUBLE
+
+
+def _refuse_class_options(options: ModelOptions, reason: str) -> None:
+    """BindError for what is said of classes where there are none."""
+    said = {
+        "labels": bool(options.labels),
+        "probabilities": options.probabilities is not None,
+        "output = 'class'": options.output == "class",
+    }
+    found = [name for name, given in said.items() if given]
+    if found:
+        raise BindError(f"{reason}, which is no class: it takes no {' and no '.join(found)}")
 
 
 def _check_labels(width: int, options: ModelOptions) -> None:

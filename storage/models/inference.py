@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from tensorsql.errors import BindError, DataError
 from tensorsql.planner.expressions import Call
-from tensorsql.planner.neurons import NeuronGroup, TargetRow, check_range
+from tensorsql.planner.neurons import NeuronGroup, TargetRow
 from tensorsql.storage.activations import ActivationCache
 from tensorsql.storage.arrow import to_arrow
 from tensorsql.storage.catalog import ModelEntry
@@ -109,7 +110,7 @@ class Inference:
         group: NeuronGroup = call.option("neurons")
         entry, layer = call.option("model"), call.option("layer")
         if target is None:
-            indices = _indices(group, dict(entry.layers).get(layer) or (), None)
+            indices = _indices(group, dict(entry.layers)[layer], None)
             return Question(indices, SCORES[call.option("score")]())
         row, activations = self._target(target, entry, layer)
         indices = _indices(group, tuple(activations.shape), activations)
@@ -140,15 +141,11 @@ class Inference:
 
 
 def _indices(group: NeuronGroup, shape: tuple[int, ...], target: Tensor | None) -> Tensor:
-    count = int(torch.Size(shape).numel()) if shape else None
     if group.top:
         assert target is not None
-        if group.top > len(target):
-            raise BindError(f"TOP_NEURONS({group.top}) of a layer with {len(target)} neurons")
         return torch.argsort(target, descending=True, stable=True)[: group.top]
     if group.indices is None:
-        return torch.arange(count or 0)
-    check_range(group.indices, count)
+        return torch.arange(math.prod(shape))
     return torch.tensor(group.indices, dtype=torch.int64)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,32 @@ from tensorsql.storage.models.identity import module_hash
 from tensorsql.storage.models.loading import TRUSTED, alone_and_quiet
 from tensorsql.storage.models.model import Model
 from tensorsql.storage.models.modules import private_copy, ready
-from tensorsql.storage.models.options import ModelOptions, read_options
+from tensorsql.storage.models.options import (
+    EVERY_MODEL,
+    ModelOptions,
+    checked_options,
+    model_options,
+)
 
-FORMATS: dict[str, tuple[str, Callable[[ModelFile, ModelOptions], Model]]] = {
-    ".pt2": ("torch.export", torch_export.load),
-    ".safetensors": ("safetensors", safetensors.load),
-    ".pt": ("torch", torch_pickle.load),
-    ".pth": ("torch", torch_pickle.load),
-    ".pkl": ("torch", torch_pickle.load),
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of model file: how it is read, and the options that reading it or using it reads."""
+
+    name: str
+    load: Callable[[ModelFile, ModelOptions], Model]
+    options: tuple[str, ...]
+
+
+_EXPORT = Format("torch.export", torch_export.load, (*EVERY_MODEL, "trust"))
+_SAFETENSORS = Format("safetensors", safetensors.load, (*EVERY_MODEL, "trust", "factory"))
+_TORCH = Format("torch", torch_pickle.load, (*EVERY_MODEL, "trust"))
+FORMATS = {
+    ".pt2": _EXPORT,
+    ".safetensors": _SAFETENSORS,
+    ".pt": _TORCH,
+    ".pth": _TORCH,
+    ".pkl": _TORCH,
 }
 MODULE = "module"  # the format of models registered from Python
 
@@ -38,14 +57,15 @@ def load_model(name: str, path: str, options: Mapping[str, Any]) -> ModelEntry:
     IOError names a missing file, CorruptError a damaged one; UnsupportedError refuses a file that
     would run code without `trust`.
     """
-    read = read_options(options)
-    format, load = _format(path)
+    format = _format(path)
+    kept = checked_options(format.name, options, format.options)
+    read = model_options(kept)
     file = read_model_file(path)
     digest = hashlib.sha256(file.content + read.preprocessing.encode()).hexdigest()
-    entry = ModelEntry(name, path, format, digest, options=dict(options), file_hash=file.digest)
+    entry = ModelEntry(name, path, format.name, digest, options=kept, file_hash=file.digest)
     try:
         with alone_and_quiet():
-            model = load(file, read)
+            model = format.load(file, read)
             if read.trust:
                 TRUSTED.add(file.digest)
             return describe(entry, model, read)
@@ -59,12 +79,13 @@ def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) ->
     """The record of a copy of the module: later changes of its weights are not seen."""
     if not isinstance(module, nn.Module):
         raise BindError(f'model "{name}" is of type {type(module).__name__}, not a torch module')
-    read = read_options(options)
+    kept = checked_options("registered", options, EVERY_MODEL)
+    read = model_options(kept)
     try:
         with alone_and_quiet():
             private = ready(private_copy(module))
             entry = ModelEntry(
-                name, "", MODULE, module_hash(private, read.preprocessing), options=dict(options)
+                name, "", MODULE, module_hash(private, read.preprocessing), options=kept
             )
             return describe(entry, Model(private, read.input, scale=read.scale), read)
     except (BindError, UnsupportedError) as error:
@@ -82,14 +103,14 @@ def open_model(entry: ModelEntry, trust: bool = False) -> Model:
         return entry.handle
     if entry.format == MODULE:
         raise UnsupportedError(f'model "{entry.name}" came from Python; register it again')
-    load = _format(entry.source)[1]
+    load = _format(entry.source).load
     file = read_model_file(entry.source)
     if entry.file_hash and entry.file_hash != file.digest:
         raise CorruptError(
             f'model file "{entry.source}" is not the one that model "{entry.name}" was created'
             " from; create the model again"
         )
-    options = read_options(entry.options)
+    options = model_options(entry.options)
     trusted = options.trust and (trust or file.digest in TRUSTED)
     try:
         with alone_and_quiet():
@@ -121,7 +142,7 @@ def keep_file(entry: ModelEntry, directory: Path | None) -> ModelEntry:
     return dataclasses.replace(entry, source=str(copied))
 
 
-def _format(path: str) -> tuple[str, Callable[[ModelFile, ModelOptions], Model]]:
+def _format(path: str) -> Format:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         known = ", ".join(FORMATS)

@@ -1,13 +1,13 @@
-"""The WITH options of CREATE MODEL."""
+"""The options of CREATE MODEL and register_model, and which of them every model reads."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tensorsql.errors import BindError, nearest
+from tensorsql.errors import BindError
+from tensorsql.storage.formats.options import Option, above_zero, flag, names, one_of, option_fields
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class ModelOptions:
 
     `scale`: the input is stored / scale as float. `input`: the shape of one row. `output`: `class`
     (the position of the largest output) or `raw`. `labels`: names of the classes. `probabilities`:
-    what PREDICT_PROBA does to the output: `softmax` or `none`. `features`: the names of the numbers
-    an input is made of. `trust`: loading may run code.
+    what PREDICT_PROBA does to the output: `softmax` (if not said) or `none`. `features`: the names
+    of the numbers an input is made of. `trust`: loading may run code.
     """
 
     trust: bool = False
@@ -26,7 +26,7 @@ class ModelOptions:
     input: tuple[int, ...] | None = None
     output: str | None = None
     labels: tuple[str, ...] = ()
-    probabilities: str = "softmax"
+    probabilities: str | None = None
     features: tuple[str, ...] = ()
 
     @property
@@ -35,83 +35,53 @@ class ModelOptions:
         return f"scale={self.scale} input={self.input}"
 
 
-def read_options(given: Mapping[str, Any]) -> ModelOptions:
-    """Checked options; BindError names the option that is unknown or does not fit."""
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        key = name.lower()
-        if key == "classes":  # written by `describe`
-            continue
-        if key not in READERS:
-            raise BindError(f'a model has no option "{name}"{nearest(key, READERS)}')
-        try:
-            values[key] = READERS[key](value)
-        except (TypeError, ValueError) as error:
-            raise BindError(f"option {key} of a model cannot be {value!r}: {error}") from error
-    return ModelOptions(**values)
+def _is_factory(value: Any) -> bool:
+    parts = value.split(":") if isinstance(value, str) else []
+    return len(parts) == 2 and all(parts)
 
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("it is true or false")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("it is a text")
-    return value
-
-
-def _factory(value: Any) -> str:
-    module, _, name = _text(value).partition(":")
-    if not module or not name:
-        raise ValueError("it is 'module:callable'")
-    return f"{module}:{name}"
-
-
-def _scale(value: Any) -> float:
-    if isinstance(value, bool | str):
-        raise ValueError("it is a number above 0")
-    number = float(value)
-    if not math.isfinite(number) or number <= 0:
-        raise ValueError("it is a number above 0")
-    return number
-
-
-def _shape(value: Any) -> tuple[int, ...]:
+def _is_shape(value: Any) -> bool:
     listed = isinstance(value, list | tuple) and len(value) > 0
-    if not listed or not all(type(size) is int and size > 0 for size in value):
-        raise ValueError("it is a list of sizes, as in [1, 28, 28]")
-    return tuple(value)
+    return listed and all(type(size) is int and 0 < size < 2**31 for size in value)
 
 
-def _labels(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise ValueError("it is a list of names")
-    labels = tuple(_text(label) for label in value)
-    if len(set(labels)) < len(labels):
-        raise ValueError("a name is listed twice")
-    return labels
-
-
-def _one_of(*words: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        word = _text(value).lower()
-        if word not in words:
-            raise ValueError("it is " + " or ".join(f"'{each}'" for each in words))
-        return word
-
-    return read
-
-
-READERS: dict[str, Callable[[Any], Any]] = {
-    "trust": _flag,
-    "factory": _factory,
-    "scale": _scale,
-    "input": _shape,
-    "output": _one_of("class", "raw"),
-    "labels": _labels,
-    "features": _labels,
-    "probabilities": _one_of("softmax", "none"),
+OPTIONS = {
+    "trust": flag("trust"),
+    "factory": Option("factory", "'module:callable'", _is_factory),
+    "scale": above_zero("scale"),
+    "input": Option("input", "a list of sizes above 0, as in [1, 28, 28]", _is_shape),
+    "output": one_of("output", ("class", "raw")),
+    "labels": names("labels", "classes"),
+    "features": names("features", "inputs"),
+    "probabilities": one_of("probabilities", ("softmax", "none")),
 }
+EVERY_MODEL = ("scale", "input", "output", "labels", "features", "probabilities")
+DERIVED = ("classes",)  # kept beside the options: written by `describe`
+
+
+def checked_options(kind: str, given: Mapping[str, Any], read: Sequence[str]) -> dict[str, Any]:
+    """The options as they are kept, of those that a kind of model reads.
+
+    BindError for an option that is unknown, does not fit, or would do nothing for this kind.
+    """
+    folded = {name.lower(): value for name, value in given.items()}
+    if len(folded) < len(given):
+        raise BindError("an option of a model is given twice, in upper and lower case")
+    values = option_fields("a model", folded, OPTIONS)
+    for name in values:
+        if name not in read:
+            raise BindError(
+                f"option {name} does nothing for a {kind} model, which reads {', '.join(read)};"
+                " leave it out"
+            )
+    return values
+
+
+def model_options(kept: Mapping[str, Any]) -> ModelOptions:
+    """What the options say that were checked when the model was made."""
+    said: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in kept.items()
+        if name not in DERIVED
+    }
+    return ModelOptions(**said)
