@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from hypothesis import HealthCheck, settings
 from tensorsql.tpch.generate import tables
 from tensorsql.tpch.load import load
 
+# A shell that starts the tests in the background has the interrupts ignored that they send.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Shared machines stall: a deadline or a slow-generation check would fail at random.
 settings.register_profile(
     "ci", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)

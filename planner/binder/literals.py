@@ -11,6 +11,7 @@ from typing import Any
 from tensorsql.errors import BindError, OutOfRangeError
 from tensorsql.planner.binder.python_values import python_value
 from tensorsql.planner.casts import integer_type
+from tensorsql.planner.conversions import negated
 from tensorsql.planner.expressions import Literal
 from tensorsql.planner.interval_text import amount_of, parse_interval
 from tensorsql.planner.unify import unify
@@ -56,7 +57,7 @@ def negative_number(text: str) -> Literal:
     value, digits = number(text), text.replace("_", "")
     small = value.type in (types.INTEGER, types.BIGINT)
     if small or not digits.isdecimal() or len(digits.lstrip("0")) > WIDEST_INTEGER:
-        return Literal(value.type, -value.value)
+        return Literal(value.type, negated(value.value))
     return integer_literal(-int(digits))
 
 
