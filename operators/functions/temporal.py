@@ -136,12 +136,14 @@ def time_and_date(arguments: Sequence[Column], call: Call, frame: Frame) -> Colu
 
 def add_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Interval + interval, part by part."""
-    return _part_by_part(torch.add, *map(parts_of, arguments), frame)
+    left, right = map(parts_of, arguments)
+    return _part_by_part(torch.add, left, right, frame)
 
 
 def subtract_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Interval - interval, part by part."""
-    return _part_by_part(torch.sub, *map(parts_of, arguments), frame)
+    left, right = map(parts_of, arguments)
+    return _part_by_part(torch.sub, left, right, frame)
 
 
 def _part_by_part(
