@@ -84,8 +84,13 @@ def _literalness(arg: Expression) -> int:
 
 
 def is_integer_literal(arg: Literal) -> bool:
-    """A number as written, of the type its size gives it; 1::TINYINT is none, it has a type."""
-    return arg.type.is_integer and arg.value is not None and arg.type == integer_type(arg.value)
+    """A number as written, of the type its size gives it; 1::TINYINT is none, it has a type.
+
+    A minus does not change it: -2147483648 is a BIGINT.
+    """
+    if not arg.type.is_integer or arg.value is None:
+        return False
+    return arg.type in (integer_type(arg.value), integer_type(-arg.value))
 
 
 def _meet(known: Type, arg: Expression, compare: bool) -> Type | None:

@@ -83,7 +83,7 @@ def add_inputs(connection: tensorsql.Connection, first: int, count: int) -> None
 def test_npi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with tensorsql.connect("db.tsql") as connection:
-        connection.register_model("m", network())
+        connection.register_model("m", network(), input=[2, 3])
         connection.execute("CREATE TABLE inputs (id INTEGER PRIMARY KEY, value TENSOR(2, 3))")
         add_inputs(connection, 0, 300)
         connection.execute("CREATE INDEX i ON inputs USING NPI (m, '1') WITH (partitions = 16)")
@@ -104,13 +104,13 @@ def test_a_model_that_was_registered_before_reopening(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with tensorsql.connect("db.tsql") as connection:
-        connection.register_model("m", network())
+        connection.register_model("m", network(), input=[2, 3])
         connection.execute("CREATE TABLE inputs (id INTEGER PRIMARY KEY, value TENSOR(2, 3))")
         add_inputs(connection, 0, 30)
         connection.execute("CREATE INDEX i ON inputs USING NPI (m, '1') WITH (partitions = 4)")
     with tensorsql.connect("db.tsql") as connection:
         add_inputs(connection, 30, 5)
         connection.execute("CHECKPOINT")
-        connection.register_model("m", network(), replace=True)
+        connection.register_model("m", network(), replace=True, input=[2, 3])
         connection.execute("CHECKPOINT")
         assert len(connection.execute(NEAREST).fetchall()) == 5

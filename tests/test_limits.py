@@ -91,7 +91,7 @@ def test_limits_of_limit(connection: Connection) -> None:
         ("SELECT ?, :a", {"a": 1}, "given by name, but"),
         ("SELECT :abc", {"abd": 1}, 'no value was given for parameter "abc"; did you mean "abd"'),
         ("SELECT ?", (object(),), "Python type object"),
-        ("SELECT ?", ([1, "a"],), "a list cannot hold both"),
+        ("SELECT ?", ([1, "a"],), "cannot make a list of INTEGER"),
         ("SELECT ?", ("\ud800",), "half a character"),
         ("SELECT '\ud800'", (), "half a character"),
         ("SELECT * FROM t LIMIT ?", (-1,), "must not be negative"),

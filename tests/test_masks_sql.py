@@ -352,7 +352,7 @@ def test_a_dropped_index_is_not_used(con: tensorsql.Connection) -> None:
         (
             "CREATE INDEX other ON masks USING CHI (mask) WITH (bins = NULL)",
             errors.BindError,
-            "option bins of a CHI index is a whole number from 1 to 256, not None",
+            "option bins of a CHI index is a whole number from 1 to 256, not NULL",
         ),
         (
             "CREATE INDEX other ON masks USING CHI (mask) WITH (cells = 4)",
