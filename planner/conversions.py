@@ -43,6 +43,10 @@ def failed(text: str, target: Type) -> ConversionError:
 
 def out_of_range(value: Any, source: Type, target: Type) -> ConversionError:
     """The error of a value that its new type cannot hold."""
+    if source.kind in (Kind.LIST, Kind.STRUCT):
+        written = to_text(value, source)
+        shown = written if len(written) <= SHOWN else written[:SHOWN] + "…"
+        return ConversionError(f"could not convert {shown} of type {source} to {target}")
     return ConversionError(f"value {value} of type {source} is out of range for type {target}")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tensorsql.storage.places import Places
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Type
 
@@ -126,7 +127,8 @@ class Relation:
     `rows` counts positions 0 … rows - 1, deleted ones included; `live_rows` the others. `identity`
     tells base tables apart across snapshots (provenance: identity and row id name a row for ever);
     None for files and computed relations without stable row ids. `statistics` may lack columns.
-    Equality is by name, identity and version alone.
+    `places` says where in files the rows stand, if that is where they come from. Equality is by
+    name, identity and version alone.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Relation:
     identity: str | None = None
     version: int = 0
     indexes: tuple[IndexEntry, ...] = field(default=(), compare=False, repr=False)
+    places: Places | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,10 @@ def check_not_null(schema: TableSchema, arrays: Mapping[str, pa.Array]) -> None:
     for column in schema.columns:
         required = column.not_null or column.name.lower() in key
         if required and arrays[column.name].null_count:
-            raise IntegrityError(f"NOT NULL constraint failed: {schema.name}.{column.name}")
+            error = IntegrityError(f"NOT NULL constraint failed: {schema.name}.{column.name}")
+            error.rows = _first(np.asarray(arrays[column.name].is_null()))
+            error.cure = "put a value there, or add the rows with INSERT … SELECT coalesce(…)"
+            raise error
 
 
 def check_keys(state: TableState, new: Segment) -> None:
@@ -46,7 +49,28 @@ def check_keys(state: TableState, new: Segment) -> None:
         if duplicate is not None:
             shown = ", ".join(f"{n}: {_shown(v, key[n])}" for n, v in duplicate.items())
             message = f'duplicate key "{shown}" violates {kind} constraint of'
-            raise IntegrityError(f"{message} {state.schema.name}")
+            error = IntegrityError(f"{message} {state.schema.name}")
+            error.rows = _first(_having(new, duplicate, key))
+            error.cure = (
+                "keep one of them, with INSERT … SELECT DISTINCT ON (…)"
+                if len(error.rows) > 1
+                else "leave out what the table has, with INSERT … SELECT … WHERE … NOT IN (…)"
+            )
+            raise error
+
+
+def _first(flags: np.ndarray) -> tuple[int, ...]:
+    return tuple(np.flatnonzero(flags)[:2].tolist())
+
+
+def _having(segment: Segment, values: Mapping[str, Any], key: Key) -> np.ndarray:
+    """Which rows have these values in the columns of a key."""
+    flags = np.ones(segment.rows, np.bool_)
+    for name, value in values.items():
+        array = _comparable(segment.source.array(name), key[name])
+        equal = pc.is_nan(array) if value != value else pc.equal(array, value)
+        flags &= np.asarray(pc.fill_null(equal, False))
+    return flags
 
 
 def check_key_types(schema: TableSchema) -> None:

@@ -12,6 +12,7 @@ from tensorsql.errors import ConversionError
 from tensorsql.storage.analyze import analyze
 from tensorsql.storage.catalog import Relation, TableSchema
 from tensorsql.storage.physical import physical
+from tensorsql.storage.places import Places, first_failing
 from tensorsql.storage.segment import LazySource, LazyStatistics, Segment
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Type
@@ -25,29 +26,45 @@ def lazy_relation(
     load: Load,
     statistics: Mapping[str, ColumnStatistics] | None = None,
     identity: str | None = None,
+    places: Places | None = None,
 ) -> Relation:
-    """A relation that calls `load` once per column read.
+    """A relation that calls `load` once per column read; `places` is where files have its rows.
 
     Without `statistics` those of a column are measured when planning asks, which loads the column.
     """
     types = {column.name: column.type for column in schema.columns}
-    source = LazySource(partial(_physical, load, types))
+    source = LazySource(partial(_physical, load, types, places))
     if statistics is None:
         statistics = LazyStatistics(tuple(types), partial(_analyze, source, types))
     segment = Segment(rows, source, {}, 0, rows - 1)
     open = partial(_open, schema, segment)
-    return Relation(schema.name, schema, rows, rows, open, statistics, identity)
+    return Relation(
+        schema.name, schema, rows, rows, open, statistics, identity=identity, places=places
+    )
 
 
 # functions rather than closures, so that relations pickle
 
 
-def _physical(load: Load, types: Mapping[str, Type], name: str) -> pa.Array:
+def _physical(load: Load, types: Mapping[str, Type], places: Places | None, name: str) -> pa.Array:
     array = load(name)
     try:
         return physical(array, types[name], stored=True)
     except ConversionError as error:
-        raise ConversionError(f'column "{name}": {error}') from None
+        where = "" if places is None else _place(array, types[name], places)
+        raise ConversionError(f'{where}column "{name}": {error.message}') from None
+
+
+def _place(array: pa.Array | pa.ChunkedArray, type: Type, places: Places) -> str:
+    def fails(rows: int) -> bool:
+        try:
+            physical(array.slice(0, rows), type)
+        except ConversionError:
+            return True
+        return False
+
+    row = first_failing(len(array), fails)
+    return f"{places.of([] if row is None else [row])}, "
 
 
 def _analyze(source: LazySource, types: Mapping[str, Type], name: str) -> ColumnStatistics:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorsql import settings
 from tensorsql.cancellation import import_whole, in_helper
-from tensorsql.errors import CatalogError, TransactionError, UnsupportedError
+from tensorsql.errors import CatalogError, IntegrityError, TransactionError, UnsupportedError
 from tensorsql.planner import statements
 from tensorsql.planner.explain import explain as explain_plan
 from tensorsql.planner.plan import Plan
@@ -100,7 +100,12 @@ def insert(statement: statements.Insert, session: Session, transaction: Transact
     columns = _columns(statement.plan, session)
     schema = statement.relation.schema
     named = {item.name: column for item, column in zip(schema.columns, columns, strict=True)}
-    return Result(changes=transaction.append(schema.name, named))
+    try:
+        return Result(changes=transaction.append(schema.name, named))
+    except IntegrityError as error:
+        from tensorsql.operators.located import located_rows
+
+        raise located_rows(error, statement.plan) from None
 
 
 def delete(statement: statements.Delete, session: Session, transaction: Transaction) -> Result:

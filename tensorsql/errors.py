@@ -57,7 +57,14 @@ class OperationalError(DatabaseError):
 
 
 class IntegrityError(DatabaseError):
-    """A key or NOT NULL constraint does not hold (PEP 249)."""
+    """A key or NOT NULL constraint does not hold (PEP 249).
+
+    `rows` are those of the rows to add that break it, from 0, if they are known; `cure` is for
+    rows that come from a file.
+    """
+
+    rows: tuple[int, ...] = ()
+    cure: str = ""
 
 
 class InternalError(DatabaseError):

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from tensorsql import settings as registry
 from tensorsql.cancellation import cancelled_by, import_whole
-from tensorsql.errors import Error, TransactionError
+from tensorsql.errors import ConversionError, Error, TransactionError
 from tensorsql.guard import NESTING
 from tensorsql.parser import statements
 from tensorsql.parser.dialect import parse
@@ -109,7 +109,12 @@ class Session:
         from tensorsql.operators.compiler import compile_plan
         from tensorsql.operators.scheduler import run
 
-        return run(compile_plan(plan, context), context)
+        try:
+            return run(compile_plan(plan, context), context)
+        except ConversionError as error:
+            from tensorsql.operators.located import located
+
+            raise located(error, plan) from None
 
     def context(self) -> Context:
         """What one run of a program may use."""

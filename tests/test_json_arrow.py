@@ -71,7 +71,7 @@ def document(dice: random.Random) -> str:
 def by_value(monkeypatch: pytest.MonkeyPatch, paths: list[Path], how: Any) -> pa.Table:
     with monkeypatch.context() as patch:
         patch.setattr(json_arrow, "read", lambda content: None)
-        return json_format.read(paths, how)
+        return json_format.read(paths, how)[0]
 
 
 @pytest.mark.parametrize("block", [256, 1 << 24])
@@ -90,7 +90,7 @@ def test_random_documents(
             paths[-1].write_text(document(dice), newline="")
             used += json_arrow.read(paths[-1].read_bytes()) is not None
         for how in (HOW, json_format.JsonReading(declared)):
-            found = json_format.read(paths, how)
+            found = json_format.read(paths, how)[0]
             expected = by_value(monkeypatch, paths, how)
             text = [path.read_text() for path in paths]
             assert found.schema == expected.schema, text

@@ -113,7 +113,7 @@ def test_csv_options(tmp_path: Path) -> None:
     assert csv_rows(path, skip=1, header=False, sep="|")[1] == [(2, None, "NA", None)]
     with pytest.raises(BindError, match='a CSV file has no option "delm"; did you mean "delim"'):
         csv_rows(path, delm="|")
-    with pytest.raises(CorruptError, match="has 4 columns where 2 are expected"):
+    with pytest.raises(CorruptError, match="line 1 has 4 fields where 2 are expected"):
         csv_rows(path, names=["a", "b"])
 
 

@@ -103,12 +103,17 @@ def test_a_long_sample_is_not_cut(connection: Connection, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n" + "1,2\n" * 5000 + "1,2,3\n", "row 5002 has 3 fields where 2 are expected"),
-        ("1,2\n3,4,5\n", "row 2 has 3 fields where 2"),
-        ("# made by hand\na,b\n1,2\n", "row 2 has 2 fields where 1 .* leave out with skip"),
-        ('a\n"x",\n"y"z"\n"w"\n', "quotes that do not close"),
-        ('a,b\n"x"y,1\n"z",2\n', "quotes that do not close or stand inside a field"),
-        ("a,b\n" + "1,x\n" * 2000 + '1,"x\n2,y\n', "line 2003: unexpected end of data"),
+        ("a,b\n" + "1,2\n" * 5000 + "1,2,3\n", "line 5002 has 3 fields where 2 are expected"),
+        ("1,2\n3,4,5\n", "line 2 has 3 fields where 2"),
+        ("# made by hand\na,b\n1,2\n", "line 2 has 2 fields where 1 .* leave out with skip"),
+        ('a,b\n1,"p\nq"\n\n"r\n\ns",3,4\n', "line 5 has 3 fields where 2"),
+        ('a\n"x",\n"y"z"\n"w"\n', "line 3: a quote does not close"),
+        ('a,b\n"x"y,1\n"z",2\n', "line 2: a quote .* closes before its field ends"),
+        ('i,s\n1,"a"\n2,"b\n3,c\n', "line 3: a quote does not close"),
+        ("a,b\n" + "1,x\n" * 2000 + '1,"y"z\n', "line 2002: a quote"),
+        ("a,b\n" + "1,x\n" * 2000 + '1,"y" "z"\n', "line 2002: a quote"),
+        ("a,b\n" + "1,x\n" * 2000 + '"",""x""\n', "line 2002: a quote"),
+        ("a,b\n" + "1,x\n" * 2000 + '1,"x\n2,y\n', "line 2002: a quote does not close"),
         ("a\n" + "x\n" * 2000 + b"\xe9\n".decode("latin-1"), None),
     ],
 )  # fmt: skip

@@ -44,7 +44,7 @@ def cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     if bad is not None:
         row = frame.failing(bad)
         if row is not None:
-            raise _error(column, row, call.type)
+            raise conversion_error(column, row, call.type)
     return result
 
 
@@ -121,7 +121,8 @@ def _convert_nested(column: List | Struct, target: Type) -> Converted:
     return result, before[column.offsets[1:]] > before[column.offsets[:-1]]
 
 
-def _error(column: Column, row: int, target: Type) -> ConversionError:
+def conversion_error(column: Column, row: int, target: Type) -> ConversionError:
+    """The error of a row that cannot be converted."""
     value = to_python(slice_column(column, row, row + 1))[0]
     if isinstance(column, Bytes | Dictionary):
         return failed(value, target)

@@ -37,6 +37,7 @@ from tensorsql.storage.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.formats import format_option, reader_of, writer_of
 from tensorsql.storage.types import INTEGER, VARCHAR, Kind
 
+_TABLE_SAYS = {"columns", "names", "all_varchar"}
 _WRITTEN_AS_TEXT = (Kind.INTERVAL, Kind.BLOB)
 
 
@@ -302,6 +303,12 @@ def _copy_from(
     found = reader_of(path, format_option(options))
     options.pop("format", None)
     if found.textual:
+        for name in _TABLE_SAYS & options.keys():
+            raise BindError(
+                f'COPY FROM has no option "{name}": the table says names and types; '
+                "name its columns as in COPY t (a, b) FROM …",
+                position(node),
+            )
         wanted = (
             [relation.schema.column(name) for name in names] if names else relation.schema.columns
         )

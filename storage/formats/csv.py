@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,30 @@ from tensorsql.storage.formats.options import (
 )
 from tensorsql.storage.formats.paths import expand, reading
 from tensorsql.storage.formats.text import compression, inference
-from tensorsql.storage.formats.text.csv_sniffing import Dialect, check_quotes, has_header, sniff
+from tensorsql.storage.formats.text.csv_lines import line_of, other_width, start_of
+from tensorsql.storage.formats.text.csv_sniffing import (
+    BadQuotes,
+    Dialect,
+    Record,
+    check_quotes,
+    has_header,
+    sniff,
+)
 from tensorsql.storage.formats.text.csv_writing import write_table as write_table
 from tensorsql.storage.formats.text.encodings import check_encoding, utf8
+from tensorsql.storage.places import Places
 
 TEXT = pa.large_string()
 BLOCK = 16 << 20
+SHOWN = 80  # characters of a record in an error
+CURE = (
+    "say nullstr => '…' if that stands for NULL, or read the column as text (all_varchar => true, "
+    "or VARCHAR in columns => {…}), where TRY_CAST gives NULL"
+)
+_SPLIT = (
+    "mend that line, or say the delimiter with delim => '…', the quotes with quote => '…', or how "
+    "many lines at the top to leave out with skip => …"
+)
 LARGEST_BLOCK = (1 << 31) - 1
 
 
@@ -91,7 +110,12 @@ def read_files(function: str, files: Files, options: Options) -> Relation:
     `columns` is a mapping or pairs of name and type, which then name the file's columns in order;
     they are read as text, which the types are cast from.
     """
-    return arrow_relation(function, read(files, _reading(options)), inferred=True)
+    how = _reading(options)
+    parts = _parts(files, how)
+    places = Places(
+        tuple((part.path, part.table.num_rows) for part in parts), CURE, partial(_line, how, parts)
+    )
+    return arrow_relation(function, _whole(parts, how), inferred=True, places=places)
 
 
 def _reading(options: Options) -> CsvReading:
@@ -113,50 +137,64 @@ def _reading(options: Options) -> CsvReading:
     return how
 
 
-def read(files: Files, how: CsvReading) -> pa.Table:
-    """The files end to end as an Arrow table; a file without a byte has no rows and no columns."""
-    paths = expand(files)
-    tables: list[tuple[Path, pa.Table]] = []
-    for path in paths:
+@dataclass(frozen=True)
+class _Part:
+    """What one file gives: its records as text by name, and how they were told apart."""
+
+    path: Path
+    table: pa.Table
+    dialect: Dialect
+    header: bool
+
+
+def _parts(files: Files, how: CsvReading) -> list[_Part]:
+    """The files that have a byte."""
+    parts = []
+    for path in expand(files):
         with reading(path):
-            content = utf8(path, compression.read_bytes(path, how.compression), how.encoding)
-            found = _texts(path, _skipped(content, how.skip), how)
-            if found is not None:
-                tables.append((path, found))
-    if not tables:
+            found = _part(path, _content(path, how), how)
+            parts += [] if found is None else [found]
+    return parts
+
+
+def _content(path: Path, how: CsvReading) -> bytes:
+    """The text after the lines to skip."""
+    content = utf8(path, compression.read_bytes(path, how.compression), how.encoding)
+    return content[start_of(content, how.skip) :] if how.skip else content
+
+
+def _whole(parts: Sequence[_Part], how: CsvReading) -> pa.Table:
+    """The files end to end as an Arrow table; without a file it has no rows."""
+    if not parts:
         return pa.table({name: pa.array([], TEXT) for name in how.names or ("column0",)})
-    whole = pa.concat_tables([_like(tables[0], *each) for each in tables])
+    whole = pa.concat_tables([_like(parts[0], part) for part in parts])
     columns = [_typed(whole[name], name in how.declared, how) for name in whole.column_names]
     return pa.table(columns, names=whole.column_names)
 
 
-def _skipped(content: bytes, count: int) -> bytes:
-    start = 0
-    for _ in range(count):
-        end = content.find(b"\n", start)
-        if end < 0:
-            return b""
-        start = end + 1
-    return content[start:] if start else content
-
-
-def _like(first: tuple[Path, pa.Table], path: Path, table: pa.Table) -> pa.Table:
+def _like(first: _Part, part: _Part) -> pa.Table:
     """The table with the columns in the order of the first file's."""
-    places = {name.lower(): i for i, name in enumerate(table.column_names)}
-    names = first[1].column_names
+    places = {name.lower(): i for i, name in enumerate(part.table.column_names)}
+    names = first.table.column_names
     if {name.lower() for name in names} != set(places):
-        raise CorruptError(f'file "{path}" has other columns than "{first[0]}"')
-    return table.select([places[name.lower()] for name in names]).rename_columns(names)
+        raise CorruptError(f'file "{part.path}" has other columns than "{first.path}"')
+    return part.table.select([places[name.lower()] for name in names]).rename_columns(names)
 
 
-def _texts(path: Path, content: bytes, how: CsvReading) -> pa.Table | None:
-    """A file's records as text by name; None without any."""
+def _line(how: CsvReading, parts: Sequence[_Part], path: Path, row: int) -> int | None:
+    """The line of a file on which one of its rows begins."""
+    part = next(part for part in parts if part.path == path)
+    blanks = part.table.num_columns == 1
+    record = row + int(part.header)
+    line = line_of(_content(path, how), part.dialect, record, blanks, part.header)
+    return None if line is None else how.skip + line
+
+
+def _part(path: Path, content: bytes, how: CsvReading) -> _Part | None:
+    """A file's records; None without any."""
     if not content:
         return None
-    dialect, records = sniff(path, content, how.delimiter, how.quote, how.escape)
-    if not records:  # blank lines alone
-        records = [[""]]
-    check_quotes(path, content, dialect)
+    dialect, records = _sniffed(path, content, how)
     width = len(records[0])
     # a blank line is a NULL in a file of one column, and nothing beside others
     blank_first = width == 1 and content[:1] in (b"\n", b"\r")
@@ -165,26 +203,54 @@ def _texts(path: Path, content: bytes, how: CsvReading) -> pa.Table | None:
         header = not blank_first and has_header(records, how.null, how.names)
     if header and blank_first:
         content = content.lstrip(b"\r\n")
-    names = _names(path, records[0], header, how)
+    names = _names(records[0], header, how)
+    if names is None:
+        raise _other_width(path, content, dialect, len(how.names), how, "it has other columns")
     table = _parsed(path, content, dialect, len(names), how)
     kept = [name for name in names if name is not None]
     columns = [
         column for column, name in zip(table.columns, names, strict=True) if name is not None
     ]
-    return pa.table(columns, names=kept).slice(int(header))
+    return _Part(path, pa.table(columns, names=kept).slice(int(header)), dialect, header)
 
 
-def _names(path: Path, first: Sequence[str], header: bool, how: CsvReading) -> Sequence[str | None]:
-    """The name of each field; None for what follows a delimiter at the end of the lines."""
+def _sniffed(path: Path, content: bytes, how: CsvReading) -> tuple[Dialect, list[Record]]:
+    try:
+        found = sniff(content, how.delimiter, how.quote, how.escape, len(how.names))
+        check_quotes(content, found[0])
+    except BadQuotes as error:
+        raise CorruptError(
+            f'file "{path}" line {how.skip + error.line}: a quote does not close, or closes before '
+            "its field ends; mend it, or say quote => '' if quotes mean nothing"
+        ) from None
+    dialect, records = found
+    return dialect, records or [[""]]  # blank lines alone
+
+
+def _names(first: Sequence[str], header: bool, how: CsvReading) -> Sequence[str | None] | None:
+    """The name of each field; None for what follows a delimiter at the end of the lines.
+
+    None instead of all if there are more or fewer fields than names.
+    """
     if not how.names:
         return distinct_names(cell.strip() if header else "" for cell in first)
     if len(first) == len(how.names) + 1 and not first[-1]:
         return [*how.names, None]
-    if len(first) != len(how.names):
-        raise CorruptError(
-            f'file "{path}" has {len(first)} columns where {len(how.names)} are expected'
-        )
-    return how.names
+    return how.names if len(first) == len(how.names) else None
+
+
+def _other_width(
+    path: Path, content: bytes, dialect: Dialect, width: int, how: CsvReading, otherwise: object
+) -> CorruptError:
+    """The error that names the first record of another number of fields."""
+    found = other_width(content, dialect, width)
+    if found is None:
+        return CorruptError(f'file "{path}" cannot be read: {otherwise}')
+    line, fields = found
+    return CorruptError(
+        f'file "{path}" line {how.skip + line} has {len(fields)} fields where {width} are '
+        f"expected: {dialect.delimiter.join(fields)[:SHOWN]!r}; {_SPLIT}"
+    )
 
 
 def _parsed(path: Path, content: bytes, dialect: Dialect, width: int, how: CsvReading) -> pa.Table:
@@ -194,38 +260,14 @@ def _parsed(path: Path, content: bytes, dialect: Dialect, width: int, how: CsvRe
     except pa.ArrowInvalid as error:
         if "straddling" in str(error) and len(content) <= LARGEST_BLOCK:
             return _parse(content, dialect, width, how, len(content) + 1)
-    wrong: list[Any] = []
-    try:
-        return _parse(content, dialect, width, how, LARGEST_BLOCK, wrong)
-    except pa.ArrowInvalid as error:
-        if not wrong:
-            raise CorruptError(f'file "{path}" cannot be read: {error}') from None
-        row = wrong[0]
-        raise CorruptError(
-            f'file "{path}" row {row.number} has {row.actual_columns} fields where '
-            f"{row.expected_columns} are expected: {row.text[:80]!r}; say the delimiter with "
-            "delim => '…', or how many lines at the top to leave out with skip => …"
-        ) from None
+        raise _other_width(path, content, dialect, width, how, error) from None
 
 
-def _parse(
-    content: bytes,
-    dialect: Dialect,
-    width: int,
-    how: CsvReading,
-    block: int,
-    wrong: list[Any] | None = None,
-) -> pa.Table:
-    def keep(row: Any) -> str:
-        assert wrong is not None
-        wrong.append(row)
-        return "error"
-
+def _parse(content: bytes, dialect: Dialect, width: int, how: CsvReading, block: int) -> pa.Table:
     names = [str(i) for i in range(width)]
     return arrow_csv.read_csv(
         pa.BufferReader(content),
-        # only a reader of one thread knows which row it is at
-        arrow_csv.ReadOptions(column_names=names, block_size=block, use_threads=wrong is None),
+        arrow_csv.ReadOptions(column_names=names, block_size=block),
         arrow_csv.ParseOptions(
             delimiter=dialect.delimiter,
             quote_char=dialect.quote or False,
@@ -233,7 +275,6 @@ def _parse(
             escape_char=dialect.escape if dialect.escape not in ("", dialect.quote) else False,
             newlines_in_values=bool(dialect.quote),
             ignore_empty_lines=width > 1,
-            invalid_row_handler=None if wrong is None else keep,
         ),
         arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(names, TEXT),

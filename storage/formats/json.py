@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,13 @@ from tensorsql.storage.formats.text.json_shapes import (
     typed,
 )
 from tensorsql.storage.formats.text.json_writing import write_table as write_table
+from tensorsql.storage.places import Places
 from tensorsql.storage.types import Type, struct
 
 CHUNK = 20_000  # values
 SMALL = 1 << 26  # bytes of all files whose values are kept between the two passes
+LINE_END = re.compile(r"\r\n?|\n")
+CURE = "read the column as text (VARCHAR in columns => {…}), where TRY_CAST gives NULL"
 _BLANK = re.compile(r"[ \t\r\n]*")
 _OPTIONS = {
     "columns": columns_option("columns"),
@@ -73,13 +77,15 @@ def read_files(function: str, files: Files, options: Options) -> Relation:
     if "encoding" in values:
         values["encoding"] = check_encoding(values["encoding"])
     columns = dict(values.pop("columns", ()))
-    return arrow_relation(
-        function, read(expand(files), JsonReading(columns, **values)), inferred=True
-    )
+    how = JsonReading(columns, **values)
+    paths = expand(files)
+    table, counts = read(paths, how)
+    places = Places(tuple(zip(paths, counts, strict=True)), CURE, partial(_line, how))
+    return arrow_relation(function, table, inferred=True, places=places)
 
 
-def read(paths: Sequence[Path], how: JsonReading) -> pa.Table:
-    """The files end to end as an Arrow table."""
+def read(paths: Sequence[Path], how: JsonReading) -> tuple[pa.Table, list[int]]:
+    """The files end to end as an Arrow table, and how many rows each of them has."""
     files = []
     shape = NOTHING
     for path in paths:
@@ -88,11 +94,13 @@ def read(paths: Sequence[Path], how: JsonReading) -> pa.Table:
         shape = merged(shape, files[-1].shape)
     if how.columns:
         shape = declared(shape, struct(*how.columns.items()))
-    rows = [array_of([], shape)]
+    rows, counts = [array_of([], shape)], []
     for file in files:
         with reading(file.path):
-            rows += _rows(file, shape, how)
-    return _table(pa.chunked_array(rows), shape)
+            found = _rows(file, shape, how)
+        rows += found
+        counts.append(sum(map(len, found)))
+    return _table(pa.chunked_array(rows), shape), counts
 
 
 @dataclass(frozen=True)
@@ -145,12 +153,22 @@ def _content(path: Path, how: JsonReading) -> bytes:
 
 def _chunks(content: bytes) -> Iterator[list[Any]]:
     values = _values(str(content, "utf-8"))
-    while chunk := list(islice(values, CHUNK)):
+    while chunk := [value for _, value in islice(values, CHUNK)]:
         yield chunk
 
 
-def _values(text: str) -> Iterator[Any]:
-    """The elements of a text that is one array, else its values one after the other."""
+def _line(how: JsonReading, path: Path, row: int) -> int | None:
+    """The line on which a value of a file begins."""
+    text = str(_content(path, how), "utf-8")
+    start = next(islice((place for place, _ in _values(text)), row, None), None)
+    return None if start is None else len(LINE_END.findall(text, 0, start)) + 1
+
+
+def _values(text: str) -> Iterator[tuple[int, Any]]:
+    """The elements of a text that is one array, else its values one after the other.
+
+    Each comes with the place where it begins.
+    """
     decoder = json.JSONDecoder(parse_float=Decimal, object_pairs_hook=_object)
     place = _skip(text, 0)
     inside = text[place : place + 1] == "["
@@ -158,8 +176,9 @@ def _values(text: str) -> Iterator[Any]:
     if inside and text[place : place + 1] == "]":
         place, inside = _skip(text, place + 1), False
     while place < len(text) or inside:
-        value, place = decoder.raw_decode(text, place)
-        yield value
+        start = place
+        value, place = decoder.raw_decode(text, start)
+        yield start, value
         place = _skip(text, place)
         if inside:
             mark = text[place : place + 1]

@@ -19,6 +19,7 @@ from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.options import Files, Options, check_options
 from tensorsql.storage.formats.paths import expand, reading
 from tensorsql.storage.lazy import lazy_relation
+from tensorsql.storage.places import Places
 from tensorsql.storage.python_arrays import numpy_array
 
 
@@ -48,7 +49,10 @@ def relation(name: str, files: str | Sequence[str]) -> Relation:
         ColumnSchema("value", value),
     )
     rows = sum(len(array) for array in arrays)
-    return lazy_relation(TableSchema(name, columns), rows, partial(_column, paths, arrays))
+    counts = tuple((path, len(array)) for path, array in zip(paths, arrays, strict=True))
+    column = partial(_column, paths, arrays)
+    places = Places(counts, "TRY_CAST of the column gives NULL")
+    return lazy_relation(TableSchema(name, columns), rows, column, places=places)
 
 
 def _column(paths: Sequence[Path], arrays: Sequence[NDArray[Any]], name: str) -> pa.Array:

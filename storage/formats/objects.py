@@ -15,6 +15,7 @@ from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.names import distinct_names
 from tensorsql.storage.lazy import lazy_relation
+from tensorsql.storage.places import Places
 from tensorsql.storage.python_arrays import column_array, torch_values
 from tensorsql.storage.types import Type
 
@@ -85,7 +86,11 @@ def _check_polars(value: Any) -> None:
 
 
 def arrow_relation(
-    name: str, table: pa.Table, identity: str | None = None, inferred: bool = False
+    name: str,
+    table: pa.Table,
+    identity: str | None = None,
+    inferred: bool = False,
+    places: Places | None = None,
 ) -> Relation:
     """An Arrow table as a relation; each column is converted when it is first read.
 
@@ -95,7 +100,7 @@ def arrow_relation(
     kinds = [_with_hugeint(kind) for kind in kinds] if inferred else kinds
     columns = tuple(map(ColumnSchema, table.column_names, kinds))
     schema = TableSchema(name, columns)
-    return lazy_relation(schema, table.num_rows, table.column, identity=identity)
+    return lazy_relation(schema, table.num_rows, table.column, identity=identity, places=places)
 
 
 def _with_hugeint(kind: Type) -> Type:

@@ -23,11 +23,13 @@ from tensorsql.storage.formats.names import distinct_names, repeated_name
 from tensorsql.storage.formats.options import Files, Options, flag, one_of, option_fields
 from tensorsql.storage.formats.paths import expand, reading, writing
 from tensorsql.storage.lazy import lazy_relation
+from tensorsql.storage.places import Places, first_failing
 from tensorsql.storage.statistics import ColumnStatistics
 from tensorsql.storage.types import Kind, Type
 
 # Of a file: the place of each column, the types, the row groups.
 Described = tuple[dict[str, int], dict[str, Type], list[pq.RowGroupMetaData]]
+CURE = "TRY_CAST of the column gives NULL"
 ROW_GROUP = 122_880
 COMPRESSION = "snappy"
 # what DuckDB calls lz4_raw is what pyarrow calls lz4
@@ -70,7 +72,9 @@ def relation(name: str, files: str | Sequence[str], utc: bool = False) -> Relati
         for column in columns
     }
     rows = sum(footer.num_rows for footer in footers)
-    return lazy_relation(TableSchema(name, columns), rows, load, statistics)
+    counts = tuple((path, footer.num_rows) for path, footer in zip(paths, footers, strict=True))
+    places = Places(counts, CURE)
+    return lazy_relation(TableSchema(name, columns), rows, load, statistics, places=places)
 
 
 def write_table(table: pa.Table, path: str, options: Options) -> int:
@@ -151,9 +155,29 @@ def _read(
             try:
                 found = found.cast(type)
             except pa.ArrowException as error:
-                raise ConversionError(f'column "{column}" of file "{path}": {error}') from None
+                raise _no_common_type(readers.paths[0], path, name, found, type, error) from None
         chunks.extend(found.chunks)
     return pa.chunked_array(chunks, type)
+
+
+def _no_common_type(
+    first: Path, path: Path, name: str, found: pa.ChunkedArray, type: pa.DataType, error: Exception
+) -> ConversionError:
+    """The error of a column that has another type in the first file."""
+
+    def fails(rows: int) -> bool:
+        try:
+            found.slice(0, rows).cast(type)
+        except pa.ArrowException:
+            return True
+        return False
+
+    row = first_failing(len(found), fails)
+    where = f'file "{path}"' + ("" if row is None else f" row {row + 1}")
+    return ConversionError(
+        f'{where}, column "{name}" is {found.type} and cannot be read as {type}, which it is in '
+        f'"{first}": {error}; read the files apart'
+    )
 
 
 def _leaves(footer: pq.FileMetaData) -> dict[str, int]:

@@ -11,13 +11,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from tensorsql.errors import CorruptError
+from tensorsql.cancellation import check_cancelled
 from tensorsql.storage.formats.text import inference
+from tensorsql.storage.formats.text.search import contains
 
 DELIMITERS = (",", "|", ";", "\t")
 SAMPLE_RECORDS = 1000
@@ -34,8 +36,8 @@ class Dialect:
     quote: str = '"'
     escape: str = '"'
 
-    def records(self, text: bytes) -> Iterator[Record]:
-        """The records of UTF-8 text; csv.Error where quotes are out of place."""
+    def reader(self, text: bytes) -> Any:
+        """A `csv.reader` of UTF-8 text; it raises csv.Error where quotes are out of place."""
         doubled = self.escape == self.quote
         return csv.reader(
             io.TextIOWrapper(io.BytesIO(text), "utf-8", newline=""),
@@ -48,29 +50,43 @@ class Dialect:
         )
 
 
+class BadQuotes(Exception):
+    """A quote that never closes, or closes before its field ends; `line` is where its record is."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
 def sniff(
-    path: Path, text: bytes, delimiter: str | None, quote: str | None, escape: str | None
+    text: bytes, delimiter: str | None, quote: str | None, escape: str | None, width: int = 0
 ) -> tuple[Dialect, list[Record]]:
     """The dialect that splits the first records into the same, greatest number of fields.
 
     None is sniffed: quotes are `"` doubled, or else escaped by a backslash, or else there are none.
+    Records of `width` fields, if it is known, come before all others.
     """
-    found = None
+    delimiters = DELIMITERS if delimiter is None else (delimiter,)
+    whole_lines = None  # what seems to have one column, where other delimiters meet bad quotes
     for marks in _marks(text, quote, escape):
-        for each in DELIMITERS if delimiter is None else (delimiter,):
-            dialect = Dialect(each, *marks)
-            records = None if each in marks else _sample(dialect, text)
-            # the first of equals stays: the order of DELIMITERS decides
-            if records is not None and (found is None or _score(records) > _score(found[1])):
-                found = dialect, records
-        if found is not None:
-            if not found[0].quote and quote is None and _has_quoted(found[1]):
-                break
+        dialects = [Dialect(each, *marks) for each in delimiters if each not in marks]
+        split = [each for each in map(partial(_split, text), dialects) if each is not None]
+        if not split:
+            continue
+        # the first of equals stays: the order of DELIMITERS decides
+        found = max(split, key=lambda each: _score(each[1], width))
+        if len(split) < len(dialects) and max(map(len, found[1]), default=0) <= 1:
+            whole_lines = whole_lines or found
+        elif found[0].quote or quote is not None or not _has_quoted(found[1]):
             return found
-    raise CorruptError(
-        f'file "{path}" has quotes that do not close or stand inside a field; '
-        "say quote => '' if they mean nothing"
-    )
+        else:
+            break
+    else:
+        if whole_lines is not None and quote is None:
+            return whole_lines
+    meant = [Dialect(each, quote or '"', escape or quote or '"') for each in delimiters]
+    lines = [_bad_line(text, dialect) for dialect in meant]
+    raise BadQuotes(max((line for line in lines if line is not None), default=1))
 
 
 def _marks(text: bytes, quote: str | None, escape: str | None) -> list[tuple[str, str]]:
@@ -81,10 +97,11 @@ def _marks(text: bytes, quote: str | None, escape: str | None) -> list[tuple[str
     return [('"', '"'), *escaped, ("", "")]
 
 
-def _sample(dialect: Dialect, text: bytes) -> list[Record] | None:
+def _split(text: bytes, dialect: Dialect) -> tuple[Dialect, list[Record]] | None:
+    """The first records; None where quotes are out of place."""
     try:
-        with _long_fields():
-            return list(islice(filter(None, dialect.records(text)), SAMPLE_RECORDS))
+        with long_fields():
+            return dialect, list(islice(filter(None, dialect.reader(text)), SAMPLE_RECORDS))
     except csv.Error:
         return None
 
@@ -96,8 +113,8 @@ def _has_quoted(records: Sequence[Record]) -> bool:
 
 
 @contextmanager
-def _long_fields() -> Iterator[None]:
-    """csv limits fields to 128 KB, for the whole process."""
+def long_fields() -> Iterator[None]:
+    """Fields of any length: csv limits fields to 128 KB, for the whole process."""
     limit = csv.field_size_limit(sys.maxsize)
     try:
         yield
@@ -105,7 +122,7 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _score(records: Sequence[Record]) -> tuple[int, bool, int]:
+def _score(records: Sequence[Record], width: int) -> tuple[int, int, bool, int]:
     """The best splits every record alike; one that splits every record, but not alike, is next.
 
     Then reading on tells of the first record that differs, rather than give whole lines. What
@@ -113,26 +130,50 @@ def _score(records: Sequence[Record]) -> tuple[int, bool, int]:
     """
     widths = [len(record) for record in records]
     if not widths:
-        return 0, False, 0
+        return 0, 0, False, 0
     preamble = next((i for i, width in enumerate(widths[:PREAMBLE]) if width > 1), 0)
     rest = widths[preamble:] if len(widths) > preamble + 1 else widths
     alike = len(set(rest)) == 1
     kind = 2 if alike and rest[0] > 1 else 1 if min(widths) > 1 or alike else 0
-    return kind, rest is widths or not preamble, min(rest)
+    fitting = 2 if set(widths) == {width} else 1 if widths[0] == width else 0
+    return fitting, kind, rest is widths or not preamble, min(rest)
 
 
-def check_quotes(path: Path, text: bytes, dialect: Dialect) -> None:
-    """CorruptError if a quote never closes: the rest of the file would be one field."""
-    if not dialect.quote or text.count(dialect.quote.encode()) % 2 == 0:
-        return
-    reader = dialect.records(text)
+def check_quotes(text: bytes, dialect: Dialect) -> None:
+    """BadQuotes if there are any; a reader of Arrow's would take them for something else."""
+    quote = dialect.quote.encode()
+    if quote and quote in text and _is_suspect(text, dialect):
+        line = _bad_line(text, dialect)
+        if line is not None:
+            raise BadQuotes(line)
+
+
+def _is_suspect(text: bytes, dialect: Dialect) -> bool:
+    """Whether a quote may be out of place; if not, all are where they should be for sure."""
+    quote, escape = dialect.quote.encode(), dialect.escape.encode()
+    if text.count(quote) % 2:
+        return True
+    mark = f"\\x{quote.hex()}"
+    ends = f"\\x{ord(dialect.delimiter):02x}\r\n"
+    inside = f"[^{ends}{mark}]"
+    if contains(text, f"(^|[{ends}]){mark}{mark}{inside}"):  # an empty field goes on
+        return True
+    if escape != quote:
+        text = text.replace(escape * 2, b"")
+    return contains(text.replace(escape + quote, b""), f"{inside}{mark}{inside}")
+
+
+def _bad_line(text: bytes, dialect: Dialect) -> int | None:
+    """The line on which the first record with a quote out of place begins."""
+    reader, line = dialect.reader(text), 1
     try:
-        with _long_fields():
+        with long_fields():
             for _ in reader:
-                pass
-    except csv.Error as error:
-        line = getattr(reader, "line_num", 0)
-        raise CorruptError(f'file "{path}" line {line}: {error}') from None
+                check_cancelled()
+                line = reader.line_num + 1
+    except csv.Error:
+        return line
+    return None
 
 
 def has_header(records: Sequence[Record], nulls: Sequence[str], names: Sequence[str] = ()) -> bool:

@@ -19,6 +19,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+SAMPLE = 64  # bytes
+
 
 def check_encoding(name: Any) -> str:
     """A value of the option `encoding` as Python calls it; BindError for an unknown one."""
@@ -37,6 +39,8 @@ def utf8(path: Path, content: bytes, encoding: str | None = None) -> bytes:
     CorruptError that names line and column for bytes that are no text.
     """
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    if encoding is None and marked is None:
+        _check_unmarked(path, content)
     chosen = encoding or marked or "utf-8"
     if chosen in ("utf-8", "utf-8-sig"):
         text = content.removeprefix(codecs.BOM_UTF8)
@@ -46,6 +50,18 @@ def utf8(path: Path, content: bytes, encoding: str | None = None) -> bytes:
         return content.decode(chosen).removeprefix("\ufeff").encode()
     except UnicodeError as error:
         raise CorruptError(_reason(path, content, chosen, error)) from None
+
+
+def _check_unmarked(path: Path, content: bytes) -> None:
+    """CorruptError for what is UTF-16 but does not say so: as UTF-8 it is full of NUL bytes."""
+    start = content[: len(content[:SAMPLE]) // 2 * 2]
+    for place, name in ((1, "utf-16-le"), (0, "utf-16-be")):
+        others = start[1 - place :: 2]
+        if len(others) > 1 and not any(start[place::2]) and all(others):
+            raise CorruptError(
+                f"file \"{path}\" has a NUL byte beside each letter; say encoding => '{name}' if "
+                "that is what it is, or 'utf-8' to read it as it stands"
+            )
 
 
 def _is_utf8(text: bytes) -> bool:

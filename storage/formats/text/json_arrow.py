@@ -25,6 +25,7 @@ from tensorsql.storage.formats.text.json_shapes import (
     merged,
     nested_lists,
 )
+from tensorsql.storage.formats.text.search import contains
 
 BLOCK = 16 << 20
 DEEPEST = 200  # Arrow's reader uses the machine's stack
@@ -138,18 +139,12 @@ def _is_inexact(array: pa.Array) -> bool:
 def _check_doubles(array: pa.Array, content: bytes) -> None:
     """An integer may have become a double, and a number near zero zero."""
     size = pc.abs(array)
-    if pc.any(pc.greater_equal(size, inference.EXACT)).as_py() and _has(content, _LONG_INTEGER):
+    if pc.any(pc.greater_equal(size, inference.EXACT)).as_py() and contains(content, _LONG_INTEGER):
         raise _Unfit
     if not pc.all(pc.is_finite(array)).as_py():
         raise _Unfit
-    if pc.any(pc.equal(size, 0.0)).as_py() and _has(content, _TINY):
+    if pc.any(pc.equal(size, 0.0)).as_py() and contains(content, _TINY):
         raise _Unfit
-
-
-def _has(content: bytes, pattern: str) -> bool:
-    ends = pa.py_buffer(np.array([0, len(content)], np.int64))
-    whole = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(content)])
-    return bool(pc.match_substring_regex(whole, pattern)[0].as_py())
 
 
 def _fitted(array: pa.Array, shape: Shape) -> pa.Array:
