@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from tensorsql.cancellation import MESSAGE, PATIENCE
+from tensorsql.cancellation import MESSAGE, PATIENCE, leave_behind
 from tensorsql.errors import InterruptedError
 from tensorsql.operators.program import Context
 
@@ -48,7 +48,7 @@ class Crew:
             error = self._answer()
         except BaseException:
             self.context.cancelled.set()
-            self._answer()
+            self._leave_behind()
             raise
         if error is not None:
             raise error
@@ -62,8 +62,12 @@ class Crew:
                 return self._done[0].get(timeout=PATIENCE)
             except Empty:
                 patience -= PATIENCE if self.context.cancelled.is_set() else 0.0
-        self._left_behind = True
+        self._leave_behind()
         return InterruptedError(MESSAGE)
+
+    def _leave_behind(self) -> None:
+        self._left_behind = True
+        leave_behind(self._members)
 
     def share(self, work: Task, workers: int) -> None:
         """Called by the leader: `work(number)` on so many threads, its own with number 0."""

@@ -25,6 +25,7 @@ from tensorsql.operators.literals import constant, to_python
 from tensorsql.operators.program import Context
 from tensorsql.operators.propagate import Propagate
 from tensorsql.operators.ranges import Known, Range, is_proven
+from tensorsql.operators.text_blocks import in_blocks
 from tensorsql.planner.expressions import (
     Call,
     ColumnRef,
@@ -307,7 +308,7 @@ class _Compiler:
         return self._known[key]
 
     def _apply(self, call: Call, arguments: tuple[int, ...], active: int) -> int:
-        kernel = kernel_of(call.function.kernel)
+        kernel = in_blocks(kernel_of(call.function.kernel), call)
         proven = is_proven(call, self._ranges, self._bounds)
         if call.function.nulls == "own":
             return self._add(

@@ -6,7 +6,8 @@ import os
 import re
 import traceback
 
-from tensorsql.errors import Error
+from tensorsql.cancellation import MESSAGE
+from tensorsql.errors import Error, InterruptedError
 
 
 def describe(error: Error) -> str:
@@ -16,6 +17,9 @@ def describe(error: Error) -> str:
     if os.environ.get("TENSORSQL_DEBUG") == "1":
         text += "\n\n" + "".join(traceback.format_exception(error)).rstrip()
     return text
+
+
+CANCELLED = describe(InterruptedError(MESSAGE))  # what Ctrl-C does
 
 
 def placed_in_script(error: Error, script: str, statement: str, before: str) -> None:

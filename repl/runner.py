@@ -10,7 +10,6 @@ from typing import TextIO
 from tensorsql.dbapi import Connection
 from tensorsql.errors import ProgrammingError, nearest
 from tensorsql.repl.commands import COMMANDS, Command
-from tensorsql.repl.interrupts import cancelled_by_interrupt
 from tensorsql.repl.render import MODES
 
 
@@ -32,8 +31,7 @@ class Runner:
 
     def run(self, sql: str) -> None:
         """Execute one statement and write its rows."""
-        with cancelled_by_interrupt(self.connection):
-            cursor = self.connection.execute(sql)
+        cursor = self.connection.execute(sql)
         if cursor.description is not None:
             MODES[self.mode](cursor.rows, self.output)
         elif self.tell_changes and cursor.rowcount >= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
@@ -15,7 +16,7 @@ from tensorsql.parser.dialect import is_complete, split
 from tensorsql.repl.completer import SqlCompleter
 from tensorsql.repl.history import open_history
 from tensorsql.repl.names import Names, names_of
-from tensorsql.repl.report import describe
+from tensorsql.repl.report import CANCELLED, describe
 from tensorsql.repl.runner import Runner
 from tensorsql.repl.script import is_command, run_script
 
@@ -51,13 +52,12 @@ class Shell:
         )
         self.runner.output.write(GREETING + "\n")
         while not self.runner.finished:
-            try:
-                text = prompt.prompt()
-            except KeyboardInterrupt:
-                continue
-            except EOFError:
-                return
-            self.answer(text)
+            with suppress(KeyboardInterrupt):
+                try:
+                    text = prompt.prompt()
+                except EOFError:
+                    return
+                self.answer(text)
 
     def answer(self, text: str) -> None:
         """Run what was typed; an error is told, not raised."""
@@ -68,7 +68,7 @@ class Shell:
         except Error as error:
             self.runner.output.write(describe(error) + "\n")
         except KeyboardInterrupt:
-            self.runner.output.write("cancelled\n")
+            self.runner.output.write(CANCELLED + "\n")
         self.runner.output.flush()
 
     def names(self) -> Names:

@@ -8,13 +8,15 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tensorsql import __version__, connect
+from tensorsql.cancellation import is_anyone_left_behind
 from tensorsql.dbapi import Connection
-from tensorsql.errors import Error, InterruptedError
+from tensorsql.errors import Error
 from tensorsql.guard import guarded
 from tensorsql.repl.render import MODES
-from tensorsql.repl.report import describe
+from tensorsql.repl.report import CANCELLED, describe
 from tensorsql.repl.runner import Runner
 from tensorsql.repl.script import read_text, run_script
 
@@ -63,20 +65,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with guarded(), connect(options.database, options.read_only) as connection:
             run(connection, options)
         sys.stdout.flush()
-    except InterruptedError as error:
-        print(describe(error), file=sys.stderr)
-        return INTERRUPTED
     except Error as error:
         sys.stdout.flush()
         print(describe(error), file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
+        print(CANCELLED, file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader left: python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return 0
+
+
+def program() -> NoReturn:
+    """The process: run the command line, and end even while a cancelled statement has not."""
+    status = main()
+    if is_anyone_left_behind():
+        sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -134,4 +143,4 @@ def run(connection: Connection, options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from types import FrameType
 from typing import Any, TypeVar
 
 from tensorsql.errors import InterruptedError
@@ -15,18 +20,58 @@ Answer = TypeVar("Answer")
 MESSAGE = "the query was cancelled"
 MANY = 1 << 18  # rows
 PATIENCE = 0.05  # seconds between two looks at whether the wait is cancelled
+STUBBORN = 2.0  # seconds after a first Ctrl-C in which another one changes nothing
 
 _current: ContextVar[threading.Event | None] = ContextVar("cancelled", default=None)
 
 
 @contextmanager
 def cancelled_by(event: threading.Event) -> Iterator[None]:
-    """What this thread does inside ends soon after the event is set."""
+    """What this thread does inside ends soon after the event is set, as Ctrl-C does.
+
+    If it ends by an exception, what it started elsewhere ends as well.
+    """
     token = _current.set(event)
+    try:
+        with _keyboard_sets(event):
+            yield
+    except BaseException:
+        event.set()
+        raise
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def _keyboard_sets(event: threading.Event) -> Iterator[None]:
+    """Ctrl-C sets the event, and is a KeyboardInterrupt only at the end, where it cuts nothing.
+
+    So it is where Ctrl-C would raise KeyboardInterrupt: elsewhere somebody else deals with it.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    presses: list[float] = []
+
+    def press(number: int, frame: FrameType | None) -> None:
+        presses.append(time.monotonic())
+        event.set()
+        if presses[-1] - presses[0] > STUBBORN:  # it does not look
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, press)
     try:
         yield
     finally:
-        _current.reset(token)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if presses:
+            raise KeyboardInterrupt from None
+
+
+def is_cancelled_by(event: threading.Event) -> bool:
+    """Whether the event cancels what this thread does now."""
+    return _current.get() is event
 
 
 def check_cancelled() -> None:
@@ -52,9 +97,14 @@ def in_helper(work: Callable[[], Answer]) -> Answer:
             result.extend((None, error))
         done.set()
 
-    threading.Thread(target=run, name="tensorsql helper", daemon=True).start()
-    while not done.wait(PATIENCE):
-        check_cancelled()
+    helper = threading.Thread(target=run, name="tensorsql helper", daemon=True)
+    helper.start()
+    try:
+        while not done.wait(PATIENCE):
+            check_cancelled()
+    except BaseException:
+        leave_behind([helper])
+        raise
     answer, error = result
     if error is not None:
         raise error
@@ -66,6 +116,25 @@ def apart(work: Callable[[], Answer], rows: int) -> Answer:
     """As `in_helper`, for so many rows that it pays."""
     check_cancelled()
     return in_helper(work) if rows > MANY else work()
+
+
+_left_behind: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def leave_behind(threads: Iterable[threading.Thread]) -> None:
+    """Wait for these threads no more, but at the process's end: C++ aborts it if cut there."""
+    _left_behind.update(threads)
+
+
+def is_anyone_left_behind() -> bool:
+    """Whether a cancelled statement has not come to its end yet."""
+    return any(thread.is_alive() for thread in list(_left_behind))
+
+
+@atexit.register
+def _wait_for_those_left_behind() -> None:
+    for thread in list(_left_behind):
+        thread.join()
 
 
 def import_whole(name: str) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorsql import errors
-from tensorsql.cancellation import import_whole
+from tensorsql.cancellation import cancelled_by, import_whole
 from tensorsql.guard import guarded
 from tensorsql.rows import Rows
 
@@ -49,7 +50,7 @@ def connect(
         raise errors.InterfaceError(f"a database is a path or ':memory:', not {database!r}")
     if config is not None and not all(isinstance(name, str) for name in dict(config)):
         raise errors.InterfaceError("config is a mapping of settings' names to values")
-    with guarded():
+    with guarded(), cancelled_by(Event()):
         opened = Database.open(database, read_only=read_only)
         try:
             return Connection(Session(opened, config))
@@ -115,9 +116,15 @@ class Connection:
         self._end(commit=False)
 
     def _end(self, commit: bool) -> None:
-        with guarded():
+        with self._working():
             if self.session.transaction is not None:
                 self.session.end(commit)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """What goes wrong inside is an error of ours; Ctrl-C and `interrupt` end it."""
+        with guarded(), self.session.cancellable():
+            yield
 
     def interrupt(self) -> None:
         """Cancel the running statement, from any thread; it raises errors.InterruptedError soon."""
@@ -133,7 +140,7 @@ class Connection:
         self._session = None
         self._finalizer.detach()
         if session is not None:
-            with guarded():
+            with guarded(), session.cancellable():
                 session.close()
 
     def register(self, name: str, value: object) -> Connection:
@@ -146,7 +153,7 @@ class Connection:
         from tensorsql.storage.formats.objects import relation
 
         _check_name(name)
-        with guarded():
+        with self._working():
             self.session.registered[name.lower()] = relation(name, value)
         return self
 
@@ -171,7 +178,7 @@ class Connection:
         import_whole("tensorsql.storage.formats.masks")
         from tensorsql.storage.formats.masks import array_relation
 
-        with guarded():
+        with self._working():
             relation = array_relation(name, array, columns, scale)
             self.session.registered[name.lower()] = relation
         return self
@@ -184,9 +191,10 @@ class Connection:
         `options` are those of CREATE MODEL … WITH. CatalogError if there is such a model and
         `replace` is not set.
         """
+        import_whole("tensorsql.storage.models.load")
         from tensorsql.storage.models.load import register_module
 
-        with guarded(), self.session.open_transaction() as transaction:
+        with self._working(), self.session.open_transaction() as transaction:
             if transaction.model(name) is not None:
                 if not replace:
                     raise errors.CatalogError(f'model "{name}" exists already; pass replace=True')
@@ -232,7 +240,7 @@ class Cursor:
         self._reset()
         given: Parameters = () if parameters is None else parameters
         _check_arguments(sql, given)
-        with guarded():
+        with self.connection._working():
             self._keep(self.connection.session.execute(sql, given))
         return self
 
@@ -250,7 +258,7 @@ class Cursor:
             _check_arguments(sql, row)
         from tensorsql.executemany import execute_each
 
-        with guarded():
+        with self.connection._working():
             self._keep(execute_each(self.connection.session, sql, given))
         return self
 
@@ -306,7 +314,7 @@ class Cursor:
 
     def _taken(self, count: int, convert: Callable[[int, int], Taken]) -> Taken:
         """The next rows, converted; they are still to be fetched where that fails."""
-        with guarded(), self.connection.session.cancellable():
+        with self.connection._working():
             start = self._position
             stop = min(start + count, len(self.rows))
             taken = convert(start, stop)
@@ -348,7 +356,7 @@ class Cursor:
         """
         position = self._position - sum(1 for _ in self._buffered())
         self._position, self._fetched = position, iter(())
-        with guarded(), self.connection.session.cancellable():
+        with self.connection._working():
             table = self.rows.arrow(position, len(self.rows))
         return table.__arrow_c_stream__(requested_schema)
 

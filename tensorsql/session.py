@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql import settings as registry
-from tensorsql.cancellation import cancelled_by, import_whole
+from tensorsql.cancellation import cancelled_by, import_whole, is_cancelled_by
 from tensorsql.errors import ConversionError, Error, TransactionError
 from tensorsql.guard import NESTING
 from tensorsql.parser import statements
@@ -128,13 +128,19 @@ class Session:
 
     @contextmanager
     def cancellable(self) -> Iterator[None]:
-        """What is done inside, a statement or the fetching of its rows, ends after `interrupt`.
+        """What is done inside ends after `interrupt`: a statement, several, the fetching of rows.
 
         Each has an event of its own: what a cancelled one left behind must not go on with the next.
         """
-        self.cancelled = Event()
-        with cancelled_by(self.cancelled):
+        if is_cancelled_by(self.cancelled):  # a part of something longer
             yield
+            return
+        self.cancelled = Event()
+        try:
+            with cancelled_by(self.cancelled):
+                yield
+        finally:
+            self.cancelled = Event()
 
     def interrupt(self) -> None:
         """Cancel what is running, from any thread; it raises InterruptedError soon."""

@@ -18,6 +18,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 import tensorsql
+from tensorsql.repl.report import CANCELLED
 from tensorsql.repl.runner import Runner
 from tensorsql.repl.shell import Shell, is_ready
 
@@ -90,7 +91,7 @@ def test_interrupt_while_running_keeps_the_session(
         shell.answer("SELECT 1;")
     shell.answer("SELECT 2 AS b;")
     assert isinstance(shell.runner.output, io.StringIO)
-    assert shell.runner.output.getvalue() == "cancelled\nb\n2\n"
+    assert shell.runner.output.getvalue() == f"{CANCELLED}\nb\n2\n"
 
 
 def test_history_is_kept(shell: Shell, history: Path) -> None:

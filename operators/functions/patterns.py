@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tensorsql.errors import ConversionError, OutOfRangeError
-from tensorsql.operators.functions.strings import kernel
+from tensorsql.operators.functions.strings import check_replaced, kernel
 from tensorsql.operators.functions.substring import screened
 
 LONGEST = 10_000  # characters of a regular expression; RE2 takes longer ones too long
@@ -131,10 +131,15 @@ def _full_match(array: pa.Array, pattern: str, options: str = "") -> pa.Array:
 
 def _replace(array: pa.Array, pattern: str, other: str, options: str = "") -> pa.Array:
     """The first occurrence replaced, or all with the option g; \\1 is the first group."""
+    expression = _flags(options) + pattern
+    if "g" in options:
+        counted = pc.count_substring_regex
+        copies = other.count("\\")
+        check_replaced(array, other, lambda: _compiled(counted, array, expression), copies)
     return _compiled(
         pc.replace_substring_regex,
         array,
-        _flags(options) + pattern,
+        expression,
         other,
         max_replacements=None if "g" in options else 1,
     )

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
-from tensorsql.errors import OutOfMemoryError, OutOfRangeError
+from tensorsql.errors import OutOfRangeError
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions import graphemes
 from tensorsql.operators.functions.registry import Kernel
@@ -28,6 +29,7 @@ from tensorsql.operators.layouts import (
     text_scalar,
     with_validity,
 )
+from tensorsql.operators.text_blocks import LARGEST, block_ends, check_size, of_blocks
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import Column, Constant, Flat
 from tensorsql.storage.concat import expand
@@ -36,7 +38,7 @@ from tensorsql.storage.types import VARCHAR, Kind, Type
 # An Arrow array and the values of the other arguments give an Arrow array of as many rows.
 Apply = Callable[..., pa.Array]
 TEXT = pa.large_string()
-LARGEST_RESULT = 1 << 31  # bytes of text made of one batch
+FARTHEST = 1 << 31  # a place behind all characters, within what Arrow can count
 
 
 def kernel(apply: Apply) -> Kernel:
@@ -103,8 +105,8 @@ def _slice(array: pa.Array, start: int, stop: int | None) -> pa.Array:
 
 
 def _place(number: int) -> int:
-    """Within what Arrow can count, far beyond any text."""
-    return max(-LARGEST_RESULT, min(number, LARGEST_RESULT))
+    """A place as Arrow can count it."""
+    return max(-FARTHEST, min(number, FARTHEST))
 
 
 def _substring(array: pa.Array, start: int, length: int | None = None) -> pa.Array:
@@ -147,18 +149,41 @@ def _position(array: pa.Array, part: str) -> pa.Array:
 
 def _replace(array: pa.Array, part: str, other: str) -> pa.Array:
     """Every occurrence of a part replaced; an empty part is found nowhere."""
-    return pc.replace_substring(array, part, other) if part else array
+    if not part:
+        return array
+    check_replaced(array, other, lambda: pc.count_substring(array, part))
+    return pc.replace_substring(array, part, other)
+
+
+def check_replaced(
+    array: pa.Array, other: str, count: Callable[[], pa.Array], copies: int = 0
+) -> None:
+    """OutOfMemoryError for replacements, `count` a row, that would make too much text.
+
+    Each holds up to so many copies of what it replaces.
+    """
+    size, each = pc.sum(pc.binary_length(array)).as_py() or 0, len(other.encode())
+    if size * (1 + copies) + (size + len(array)) * each > LARGEST:  # counted only if it may be
+        check_size(size * (1 + copies) + (pc.sum(count()).as_py() or 0) * each)
 
 
 def _repeat(array: pa.Array, count: int) -> pa.Array:
     """The text so many times; none for counts below one."""
-    _check_size((pc.sum(pc.binary_length(array)).as_py() or 0) * count)
-    return pc.binary_repeat(array, max(count, 0))
+    lengths = pc.binary_length(array).to_numpy()
+    return _grown(
+        array, lengths * max(count, 0), lambda part: pc.binary_repeat(part, max(count, 0))
+    )
 
 
-def _check_size(size: int) -> None:
-    if size > LARGEST_RESULT:
-        raise OutOfMemoryError(f"the texts would have {size:,} bytes, more than fit in memory")
+def _grown(array: pa.Array, sizes: Any, apply: Apply) -> pa.Array:
+    """What `apply` makes of the array, a block at a time; `sizes` are the results' bytes."""
+    ends = np.cumsum(sizes, dtype=np.float64)  # counts cannot overflow it
+    check_size(int(ends[-1]) if len(ends) else 0)
+    blocks = block_ends(torch.from_numpy(ends.astype(np.int64))) if len(ends) else [0]
+    pieces = of_blocks(
+        lambda start, stop: _one(apply(array.slice(start, stop - start))), blocks, lambda _: 0
+    )
+    return pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces)
 
 
 def _split_part(array: pa.Array, separator: str, place: int) -> pa.Array:
@@ -184,27 +209,28 @@ def _first_code(empty: int) -> Apply:
     return apply
 
 
-def _padding(array: pa.Array, length: int, pad: str) -> tuple[pa.Array, pa.Array]:
-    """The text cut to a length and the padding it lacks."""
-    _check_size(len(array) * length)
-    text = _left(array, max(length, 0))
-    missing = max(length, 0) - pc.utf8_length(text).to_numpy()
-    sizes, places = np.unique(missing, return_inverse=True)
-    whole = pad * (max(length, 0) // max(len(pad), 1) + 1)
-    pads = pa.array([whole[:size] for size in sizes.tolist()], TEXT)
-    return text, pads.take(pa.array(places.reshape(-1)))
+def _padder(left: bool) -> Apply:
+    """Padded at the start or the end, or cut, to a length."""
+
+    def apply(array: pa.Array, length: int, pad: str) -> pa.Array:
+        widest = len(pad.encode()) / max(len(pad), 1)  # bytes of a character of the padding
+        own = pc.binary_length(array).to_numpy()
+        sizes = own + max(length, 0) * widest
+        return _grown(array, sizes, lambda part: _padded(part, max(length, 0), pad, left))
+
+    return apply
 
 
-def _pad_left(array: pa.Array, length: int, pad: str) -> pa.Array:
-    """Padded at the start, or cut, to a length."""
-    text, padding = _padding(array, length, pad)
-    return pc.binary_join_element_wise(padding, text, pa.scalar("", TEXT))
-
-
-def _pad_right(array: pa.Array, length: int, pad: str) -> pa.Array:
-    """Padded at the end, or cut, to a length."""
-    text, padding = _padding(array, length, pad)
-    return pc.binary_join_element_wise(text, padding, pa.scalar("", TEXT))
+def _padded(array: pa.Array, length: int, pad: str, left: bool) -> pa.Array:
+    text = _left(array, length)
+    missing = length - pc.utf8_length(text).to_numpy()
+    times, rest = np.divmod(missing, max(len(pad), 1))
+    sizes, places = np.unique(rest, return_inverse=True)
+    ends = pa.array([pad[:size] for size in sizes.tolist()], TEXT)
+    whole = pc.binary_repeat(pa.repeat(pa.scalar(pad, TEXT), len(array)), pa.array(times))
+    padding = [whole, ends.take(pa.array(places.reshape(-1)))]
+    parts = [*padding, text] if left else [text, *padding]
+    return pc.binary_join_element_wise(*parts, pa.scalar("", TEXT))
 
 
 def _checked_pad(apply: Apply) -> Kernel:
@@ -259,8 +285,8 @@ repeat = kernel(_repeat)
 split_part = kernel(_split_part)
 ascii = kernel(_first_code(0))
 unicode = kernel(_first_code(-1))
-lpad = _checked_pad(_pad_left)
-rpad = _checked_pad(_pad_right)
+lpad = _checked_pad(_padder(left=True))
+rpad = _checked_pad(_padder(left=False))
 
 
 def chr(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

@@ -1,0 +1,112 @@
+"""Much text a block of rows at a time: a query that is cancelled ends between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from tensorsql.cancellation import check_cancelled
+from tensorsql.errors import OutOfMemoryError
+from tensorsql.operators.frame import Frame
+from tensorsql.operators.functions.registry import Kernel
+from tensorsql.planner.expressions import Call, Literal
+from tensorsql.storage.column import Bytes, Column, Constant, Dictionary, List, slice_column
+from tensorsql.storage.concat import concat
+from tensorsql.storage.types import Kind, Type
+
+BLOCK = 1 << 22  # bytes
+LARGEST = 1 << 30  # bytes of text that a function makes of one batch
+Made = TypeVar("Made")
+
+
+def in_blocks(kernel: Kernel, call: Call) -> Kernel:
+    """The kernel, a block at a time where its texts are long; as it is where it has none."""
+    varying = any(_is_text(arg.type) for arg in call.args if not isinstance(arg, Literal))
+    if call.function.lazy or not (varying or _is_text(call.type)):
+        return kernel
+
+    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+        ends = block_ends(_weights(arguments, frame.count))
+        if len(ends) < 2:
+            return kernel(arguments, call, frame)
+
+        def block(start: int, stop: int) -> Column:
+            active = None if frame.active is None else frame.active[start:stop]
+            own = Frame(stop - start, active, frame.context, frame.proven)
+            return kernel([slice_column(each, start, stop) for each in arguments], call, own)
+
+        return concat(of_blocks(block, ends, _size))
+
+    return run
+
+
+def of_blocks(
+    make: Callable[[int, int], Made], ends: Sequence[int], size: Callable[[Made], int]
+) -> list[Made]:
+    """What `make` makes of each block's first row and end; OutOfMemoryError beyond LARGEST."""
+    made: list[Made] = []
+    total = 0
+    for start, stop in pairwise((0, *ends)):
+        check_cancelled()
+        made.append(make(start, stop))
+        total += size(made[-1])
+        check_size(total)
+    return made
+
+
+def block_ends(weights: Tensor | None) -> list[int]:
+    """The row behind each block of about BLOCK bytes; `weights` are those of the rows so far."""
+    if weights is None:
+        return []
+    count, total = len(weights), int(weights[-1])
+    marks = torch.arange(1, max(-(-total // BLOCK), 1), dtype=torch.int64) * BLOCK
+    ends = torch.searchsorted(weights, marks) + 1
+    return [*torch.unique_consecutive(ends[ends < count]).tolist(), count]
+
+
+def check_size(size: int) -> None:
+    """OutOfMemoryError for more text than a batch may have."""
+    if size > LARGEST:
+        raise OutOfMemoryError(
+            f"the texts would have at least {size:,} bytes, more than the {LARGEST:,} that a"
+            " function may make of one batch of rows; make shorter texts, or SET morsel_size to"
+            " fewer rows"
+        )
+
+
+def _is_text(type: Type) -> bool:
+    inside = type.child is not None and _is_text(type.child)
+    return type.is_text or type.kind is Kind.BLOB or inside
+
+
+def _weights(arguments: Sequence[Column], count: int) -> Tensor | None:
+    """The bytes of the rows up to each; None if all together fit into a block."""
+    if count < 2 or sum(_size(each) for each in arguments) <= BLOCK:
+        return None
+    weights = torch.zeros(count, dtype=torch.int64)
+    for each in arguments:
+        if isinstance(each, Bytes):
+            weights += each.offsets[1:] - each.offsets[0]
+        elif size := _size(each):
+            weights += torch.arange(1, count + 1) * size // count
+    return weights
+
+
+def _size(column: Column) -> int:
+    """The bytes of all its texts; as many for each row where they are shared."""
+    match column:
+        case Bytes():
+            return int(column.offsets[-1] - column.offsets[0])
+        case Constant():
+            return _size(column.one) * column.length
+        case Dictionary():
+            entries = column.dictionary.entries
+            return entries.nbytes * len(column) // max(len(entries), 1)
+        case List():
+            start, stop = int(column.offsets[0]), int(column.offsets[-1])
+            return _size(slice_column(column.child, start, stop))
+    return 0
