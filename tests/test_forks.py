@@ -254,12 +254,16 @@ time.sleep(60)
 
 @pytest.mark.parametrize("told", [False, True])
 def test_a_fork_that_python_did_not_make(folder: Path, told: bool) -> None:
-    """As servers written in C fork: the child is told afterwards, or not at all."""
+    """As servers written in C fork: Python is told of it as its manual asks, or not at all."""
     import ctypes
 
     connection = tensorsql.connect(folder)
     connection.execute("BEGIN; INSERT INTO t VALUES (1)")
+    if told:
+        ctypes.pythonapi.PyOS_BeforeFork()
     child = ctypes.PyDLL(None).fork()
+    if told and child:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
     if not child:
         try:
             if told:
