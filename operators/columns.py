@@ -128,18 +128,6 @@ def comparable(column: Column) -> Column:
     return fetch(column)
 
 
-def to_bytes(column: Dictionary) -> Bytes:
-    """The same text in the Bytes layout."""
-    if len(column.dictionary) == 0:
-        offsets = torch.zeros(len(column) + 1, dtype=torch.int64)
-        return Bytes(column.type, offsets, torch.zeros(0, dtype=torch.uint8), column.validity)
-    text = take(text_column(column.type, column.dictionary.entries), column.codes)
-    if column.validity is not None:
-        text = with_nulls(text, ~column.validity)
-    assert isinstance(text, Bytes)
-    return text
-
-
 def text_column(type: Type, entries: pa.LargeStringArray) -> Bytes:
     """An Arrow large_string or large_binary array without NULLs as Bytes, sharing its memory."""
     column = column_of(entries, BLOB)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 from sqlglot import exp
@@ -11,6 +11,7 @@ from sqlglot.tokenizer_core import TokenType
 from tensorsql.cancellation import check_cancelled
 from tensorsql.parser import statements
 from tensorsql.parser.commands import CommandParser
+from tensorsql.parser.reserved import ends_table, is_reserved
 
 RESERVED = {TokenType.ANY, TokenType.ALL, TokenType.SOME}
 ARGUMENT_ENDS = (TokenType.COMMA, TokenType.R_PAREN)
@@ -160,10 +161,28 @@ class TensorParser(CommandParser):
         return exp.DataType(this=exp.DType.USERDEFINED, kind=identifier.name.upper())
 
     def _parse_alias(self, this: exp.Expr | None, explicit: bool = False) -> exp.Expr | None:
+        if is_reserved(self._curr) and self._curr.token_type != TokenType.ALIAS:
+            return this
         aliased = super()._parse_alias(this, explicit)
         if self._prev.token_type == TokenType.ALIAS:
             self.raise_error("expected a name")
         return aliased
+
+    def _parse_table_alias(
+        self, alias_tokens: Collection[TokenType] | None = None
+    ) -> exp.TableAlias | None:
+        if ends_table(self._curr) and self._curr.token_type != TokenType.ALIAS:
+            return None
+        alias = super()._parse_table_alias(alias_tokens)
+        if self._prev.token_type == TokenType.ALIAS:
+            self.raise_error("expected a name")
+        return alias
+
+    def _parse_limit(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        limit = super()._parse_limit(*args, **kwargs)
+        if isinstance(limit, exp.Fetch) and not limit.args.get("limit_options"):
+            self.raise_error("expected ROWS ONLY")
+        return limit
 
     def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
         if self._match(TokenType.COMMA):

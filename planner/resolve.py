@@ -183,8 +183,10 @@ def _argument_cost(arg: Expression, parameter: Parameter) -> int | None:
 
 
 def _literal_cost(arg: Literal, kinds: Sequence[Kind]) -> int | None:
-    """Text literals take every type, integer literals every number type that holds the value."""
+    """Text literals take every type of known digits, integer literals every number that fits."""
     if arg.type == VARCHAR:
+        if kinds == (Kind.DECIMAL,):
+            return None
         nested = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR)
         return 1 if Kind.VARCHAR in kinds else 20 if kinds[0] not in nested else None
     if not is_integer_literal(arg):

@@ -65,7 +65,7 @@ def column_of(array: pa.Array, type: Type) -> Column:
             return Wide(type, words[:, 1], words[:, 0], validity)
         case Kind.VARCHAR | Kind.UUID | Kind.ENUM if isinstance(array, pa.DictionaryArray):
             return Dictionary(type, tensor_of(array.indices), _dictionary(array, type), validity)
-        case Kind.VARCHAR | Kind.UUID | Kind.BLOB:
+        case Kind.VARCHAR | Kind.UUID | Kind.ENUM | Kind.BLOB:
             data = array.buffers()[2]
             return Bytes(type, _offsets(array), _buffer_tensor(pa.uint8(), data), validity)
         case Kind.BOX | Kind.TENSOR:

@@ -155,6 +155,7 @@ def epoch_ms(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12, "decade": 120, "century": 1200}
+LONGEST = (1 << 63) - 1  # microseconds of an interval
 _UNITS = {
     "microsecond": 1,
     "millisecond": 1000,
@@ -288,17 +289,20 @@ def _amount(unit: str) -> Kernel:
     def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
         amount = values_of(arguments[0])
         none = torch.zeros_like(amount, dtype=torch.int64)
-        if unit in _MONTHS:
-            return interval(amount.to(torch.int64) * _MONTHS[unit], none, none, frame)
-        if unit in ("day", "week"):
-            size = 7 if unit == "week" else 1
-            return interval(none, amount.to(torch.int64) * size, none, frame)
-        bad = ~((amount * float(_UNITS[unit])).abs() < 2.0**63)
+        size = _MONTHS.get(unit) or {"week": 7, "day": 1}.get(unit) or _UNITS[unit]
+        if amount.is_floating_point():
+            bad = ~((amount.double() * size).abs() < 2.0**63)
+        else:
+            bad = (amount > LONGEST // size) | (amount < -(LONGEST // size))
         if frame.failing(bad) is not None:
             raise OutOfRangeError(f"the interval of {unit}s is out of range")
-        micros = amount.masked_fill(bad, 0) * _UNITS[unit]
-        micros = torch.round(micros) if micros.is_floating_point() else micros
-        return interval(none, none, micros.to(torch.int64), frame)
+        scaled = amount.masked_fill(bad, 0) * size
+        scaled = (torch.round(scaled) if scaled.is_floating_point() else scaled).to(torch.int64)
+        if unit in _MONTHS:
+            return interval(scaled, none, none, frame)
+        if unit in ("day", "week"):
+            return interval(none, scaled, none, frame)
+        return interval(none, none, scaled, frame)
 
     return run
 

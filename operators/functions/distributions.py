@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels, wide
-from tensorsql.operators.columns import to_bytes
 from tensorsql.operators.functions.aggregates import flat, means
 from tensorsql.operators.grouping import Aggregate, Collecting, Grouped
 from tensorsql.operators.key_codes import group_rows
@@ -26,7 +25,7 @@ from tensorsql.storage.column import (
     ragged_take,
     take,
 )
-from tensorsql.storage.concat import concat, expand
+from tensorsql.storage.concat import bytes_of, concat, expand
 from tensorsql.storage.rounding import square_root
 from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
 
@@ -107,7 +106,7 @@ class Quantile(Collecting):
         if not self.continuous:
             place = (torch.ceil(rows.sizes * share) - 1).clamp(min=0).to(torch.int64)
             return rows.pick(column, self._rows(rows, order, place))
-        exact = (rows.sizes - 1).clamp(min=0) * share
+        exact = (rows.sizes - 1).clamp(min=0).double() * share
         below = exact.floor().to(torch.int64)
         low, high = (
             rows.pick(column, self._rows(rows, order, place))
@@ -138,8 +137,9 @@ def _between(
     call: AggregateCall, low: Tensor, high: Tensor, share: Tensor, present: Tensor | None
 ) -> Column:
     if low.is_floating_point():
+        dtype, low, high = low.dtype, low.double(), high.double()
         mixed = torch.where(low == high, low, low + (high - low) * share)
-        return Flat(call.type, mixed, present)
+        return Flat(call.type, mixed.to(dtype), present)
     part = (high - low).double() * share
     near = (low.double() + part).trunc()  # digits are cut off, towards zero
     whole = part.trunc()
@@ -228,7 +228,7 @@ def _commas(rows: int) -> Bytes:
 def _as_bytes(column: Column) -> Bytes:
     column = expand(column)
     if isinstance(column, Dictionary):
-        column = to_bytes(column)
+        column = bytes_of(column)
     assert isinstance(column, Bytes)
     return column
 

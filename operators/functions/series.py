@@ -59,7 +59,7 @@ def _check(start: Tensor, stop: Tensor, step: Tensor, call: Call, frame: Frame) 
     name = call.function.name
     if frame.failing(step == 0) is not None:
         raise OutOfRangeError(f"the step of {name} must not be 0")
-    rough = (stop.double() - start.double()) / torch.where(step == 0, torch.inf, step)
+    rough = (stop.double() - start.double()) / torch.where(step == 0, torch.inf, step.double())
     if frame.failing(rough.clamp(0).cumsum(0) > LONGEST) is not None:
         raise OutOfRangeError(f"{name} makes at most {LONGEST:,} numbers at a time")
     towards = (stop > start) == (step > 0)

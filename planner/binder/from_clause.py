@@ -39,10 +39,10 @@ def bind_from(node: exp.Select, environment: Environment, outer: Scope | None) -
 def bind_joined(
     first: exp.Expr, rest: Sequence[exp.Join], environment: Environment, outer: Scope | None
 ) -> Tables:
-    """A table and the tables joined to it, left to right."""
+    """A table and the tables joined to it, left to right; JOIN binds closer than a comma."""
     tables = bind_item(first, environment, outer)
-    for join in [*(first.args.get("joins") or []), *rest]:
-        tables = joins.bind_join(tables, join, environment, outer)
+    for join, closer in joins.by_comma([*(first.args.get("joins") or []), *rest]):
+        tables = joins.bind_join(tables, join, environment, outer, closer)
     return tables
 
 

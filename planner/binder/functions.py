@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -12,8 +12,8 @@ from tensorsql.parser.dialect import position
 from tensorsql.parser.statements import MaskAggregate
 from tensorsql.planner.binder import masks, models
 from tensorsql.planner.binder.calls import CallParts, call_parts
-from tensorsql.planner.binder.placeholders import OuterAggregate, UnnestExpression
-from tensorsql.planner.expressions import AggregateCall, Expression, SortKey
+from tensorsql.planner.binder.placeholders import OuterAggregate, UnnestExpression, is_plain
+from tensorsql.planner.expressions import AggregateCall, ColumnRef, Expression, SortKey
 from tensorsql.planner.plan import new_field
 from tensorsql.planner.resolve import resolve, resolve_aggregate
 from tensorsql.planner.signatures import SIGNATURES
@@ -71,11 +71,29 @@ def aggregate(binder: ExpressionBinder, parts: CallParts) -> AggregateCall:
         name = "mask_avg"
     condition = None if parts.filter is None else binder.condition(parts.filter)
     order = tuple(binder.sort_key(item) for item in parts.order)
+    for key, item in zip(order, parts.order, strict=True) if parts.distinct else ():
+        if not _made_of(key.expression, bound):
+            raise BindError(
+                f"{name}(DISTINCT …) can be ordered by its arguments alone: of several rows with "
+                "one value it takes any",
+                position(item),
+            )
     if name in QUANTILES:
         # The order of its rows does not matter to it, only from which end the share counts.
         backwards = len(order) == 1 and order[0].descending
         order = (SortKey(bound[0], True),) if backwards and bound else ()
     return resolve_aggregate(name, bound, parts.distinct, condition, order)
+
+
+def _made_of(expression: Expression, parts: Sequence[Expression]) -> bool:
+    """Whether an expression reads nothing but these."""
+    if expression in parts:
+        return True
+    return (
+        is_plain(expression)
+        and not isinstance(expression, ColumnRef)
+        and all(_made_of(child, parts) for child in expression.children)
+    )
 
 
 def _placed(call: AggregateCall, binder: ExpressionBinder) -> Expression:

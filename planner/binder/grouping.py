@@ -13,7 +13,8 @@ from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.aggregates import GroupingSets
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.ordering import column_position
-from tensorsql.planner.expressions import AggregateCall, Expression, WindowCall, walk
+from tensorsql.planner.binder.placeholders import SubqueryExpression
+from tensorsql.planner.expressions import AggregateCall, ColumnRef, Expression, WindowCall, walk
 
 Sets = list[tuple[int, ...]]
 MOST_SETS = 65_535  # as in DuckDB
@@ -31,7 +32,7 @@ def group_keys(
         raise UnsupportedError("GROUP BY DISTINCT is not supported", position(node))
     if every:
         for expression in select:
-            if not any(isinstance(part, (AggregateCall, WindowCall)) for part in walk(expression)):
+            if _is_key(expression):
                 keys.add(expression)
         return list(keys.places), None
     elements = node.expressions
@@ -53,6 +54,14 @@ def _check_count(count: int, node: exp.Expr) -> None:
 
 def _union(parts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(itertools.chain.from_iterable(parts)))
+
+
+def _is_key(item: Expression) -> bool:
+    """Whether GROUP BY ALL groups by an item of the select list: as in DuckDB not by constants."""
+    parts = list(walk(item))
+    if any(isinstance(part, (AggregateCall, WindowCall)) for part in parts):
+        return False
+    return any(isinstance(part, (ColumnRef, SubqueryExpression)) for part in parts)
 
 
 class Keys:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from sqlglot import exp
 
@@ -37,13 +38,42 @@ JOIN_KINDS: dict[str, JoinKind] = {
 LATERAL_KINDS = ("inner", "left", "semi", "anti")
 
 
+def by_comma(nodes: Sequence[exp.Join]) -> Iterator[tuple[exp.Join, Sequence[exp.Join]]]:
+    """The joins in order, each with those behind it that belong to its item of a FROM list.
+
+    Where it makes no difference they stay by themselves: an inner, left, semi or anti join with ON
+    gives the same rows after the comma's product as before it.
+    """
+    commas = [place for place, node in enumerate(nodes) if _is_comma(node)]
+    for start, stop in pairwise([0, *commas, len(nodes)]):
+        item = nodes[start:stop]
+        if item and _is_comma(item[0]) and any(map(_reads_its_item, item[1:])):
+            yield item[0], item[1:]
+        else:
+            yield from ((node, ()) for node in item)
+
+
+def _is_comma(node: exp.Join) -> bool:
+    return not any(node.args.get(key) for key in ("method", "side", "kind", "on", "using"))
+
+
+def _reads_its_item(node: exp.Join) -> bool:
+    """Whether a join depends on which tables are its left side."""
+    named = node.args.get("using") or (node.method or "").upper() == "NATURAL"
+    return bool(named) or join_kind(node) in ("right", "full")
+
+
 def bind_join(
-    left: Tables, node: exp.Join, environment: Environment, outer: Scope | None
+    left: Tables,
+    node: exp.Join,
+    environment: Environment,
+    outer: Scope | None,
+    closer: Sequence[exp.Join] = (),
 ) -> Tables:
-    """`left` joined with one more item."""
+    """`left` joined with one more item, to which the joins in `closer` belong."""
     kind = join_kind(node)
     # As in DuckDB an item may read the ones before it, with or without the word LATERAL.
-    right = from_clause.bind_joined(node.this, [], environment, Scope(left, outer))
+    right = from_clause.bind_joined(node.this, closer, environment, Scope(left, outer))
     _check_aliases(left, right, node)
     using = _using_names(node, left, right)
     if using is not None:

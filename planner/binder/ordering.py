@@ -83,18 +83,24 @@ def limited(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
         return plan
     options = None if limit is None else limit.args.get("limit_options")
     if options is not None and (options.args.get("percent") or options.args.get("with_ties")):
-        raise UnsupportedError("LIMIT takes a number of rows, no percentage or ties")
+        raise UnsupportedError(
+            "LIMIT takes a number of rows, no percentage or ties", position(limit)
+        )
     if limit is not None and limit.expressions:
         raise UnsupportedError("LIMIT … BY is not supported; use QUALIFY row_number()")
     amount = None
     if isinstance(limit, exp.Fetch):
         amount = limit.args.get("count") or exp.Literal.number(1)
         limit.args.get("direction")  # FIRST and NEXT mean the same
-    elif limit is not None:
+    elif limit is not None and not _is_all(limit.expression):
         amount = limit.expression
     count = None if amount is None else constant_count(amount, environment, "LIMIT")
     start = None if offset is None else constant_count(offset.expression, environment, "OFFSET")
     return Limit(plan, count, start or 0)
+
+
+def _is_all(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Var) and node.name.upper() == "ALL"
 
 
 def constant_count(node: exp.Expr, environment: Environment, clause: str) -> int | None:

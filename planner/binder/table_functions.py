@@ -216,7 +216,7 @@ def series(arguments: TableArguments) -> Plan:
         raise BindError(f"{function} takes 1 to 3 integers", place)
     what = function.upper()
     ends = [arguments.binder.row_value(node, what) for node in arguments.positional]
-    return unnested(resolve(function, [cast(end, BIGINT) for end in ends], place), function)
+    return unnested(resolve(function, ends, place), function)
 
 
 def unnested(value: Expression, name: str, ordinality: str | None = None) -> Plan:

@@ -10,6 +10,7 @@ from tensorsql.storage.types import (
     DOUBLE,
     HUGEINT,
     INTEGERS,
+    REAL,
     VARCHAR,
     Kind,
     Type,
@@ -71,9 +72,15 @@ SIGNATURES: tuple[Signature, ...] = (
     _real("corr", "correlation", 2),
     _real("product", "product"),
     _aggregate("median", (DECIMALS,), first, "distributions.quantile_cont"),
-    _aggregate("median", (DOUBLE,), DOUBLE, "distributions.quantile_cont"),
+    *(
+        _aggregate("median", (each,), each, "distributions.quantile_cont")
+        for each in (REAL, DOUBLE)
+    ),
     _aggregate("quantile_cont", (DECIMALS, DOUBLE), first, "distributions.quantile_cont"),
-    _aggregate("quantile_cont", (DOUBLE, DOUBLE), DOUBLE, "distributions.quantile_cont"),
+    *(
+        _aggregate("quantile_cont", (each, DOUBLE), each, "distributions.quantile_cont")
+        for each in (REAL, DOUBLE)
+    ),
     _aggregate("quantile_disc", ("any", DOUBLE), first, "distributions.quantile_disc"),
     _aggregate("mode", ("any",), first, "distributions.mode"),
     _aggregate("approx_count_distinct", ("any",), BIGINT, "distributions.count_distinct"),
