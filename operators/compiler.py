@@ -26,7 +26,7 @@ from tensorsql.operators.shared import compile_reference, compile_with
 from tensorsql.operators.sort import compile_sort
 from tensorsql.operators.top_n import compile_top_n
 from tensorsql.operators.unnest import compile_unnest
-from tensorsql.operators.values import compile_values
+from tensorsql.operators.values import compile_literal_rows, compile_values
 from tensorsql.operators.window import compile_window
 from tensorsql.planner import index_plans, logical
 from tensorsql.planner.plan import Fields, Plan
@@ -124,6 +124,7 @@ def _compile_index_top_n(plan: Any, node: int, compiler: Compiler) -> Stream:
 COMPILE: dict[type[Plan], Callable[[Any, int, Compiler], Stream]] = {
     logical.Scan: compile_scan,
     logical.Values: compile_values,
+    logical.LiteralRows: compile_literal_rows,
     logical.Filter: compile_filter,
     logical.Project: compile_project,
     logical.Join: compile_join,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.operators.columns import null_column
 from tensorsql.operators.evaluate import compile_expressions
 from tensorsql.operators.literals import column_of
 from tensorsql.operators.program import Context, Run
 from tensorsql.operators.result import Columns, Rows
 from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import Values
+from tensorsql.planner.logical import LiteralRows, Values
 from tensorsql.storage.column import Batch, Column
 from tensorsql.storage.concat import concat
 from tensorsql.storage.types import Type
@@ -43,6 +44,31 @@ class ValuesRecipe:
             for (id, kind), column in zip(self.columns, cells, strict=True)
         }
         return Rows([Batch(columns, len(self.rows))], self.columns)
+
+
+def compile_literal_rows(plan: LiteralRows, node: int, compiler: Compiler) -> Stream:
+    """A stream that starts at literals kept by columns."""
+    from tensorsql.operators.compiler import Stream, columns_of
+
+    return Stream(LiteralsRecipe(node, columns_of(plan.columns), plan.values, plan.count))
+
+
+@dataclass(frozen=True)
+class LiteralsRecipe:
+    """(id, type) of each column and its values."""
+
+    node: int
+    columns: Columns
+    values: tuple[tuple[Any, ...], ...]
+    count: int
+
+    def start(self, run: Run) -> Rows:
+        """Make the columns."""
+        columns: dict[int, Column] = {}
+        for (id, kind), values in zip(self.columns, self.values, strict=True):
+            check_cancelled()
+            columns[id] = column_of(values, kind)
+        return Rows([Batch(columns, self.count)], self.columns)
 
 
 def _column(cells: tuple[Expression, ...], kind: Type, context: Context) -> Column:

@@ -11,6 +11,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from tensorsql.parser import statements
 from tensorsql.parser.diagnosis import SyntaxProblem, error_at
+from tensorsql.parser.runs import RUN
 
 # The statements sqlglot's own grammar and nodes are good for.
 QUERY_WORDS = ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "(")
@@ -78,7 +79,7 @@ class CommandParser(DuckDBParser):
     def _parse_schema(self, this: exp.Expr | None = None) -> exp.Expr | None:
         """Column names in parentheses, if it is no query: sqlglot knows SELECT and WITH alone."""
         within, after = self._next.token_type, self._tokens[self._index + 2 : self._index + 3]
-        called = bool(after) and after[0].token_type == TokenType.L_PAREN
+        called = bool(after) and after[0].token_type in (TokenType.L_PAREN, RUN)
         if within == TokenType.FROM or (within == TokenType.VALUES and called):
             return this
         return super()._parse_schema(this)

@@ -46,6 +46,7 @@ What one would not guess about the trees (`statements.py` has the nodes of our o
                               every other bare word is a Column
     CP(m, -, (0.5, 1))        Anonymous(CP, [Column, FullRoi, Tuple])
     DECIMAL                   DECIMAL(18, 3); VARCHAR(n) loses its n; CHAR is TEXT
+    VALUES, IN and [] of many Values(expressions=[LiteralRun]), In and Array alike: parser/runs.py
     BOX, MASK(255), TENSOR(…) DataType(USERDEFINED, kind='MASK', expressions=[DataTypeParam]);
                               a named type likewise, `kind` in upper case
     INTEGER[], STRUCT(a INT)  DataType ARRAY with expressions=[DataType]; STRUCT of ColumnDef
@@ -78,6 +79,7 @@ from tensorsql.parser.door import watched
 from tensorsql.parser.escapes import unescaped
 from tensorsql.parser.grammar import TensorParser
 from tensorsql.parser.pieces import pieces
+from tensorsql.parser.runs import RUN, LiteralRun
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.parser.validation import first_problem
 
@@ -109,6 +111,7 @@ class TensorDialect(DuckDB):
         TRANSFORMS: ClassVar[dict[type[exp.Expr], Callable[..., str]]] = {
             **DuckDBGenerator.TRANSFORMS,
             FullRoi: lambda self, node: "-",
+            LiteralRun: lambda self, node: node.this,
             MaskAggregate: lambda self, node: self.func(node.args["kind"], node.this),
         }
 
@@ -215,13 +218,15 @@ def _scan(sql: str) -> tuple[list[Token], int]:
     tokenizer = DIALECT.tokenizer()
     tokens: list[Token] = []
     rest = skip_blank(sql, 0)
-    for start, end in pieces(sql):
+    for start, end, is_run in pieces(sql):
         try:
-            found = tokenizer.tokenize(sql[start:end])
+            found = [] if is_run else tokenizer.tokenize(sql[start:end])
         except TokenError:
             found = tokenizer.tokens
         tokens += [_moved(token, start, sql) for token in found]
-        rest = skip_blank(sql, tokens[-1].end + 1 if found else max(rest, start))
+        if is_run:
+            tokens.append(Token(RUN, sql[start:end], start=start, end=end - 1))
+        rest = skip_blank(sql, tokens[-1].end + 1 if found or is_run else max(rest, start))
         if rest < end:
             break
     return tokens, rest

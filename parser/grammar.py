@@ -12,6 +12,7 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.parser import statements
 from tensorsql.parser.commands import CommandParser
 from tensorsql.parser.reserved import ends_table, is_reserved
+from tensorsql.parser.runs import RUN, run_node
 
 RESERVED = {TokenType.ANY, TokenType.ALL, TokenType.SOME}
 ARGUMENT_ENDS = (TokenType.COMMA, TokenType.R_PAREN)
@@ -35,6 +36,10 @@ class TensorParser(CommandParser):
         "POSITION": lambda self: self._parse_position_call(),
     }
 
+    PRIMARY_PARSERS: ClassVar[dict[TokenType, Callable[..., exp.Expr | None]]] = {
+        **CommandParser.PRIMARY_PARSERS,
+        RUN: lambda self, token: run_node(token),
+    }
     UNARY_PARSERS: ClassVar[dict[TokenType, Callable[..., exp.Expr | None]]] = {
         **CommandParser.UNARY_PARSERS,
         TokenType.DASH: lambda self: self._parse_negation(),
@@ -66,6 +71,17 @@ class TensorParser(CommandParser):
     def _parse_unary(self) -> exp.Expr | None:
         check_cancelled()
         return super()._parse_unary()
+
+    def _parse_value(self, values: bool = True) -> exp.Expr | None:  # type: ignore[override]
+        """A row of VALUES, or a run of them."""
+        if self._match(RUN):
+            return run_node(self._prev)
+        return super()._parse_value(values)
+
+    def _parse_column_reference(self) -> exp.Expr | None:
+        if self._curr.token_type == TokenType.VALUES and self._next.token_type == RUN:
+            return None  # no name
+        return super()._parse_column_reference()
 
     def _parse_negation(self) -> exp.Neg:
         sign = self._prev

@@ -29,6 +29,7 @@ from tensorsql.planner.logical import (
     Filter,
     Join,
     Limit,
+    LiteralRows,
     Project,
     Reference,
     Scan,
@@ -69,6 +70,8 @@ class Estimator:
                 return self._scan(plan)
             case Values():
                 return float(len(plan.rows))
+            case LiteralRows():
+                return float(plan.count)
             case Filter() | IndexFilter():
                 return self.rows(plan.input) * self.selectivity(plan.predicate)
             case Project():
@@ -186,6 +189,10 @@ class Estimator:
                 return self._equal(part)
             case "in":
                 return min(1.0, self._equal(part) * (len(part.args) - 1))
+            case "in values":
+                items = part.args[1]
+                assert isinstance(items, Literal)
+                return min(1.0, self._equal(part) * len(items.value))
             case "<" | "<=" | ">" | ">=":
                 return self._range(part)
             case "like" | "ilike" | "starts_with" | "contains":

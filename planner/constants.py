@@ -20,6 +20,7 @@ from tensorsql.planner.expressions import Call, Expression, Literal
 from tensorsql.storage.types import DATE, TIMESTAMP, Kind, Type
 
 Span = tuple[int, int, int]
+UNFOLDED = (Error, ArithmeticError, ValueError, TypeError, LookupError)
 
 
 def fold(call: Expression) -> Literal | None:
@@ -35,7 +36,7 @@ def fold(call: Expression) -> Literal | None:
         return Literal(call.type, None)
     try:
         value = _evaluate(call, literals)
-    except (Error, ArithmeticError, ValueError, TypeError, LookupError):
+    except UNFOLDED:
         return None
     return None if value is NotImplemented else Literal(call.type, value)
 
@@ -44,7 +45,7 @@ def fold_cast(literal: Literal, target: Type) -> Literal | None:
     """The literal converted to another type, or None if it cannot be (or not without torch)."""
     try:
         return Literal(target, convert(literal.value, literal.type, target))
-    except (Error, ArithmeticError, ValueError, TypeError, LookupError):
+    except UNFOLDED:
         return None
 
 

@@ -21,6 +21,7 @@ from tensorsql.planner.logical import (
     Filter,
     Join,
     Limit,
+    LiteralRows,
     Project,
     Reference,
     Scan,
@@ -169,6 +170,10 @@ def _values(node: Values, names: Names) -> str:
     return f"Values {count} row{'' if count == 1 else 's'} [{_listed(node.fields, names)}]"
 
 
+def _literal_rows(node: LiteralRows, names: Names) -> str:
+    return f"Values {node.count} rows [{_listed(node.fields, names)}]"
+
+
 def _join(node: Join | DependentJoin, names: Names) -> str:
     kind = f"{type(node).__name__} {node.kind}"
     if not conjuncts(node.condition):
@@ -230,6 +235,7 @@ def _with(node: With, names: Names) -> str:
 _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
     Scan: _scan,
     Values: _values,
+    LiteralRows: _literal_rows,
     Filter: lambda node, names: f"Filter {_predicate(node.predicate, names)}{_missing_index(node)}",
     Project: lambda node, names: f"Project {_assigned(node.assignments, names)}",
     Join: _join,

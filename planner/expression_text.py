@@ -15,15 +15,16 @@ from tensorsql.planner.expressions import (
     WindowCall,
     WindowFrame,
 )
-from tensorsql.storage.types import Kind
+from tensorsql.storage.types import NULL, Kind
 
 # How tightly infix operators bind: an operand that binds no tighter stands in parentheses.
 INFIX = {"or": 2, "and": 2}
-INFIX |= dict.fromkeys(("=", "<>", "<", "<=", ">", ">=", "in", "like", "ilike", "is_null"), 4)
+INFIX |= dict.fromkeys(("=", "<>", "<", "<=", ">", ">=", "in", "in values"), 4)
+INFIX |= dict.fromkeys(("like", "ilike", "is_null"), 4)
 INFIX |= dict.fromkeys(("is_distinct_from", "is_not_distinct_from"), 4)
 INFIX |= {"||": 5, "+": 6, "-": 6, "*": 7, "/": 7, "//": 7, "%": 7}
 NOT, NEGATE, ATOM = 3, 8, 9
-TESTS = {"is_null", "in", "like", "ilike"}  # whose NOT stands inside
+TESTS = {"is_null", "in", "in values", "like", "ilike"}  # whose NOT stands inside
 Names = Mapping[int, str]
 
 
@@ -88,7 +89,17 @@ def _test_text(call: Call, names: Names | None, word: str = "") -> str:
             return f"{first} IS {word}NULL"
         case "in":
             return f"{first} {word}IN ({', '.join(rest)})"
+        case "in values":
+            return f"{first} {word}IN ({_values_text(call.args[1])})"
     return f"{first} {word}{call.function.name.upper()} {rest[0]}"
+
+
+def _values_text(items: Expression) -> str:
+    """The first and the last of many values."""
+    assert isinstance(items, Literal)
+    kind, values = items.type.child or NULL, items.value
+    *first, last = (literal_text(Literal(kind, value)) for value in (*values[:3], values[-1]))
+    return f"{', '.join(first)}, … {len(values) - 4} more …, {last}"
 
 
 def _case_text(args: list[str]) -> str:

@@ -18,6 +18,7 @@ from tensorsql.planner.logical import (
     Filter,
     Join,
     Limit,
+    LiteralRows,
     Project,
     Scan,
     Sort,
@@ -41,6 +42,8 @@ def facts(plan: Plan) -> Facts:
             return _scan(plan)
         case Values():
             return replace(NOTHING, row_bound=len(plan.rows))
+        case LiteralRows():
+            return replace(NOTHING, row_bound=plan.count)
         case Filter() | IndexFilter():
             return _filter(plan)
         case Project():

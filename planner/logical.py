@@ -77,6 +77,22 @@ class Values(Plan):
 
 
 @dataclass(frozen=True)
+class LiteralRows(Plan):
+    """Rows of a long VALUES of nothing but literals, kept by columns: each value as a `Literal`
+
+    of its field's type holds it.
+    """
+
+    columns: Fields
+    values: tuple[tuple[Any, ...], ...]
+    count: int
+
+    @cached_property
+    def fields(self) -> Fields:
+        return self.columns
+
+
+@dataclass(frozen=True)
 class Filter(Unary):
     """Rows for which the predicate is TRUE (not FALSE, not NULL)."""
 

@@ -49,7 +49,7 @@ def rejects_null(predicate: Expression, ids: frozenset[int]) -> bool:
             inner = predicate.args[0]
             if isinstance(inner, Call) and inner.function.name == "is_null":
                 return null_in_null_out(inner.args[0], ids)
-        case "in":
+        case "in" | "in values":
             return null_in_null_out(predicate.args[0], ids)
     return null_in_null_out(predicate, ids)
 

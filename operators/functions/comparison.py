@@ -19,7 +19,15 @@ from tensorsql.errors import UnsupportedError
 from tensorsql.operators import wide
 from tensorsql.operators.columns import comparable, text_column
 from tensorsql.operators.frame import Frame
-from tensorsql.operators.layouts import flat_of_arrow, operand, text_array, text_scalar, values_of
+from tensorsql.operators.key_codes import key_codes
+from tensorsql.operators.layouts import (
+    flat_of_arrow,
+    operand,
+    text_array,
+    text_scalar,
+    values_of,
+    with_validity,
+)
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import (
     Column,
@@ -31,8 +39,9 @@ from tensorsql.storage.column import (
     RowRef,
     Struct,
     take,
+    widen,
 )
-from tensorsql.storage.concat import expand
+from tensorsql.storage.concat import concat, expand
 from tensorsql.storage.types import BOOLEAN, INTEGER, Kind
 
 Compare = Callable[[Any, Any], Any]
@@ -107,6 +116,27 @@ def contained(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     if known is None:
         return Flat(BOOLEAN, true)
     return Flat(BOOLEAN, true, (true | known).expand(len(true)))
+
+
+def contained_in_values(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """x IN (many literals), as `contained`; each distinct value is looked for once."""
+    subject, listed = arguments
+    if isinstance(subject, Constant):
+        one = contained_in_values([subject.one, listed], call, frame)
+        return Constant(one, subject.length)
+    if not isinstance(listed, Constant) or not isinstance(listed.one, List):
+        raise UnsupportedError("IN values takes a list of literals")
+    if isinstance(subject, Dictionary) and len(subject.dictionary):
+        entries = text_column(subject.type, subject.dictionary.entries)
+        found = contained_in_values([entries, listed], call, frame)
+        return with_validity(take(found, subject.codes), subject.validity)
+    items = listed.one.child
+    codes = key_codes([concat([widen(subject), items])], nulls="never").codes
+    own, others = codes[: len(subject)], codes[len(subject) :]
+    true = torch.isin(own, others[others >= 0])
+    if items.validity is not None:
+        return Flat(BOOLEAN, true, true)
+    return Flat(BOOLEAN, true, subject.validity)
 
 
 def _equal_any(subject: Column, items: Sequence[Column]) -> Tensor:

@@ -8,7 +8,8 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, nearest
 from tensorsql.parser.dialect import parse, position, text_of
-from tensorsql.planner.binder import joins
+from tensorsql.parser.runs import LiteralRun
+from tensorsql.planner.binder import joins, runs
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
@@ -22,7 +23,7 @@ from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant
 from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import Distinct, Project, Values
+from tensorsql.planner.logical import Distinct, LiteralRows, Project, Values
 from tensorsql.planner.plan import Field, Plan, new_field
 from tensorsql.planner.resolve import cast
 from tensorsql.planner.statements import Delete, Insert, Update
@@ -116,8 +117,13 @@ def _inserted_values(
     node: exp.Values, columns: list[ColumnSchema], relation: Relation, environment: Environment
 ) -> Plan:
     """Rows of VALUES, each cell cast to its column right away, so that DEFAULT may be one."""
+    if (run := runs.only_run(node.expressions)) is not None:
+        found = runs.at_once(lambda: _inserted_literals(run, columns))
+        if found is not None:
+            return _inserted(found, columns, relation, environment)
     binder = ExpressionBinder(environment, Scope())
-    rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
+    nodes = runs.flattened(node.expressions)
+    rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in nodes]
     cells: list[list[Expression]] = []
     for row in rows:
         _check_width(len(row), columns, relation)
@@ -141,6 +147,16 @@ def _inserted_values(
     else:
         raise UnsupportedError("a subquery in VALUES of several rows; write UNION ALL instead")
     return _inserted(plan, columns, relation, environment)
+
+
+def _inserted_literals(run: LiteralRun, columns: list[ColumnSchema]) -> Plan | None:
+    given = runs.columns(run)
+    if len(given) != len(columns):
+        return None
+    fields = tuple(new_field(column.name, column.type) for column in columns)
+    pairs = zip(given, columns, strict=True)
+    values = tuple(tuple(each.converted(column.type)) for each, column in pairs)
+    return LiteralRows(fields, values, len(values[0]))
 
 
 def is_default(node: exp.Expr) -> bool:

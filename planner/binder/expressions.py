@@ -10,8 +10,9 @@ from sqlglot import exp
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, Error, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
+from tensorsql.parser.runs import LiteralRun
 from tensorsql.parser.statements import FullRoi, MaskAggregate
-from tensorsql.planner.binder import functions, literals, subqueries, windows
+from tensorsql.planner.binder import functions, literals, runs, subqueries, windows
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.placeholders import UnnestExpression, contains
 from tensorsql.planner.binder.scope import Scope
@@ -21,13 +22,16 @@ from tensorsql.planner.expressions import (
     FALSE,
     TRUE,
     AggregateCall,
+    Call,
     Expression,
     Literal,
+    Position,
     SortKey,
     WindowCall,
     checked_size,
 )
 from tensorsql.planner.resolve import cast, resolve, struct_call
+from tensorsql.planner.signatures.comparison import IN_VALUES
 from tensorsql.planner.unify import is_integer_literal, unify
 from tensorsql.storage import types
 from tensorsql.storage.types import BOOLEAN, Kind
@@ -218,7 +222,13 @@ class ExpressionBinder:
                 for item in node.expressions
             ]
             return rows[0] if len(rows) == 1 else resolve("or", rows)
-        return resolve("in", self.bind_all([node.this, *node.expressions]), position(node))
+        if (run := runs.only_run(node.expressions)) is not None:
+            value = self.bind(node.this)
+            found = runs.at_once(lambda: _among(value, run, position(node)))
+            if found is not None:
+                return found
+        items = runs.flattened(node.expressions)
+        return resolve("in", self.bind_all([node.this, *items]), position(node))
 
     def _in_list(
         self, value: Expression, listed: Expression, place: tuple[int, int] | None
@@ -297,7 +307,12 @@ class ExpressionBinder:
         return resolve("list_extract", [value, self.bind(index)], position(node))
 
     def _list(self, node: exp.Array) -> Expression:
-        items = unify(self.bind_all(node.expressions), "list", position(node))
+        if (run := runs.only_run(node.expressions)) is not None:
+            found = runs.at_once(lambda: _literal_list(run))
+            if found is not None:
+                return found
+        items = self.bind_all(runs.flattened(node.expressions))
+        items = unify(items, "list", position(node))
         constants = [item for item in items if isinstance(item, Literal)]
         if len(constants) == len(items):
             return literals.list_literal(constants)
@@ -319,6 +334,20 @@ class ExpressionBinder:
 
     def _row(self, node: exp.Tuple) -> Expression:
         raise UnsupportedError(f"a row {text_of(node)} can only be compared, or be a roi")
+
+
+def _among(value: Expression, run: LiteralRun, place: Position | None) -> Expression:
+    """`x IN (1, 2, …)` of literals alone."""
+    (column,) = runs.columns(run)
+    kind, (given,) = column.unified(value, name="in", compare=True)
+    items = Literal(types.list_of(kind), tuple(column.converted(kind)))
+    return Call(BOOLEAN, IN_VALUES, (given, items), position=place)
+
+
+def _literal_list(run: LiteralRun) -> Literal:
+    (column,) = runs.columns(run)
+    kind, _ = column.unified(name="list")
+    return Literal(types.list_of(kind), tuple(column.converted(kind)))
 
 
 def _operands(node: exp.Connector) -> list[exp.Expr]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from typing import Literal as OneOf
 
 from sqlglot import exp
@@ -10,7 +11,9 @@ from sqlglot import exp
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, TypeMismatchError, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
+from tensorsql.parser.runs import LiteralRun
 from tensorsql.parser.statements import DescribeStatement, ShowStatement, SummarizeStatement
+from tensorsql.planner.binder import runs
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
@@ -20,7 +23,7 @@ from tensorsql.planner.binder.select import bind_select
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.casts import common_type
 from tensorsql.planner.expressions import ColumnRef, Expression, Literal
-from tensorsql.planner.logical import Project, SetOperation, Values
+from tensorsql.planner.logical import LiteralRows, Project, SetOperation, Values
 from tensorsql.planner.plan import Field, Fields, Plan, fresh_id, new_field
 from tensorsql.planner.resolve import cast
 from tensorsql.planner.unify import unify
@@ -79,13 +82,17 @@ def _modified(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
 
 def bind_values(node: exp.Values, environment: Environment, outer: Scope | None) -> Plan:
     """`VALUES (1, 'a'), (2, 'b')`: columns col0, col1, … of the rows' common types."""
+    if (run := runs.only_run(node.expressions)) is not None:
+        found = runs.at_once(lambda: _literal_rows(run))
+        if found is not None:
+            return found
     binder = ExpressionBinder(environment, Scope(outer=outer))
     rows = [
         [
             binder.row_value(cell, "VALUES")
             for cell in (row.expressions if isinstance(row, exp.Tuple) else [row])
         ]
-        for row in node.expressions
+        for row in runs.flattened(node.expressions)
     ]
     if len({len(row) for row in rows}) != 1:
         raise BindError("all rows of VALUES must have as many values", position(node))
@@ -99,6 +106,18 @@ def bind_values(node: exp.Values, environment: Environment, outer: Scope | None)
     if len(rows) > 1:
         raise UnsupportedError("a subquery in VALUES of several rows; write UNION ALL instead")
     return Project(plan, tuple(zip(columns, planted, strict=True)))
+
+
+def _literal_rows(run: LiteralRun) -> Plan:
+    """VALUES of literals alone: the same types, found once for each kind of literal."""
+    fields: list[Field] = []
+    values: list[tuple[Any, ...]] = []
+    for place, column in enumerate(runs.columns(run)):
+        kind, _ = column.unified(name="values", in_order=True)
+        kind = INTEGER if kind.kind is Kind.NULL else kind
+        fields.append(new_field(f"col{place}", kind))
+        values.append(tuple(column.converted(kind)))
+    return LiteralRows(tuple(fields), tuple(values), len(values[0]))
 
 
 def _values_column(cells: Sequence[Expression], node: exp.Values) -> tuple[Expression, ...]:

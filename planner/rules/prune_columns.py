@@ -9,6 +9,7 @@ from tensorsql.planner.logical import (
     Aggregate,
     Distinct,
     Join,
+    LiteralRows,
     Project,
     Reference,
     Scan,
@@ -50,6 +51,8 @@ def _prune(plan: Plan, needed: Needed) -> Plan:
             return plan if columns == plan.columns else dataclasses.replace(plan, columns=columns)
         case Values():
             return _values(plan, needed)
+        case LiteralRows():
+            return _literal_rows(plan, needed)
         case Distinct(on=None):
             return _inputs(plan, plan.input.ids)
         case Join():
@@ -162,3 +165,11 @@ def _values(plan: Values, needed: Needed) -> Plan:
         return plan
     rows = tuple(tuple(row[i] for i in kept) for row in plan.rows)
     return Values(tuple(plan.columns[i] for i in kept), rows)
+
+
+def _literal_rows(plan: LiteralRows, needed: Needed) -> Plan:
+    kept = [i for i, field in enumerate(plan.columns) if field.id in needed]
+    if len(kept) == len(plan.columns):
+        return plan
+    values = tuple(plan.values[i] for i in kept)
+    return LiteralRows(tuple(plan.columns[i] for i in kept), values, plan.count)

@@ -23,6 +23,10 @@ def _distinction(name: str, kernel: str) -> Signature:
     )
 
 
+# `x IN (1, 2, …)` of many literals, which are one list.
+IN_VALUES = Signature(
+    "in values", ("any", "any"), BOOLEAN, "comparison.contained_in_values", nulls="own", cost=2.0
+)
 SIGNATURES = (
     _comparison("=", "equal"),
     _comparison("<>", "not_equal"),
@@ -42,4 +46,5 @@ SIGNATURES = (
         unify="compare",
         cost=2.0,
     ),
+    IN_VALUES,
 )
