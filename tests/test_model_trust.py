@@ -327,12 +327,22 @@ def forge(connection: tensorsql.Connection, file_hash: str) -> None:
         transaction.put_model(dataclasses.replace(entry, file_hash=file_hash, handle=None))
 
 
+def no_plain_archive() -> bytes:
+    """What this torch writes, and more than may be in an archive without trust."""
+    buffer = io.BytesIO()
+    torch.export.save(exported(), buffer)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        folder = archive.namelist()[0].partition("/")[0]
+        archive.writestr(f"{folder}/data/weights/more.pt", b"")
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".pkl", ".pt2"])
 def test_a_database_cannot_trust_its_own_models(tmp_path: Path, suffix: str) -> None:
     """Trust counts in the process where it was said; elsewhere it has to be said again."""
     file, path = tmp_path / f"net{suffix}", str(tmp_path / "d.tsql")
     if suffix == ".pt2":
-        file.write_bytes(zipped(members() | {"data/weights/more.pt": b""}))
+        file.write_bytes(no_plain_archive())
     else:
         torch.save(tiny(), file)
     with tensorsql.connect(path) as connection:
@@ -391,8 +401,9 @@ def test_loading_says_nothing_on_the_terminal(tmp_path: Path, mark: Path) -> Non
         for trust in ("false", "true"):
             statement = f"CREATE OR REPLACE MODEL m FROM '{tmp_path / name}' WITH (trust = {trust})"
             script += ["try:", f"    c.execute({statement!r})", "except tensorsql.Error: pass"]
+    shown = ("-W", "always", "-W", "ignore::ResourceWarning")  # torch 2.6 leaves a folder behind
     done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", "\n".join(script)], capture_output=True, text=True
+        [sys.executable, *shown, "-c", "\n".join(script)], capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     shutil.rmtree(mark, ignore_errors=True)

@@ -81,6 +81,8 @@ def _inputs(model: Model, options: ModelOptions) -> tuple[tuple[str, Type], ...]
 def _output_type(shape: tuple[int, ...], options: ModelOptions) -> Type | None:
     """A class, a number, all values as a list if asked for, or None: nothing PREDICT could say."""
     sizes = [size for size in shape if size != 1]
+    if 0 in sizes:
+        raise UnsupportedError(f"the model gives {list(shape)} a row, which holds no value")
     if options.output == "raw":
         _refuse_class_options(options, "output = 'raw' gives what the model gives")
         return types.list_of(types.DOUBLE) if sizes else types.DOUBLE

@@ -165,6 +165,8 @@ def as_activation(value: Tensor) -> Tensor:
     """A layer's output as float32, or as float64 where that could lose digits."""
     if value.is_quantized:
         value = value.dequantize()
+    if value.layout != torch.strided:
+        value = value.to_dense()
     if value.is_complex():
         raise BindError("complex numbers are no activations")
     if value.dtype in (torch.int32, torch.int64, torch.float64):

@@ -94,7 +94,7 @@ def _observed(model: Model, rows: Tensor, places: list[int]) -> Layers:
         number = calls[path] = calls.get(path, -1) + 1
         plain = isinstance(value, Tensor) and value.dim() > 1 and len(value) == len(rows)
         if plain and not value.is_complex():
-            found[f"{path}@{number}" if number else path] = as_activation(value[places]).clone()
+            found[f"{path}@{number}" if number else path] = as_activation(value)[places]
 
     output = model.watched(rows, see)
     found[OUTPUT] = output[places].clone()

@@ -6,17 +6,20 @@ import io
 import sys
 import zipfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_structure
 
-from tensorsql.errors import CorruptError, UnsupportedError
+from tensorsql.errors import CorruptError, Error, UnsupportedError
 from tensorsql.storage.models.file import ModelFile
 from tensorsql.storage.models.model import CANONICAL_BATCH, Model
 from tensorsql.storage.models.options import ModelOptions
 from tensorsql.storage.models.trust import PlainArchive, Untrusted, plain_archive
 
+_ONE_TENSOR = tree_structure(((0,), {}))  # of positional arguments and of keywords
 _NO_ARCHIVE = (
     zipfile.BadZipFile,
     AttributeError,
@@ -33,11 +36,18 @@ def load(file: ModelFile, options: ModelOptions) -> Model:
     """The archive's module with its layers restored, in eval mode."""
     program = _program(file, options.trust)
     try:
-        module = torch.export.unflatten(program)
+        shape, dtype, batch = _input(program, file.path)
+    except Error:
+        raise
     except Exception as error:  # torch raises all kinds for a damaged archive
         raise _does_not_load(file, error) from error
-    shape, dtype, batch = _input(program, file.path)
-    return Model(module.eval(), options.input or shape, dtype, options.scale, batch)
+    try:
+        module = torch.export.unflatten(program).eval()
+    except Exception as error:
+        raise UnsupportedError(
+            f'PyTorch {torch.__version__} cannot restore the layers of "{file.path}": {error}'
+        ) from error
+    return Model(module, options.input or shape, dtype, options.scale, batch)
 
 
 def _program(file: ModelFile, trust: bool) -> torch.export.ExportedProgram:
@@ -78,6 +88,11 @@ def _by_torch(file: ModelFile) -> torch.export.ExportedProgram:
     try:
         return torch.export.load(io.BytesIO(file.content))
     except Exception as error:  # and unpickling may raise anything
+        if find_spec("torch.export.pt2_archive") is None and b"archive_format" in file.content:
+            raise UnsupportedError(
+                f'"{file.path}" is of a layout that PyTorch {torch.__version__} does not read;'
+                " upgrade it or save the model with it"
+            ) from error
         raise _does_not_load(file, error) from error
 
 
@@ -140,15 +155,29 @@ def _input(program: torch.export.ExportedProgram, path: str) -> tuple[Any, torch
         raise UnsupportedError(f'"{path}" takes {len(names)} inputs; a model here takes one tensor')
     node = next(node for node in program.graph.nodes if node.name == names[0])
     value = node.meta["val"]
+    if not isinstance(value, Tensor) or program.call_spec.in_spec != _ONE_TENSOR:
+        raise UnsupportedError(
+            f'"{path}" takes its input by keyword or inside another object; export it as a module'
+            " that is called with one tensor, as in torch.export.export(module, (tensor,))"
+        )
+    if value.dim() < 2:
+        raise UnsupportedError(
+            f'"{path}" takes {list(value.shape)}, which has no axis of its own for rows; export it'
+            " with one, as in [1, 8] for rows of 8"
+        )
     batch, *row = value.shape
-    shape = tuple(int(size) for size in row)
-    return shape, value.dtype, _batch(batch, program.range_constraints)
+    known = all(isinstance(size, int) for size in row)
+    return tuple(row) if known else None, value.dtype, _batch(batch, program.range_constraints)
 
 
 def _batch(size: Any, ranges: Mapping[Any, Any]) -> int:
+    """The canonical batch, or the nearest to it that the program takes."""
     if isinstance(size, int):
         return size
-    limits = ranges.get(size.node.expr)
-    if limits is not None and bool(limits.upper < CANONICAL_BATCH):
-        return int(limits.upper)
-    return CANONICAL_BATCH
+    batch, limits = CANONICAL_BATCH, ranges.get(size.node.expr)
+    if limits is not None and bool(limits.upper < batch):
+        batch = int(limits.upper)
+    if limits is not None and bool(limits.lower > batch):
+        batch = int(limits.lower)
+    step = int(size.node.expr.as_coeff_Mul()[0])  # a batch may have to be of eights
+    return max(batch // step, 1) * step

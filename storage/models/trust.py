@@ -34,7 +34,6 @@ _NODE = re.compile(r"\w{0,500}")  # stands in Python source as it is
 _PATH = re.compile(r"((?!__)[\w@-]+(\.(?!__)[\w@-]+)*)?")  # of a module or parameter
 _STACK = (re.compile(r"[\w.@\[\]'-]*"), _PATH, re.compile(r"[\w.<>]*"))
 _VERSION = re.compile(r"[\w.+<=-]*")
-_RANGE = re.compile(r"[su]\d{1,5}")
 _SYMBOL = r"Symbol\('[su]\d{1,5}'(?:, (?:positive|integer|nonnegative)=True)*\)|[su]\d{1,5}(?!\d)"
 _EXPRESSION = re.compile(
     r"(?!.{1000})(?!.*\*\*)"  # powers of powers would never be done
@@ -161,7 +160,7 @@ def _checked(value: Any, key: str | None) -> Any:
         case "custom_obj" | "as_custom_obj":
             raise Untrusted("it holds an object that is no tensor")
     for name in value:
-        _expect(_RANGE if key == "range_constraints" else _PATH, name, "a name")
+        _expect(_EXPRESSION if key == "range_constraints" else _PATH, name, "a name")
     return {name: _checked(inner, None if key in _MAPS else name) for name, inner in value.items()}
 
 
