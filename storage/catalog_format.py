@@ -5,10 +5,11 @@
 | meta | `format`, `version` and `checksum`, which covers both and the checksums of all records |
 | entries | a table, view, model, index or sample |
 | segments | a segment of a table, and its deletion bitmap |
-| files | a file of the database: its size, the CRC-32 of each block of it |
+| files | a file: its size, the CRC-32 of each block of it, the version it came with |
+| replaced | a file that some version has no more (replaced.py) |
 
-A row of `files` stays until its file is removed. Catalogs of older formats are upgraded where they
-lie (catalog_upgrade.py).
+A row of `files` or `replaced` stays until its file is removed. Catalogs of older formats are
+upgraded where they lie (catalog_upgrade.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from tensorsql.errors import CorruptError, IOError
 from tensorsql.storage.checksums import Checksum, record_checksum, relative
+from tensorsql.storage.replaced import Replaced
 
 PARTS = ("segments", "blocks", "indexes", "models")  # the folders of files beside the catalog
 FORMAT = 2
@@ -35,7 +37,11 @@ TABLES = {
     ),
     "files": (
         "path TEXT PRIMARY KEY, checksum INTEGER NOT NULL, size INTEGER NOT NULL,"
-        " blocks BLOB NOT NULL"
+        " blocks BLOB NOT NULL, version INTEGER NOT NULL"
+    ),
+    "replaced": (
+        "version INTEGER, path TEXT, made INTEGER NOT NULL, size INTEGER NOT NULL,"
+        " checksum INTEGER NOT NULL, PRIMARY KEY (version, path)"
     ),
 }
 
@@ -73,17 +79,47 @@ def put(catalog: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]
 
 
 def put_files(
-    catalog: sqlite3.Connection, folder: Path, checksums: Mapping[Path, Checksum]
+    catalog: sqlite3.Connection, folder: Path, checksums: Mapping[Path, Checksum], version: int
 ) -> None:
-    """Keep the checksums of files."""
+    """Keep the checksums of files that come with a version."""
     records = ((relative(path, folder), found) for path, found in checksums.items())
     catalog.executemany(
-        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
         [
-            (name, record_checksum(name, found.size, found.blocks.hex()), found.size, found.blocks)
+            (name, file_record(name, found, version), found.size, found.blocks, version)
             for name, found in records
         ],
     )
+
+
+def file_record(name: str, found: Checksum, version: int) -> int:
+    """The checksum of the record of a file."""
+    return record_checksum(name, found.size, found.blocks.hex(), version)
+
+
+def put_replaced(catalog: sqlite3.Connection, prefixes: Iterable[str], version: int) -> None:
+    """Say of all files whose names begin so that a version no longer has them."""
+    query = "SELECT path, version, size FROM files WHERE path >= ? AND path < ?"
+    for prefix in prefixes:
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        rows = [(version, *row) for row in catalog.execute(query, (prefix, after)).fetchall()]
+        catalog.executemany(
+            "INSERT OR REPLACE INTO replaced VALUES (?, ?, ?, ?, ?)",
+            [(*row, record_checksum(*row)) for row in rows],
+        )
+
+
+def replaced_files(catalog: sqlite3.Connection) -> list[Replaced]:
+    """All that `put_replaced` said and is not forgotten; damaged records are left to a sweep."""
+    rows = catalog.execute("SELECT * FROM replaced").fetchall()
+    return [Replaced(*row) for *row, checksum in rows if checksum == record_checksum(*row)]
+
+
+def forget_files(catalog: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Forget files that were removed."""
+    given = [(name,) for name in names]
+    for table in ("files", "replaced"):
+        catalog.executemany(f"DELETE FROM {table} WHERE path = ?", given)
 
 
 def seal(catalog: sqlite3.Connection) -> None:

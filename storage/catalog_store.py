@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +22,18 @@ from tensorsql.storage.catalog_format import (
     check_record,
     check_seal,
     create,
+    file_record,
+    forget_files,
     format_of,
     put,
     put_files,
+    put_replaced,
+    replaced_files,
     seal,
 )
 from tensorsql.storage.catalog_upgrade import upgrade
-from tensorsql.storage.checksums import Checksum, record_checksum, relative
-from tensorsql.storage.database_files import DatabaseFiles, OpenFiles
+from tensorsql.storage.checksums import Checksum, relative
+from tensorsql.storage.database_files import DatabaseFiles, OpenFiles, prefixes_lost
 from tensorsql.storage.records import (
     entry_of_text,
     entry_text,
@@ -38,6 +42,7 @@ from tensorsql.storage.records import (
     statistics_of_record,
     statistics_record,
 )
+from tensorsql.storage.replaced import Replaced
 from tensorsql.storage.segment import FileSource, Segment
 from tensorsql.storage.snapshot import KINDS, Deletion, Snapshot, TableState
 
@@ -75,10 +80,12 @@ class CatalogStore:
                 self._seen = changes
             return self._snapshot
 
-    def save(self, base: Snapshot, changed: Snapshot) -> None:
-        """Commit the difference between two snapshots, and new files, in one transaction."""
+    def save(self, base: Snapshot, changed: Snapshot, removed: Iterable[str] = ()) -> None:
+        """Commit the difference between two snapshots, new files and removed ones at once."""
         with self._lock, self._errors(), self._transaction("IMMEDIATE"):
-            put_files(self._sqlite, self._folder, self.files.fresh)
+            put_files(self._sqlite, self._folder, self.files.fresh, changed.version)
+            put_replaced(self._sqlite, prefixes_lost(base, changed, self._folder), changed.version)
+            forget_files(self._sqlite, removed)
             self._drop_tables(base, changed)
             known = {state.identity: state for state in base.tables.values()}
             for name, state in changed.tables.items():
@@ -115,23 +122,29 @@ class CatalogStore:
     def checksum(self, path: Path) -> Checksum | None:
         """The checksum of a committed file, None for one that is not known."""
         name = relative(path, self._folder)
-        query = "SELECT checksum, size, blocks FROM files WHERE path = ?"
+        query = "SELECT checksum, size, blocks, version FROM files WHERE path = ?"
         with self._lock, self._errors():
             found = self._sqlite.execute(query, (name,)).fetchone()
         if found is None:
             return None
-        checksum, size, blocks = found
-        if checksum != record_checksum(name, size, bytes(blocks).hex()):
+        checksum, size, blocks, version = found
+        kept = Checksum(size, blocks)
+        if checksum != file_record(name, kept, version):
             raise CorruptError(
                 f'catalog "{self.path}" is damaged: it has lost the checksum of {name}'
             )
-        return Checksum(size, blocks)
+        return kept
 
-    def forget(self, files: Iterable[str]) -> None:
+    def replaced(self) -> list[Replaced]:
+        """The files that were replaced and are not removed yet."""
+        with self._lock, self._errors():
+            return replaced_files(self._sqlite)
+
+    def forget(self, files: Sequence[str]) -> None:
         """Forget files that were removed."""
-        with self._lock, self._errors(), self._transaction("IMMEDIATE"):
-            names = [(name,) for name in files]
-            self._sqlite.executemany("DELETE FROM files WHERE path = ?", names)
+        if files:
+            with self._lock, self._errors(), self._transaction("IMMEDIATE"):
+                forget_files(self._sqlite, files)
 
     def close(self) -> None:
         """Close the SQLite connection."""

@@ -33,7 +33,7 @@ def upgrade(catalog: sqlite3.Connection, folder: Path) -> None:
     put(catalog, "entries", [(k, n, _upgraded(k, body, folder)) for k, n, body in rows["entries"]])
     put(catalog, "segments", rows["segments"])
     for part in PARTS:
-        put_files(catalog, folder, folder_checksums(folder / part))
+        put_files(catalog, folder, folder_checksums(folder / part), version=0)
     seal(catalog)
 
 

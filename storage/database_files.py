@@ -129,6 +129,12 @@ def owners(snapshot: Snapshot, folder: Path) -> Iterator[tuple[str, str, str]]:
                 yield kind, name, top + "/"
 
 
+def prefixes_lost(before: Snapshot, after: Snapshot, folder: Path) -> set[str]:
+    """How the files begin that one snapshot has and the next has not."""
+    had, has = before.without(after), after.without(before)
+    return {p for _, _, p in owners(had, folder)} - {p for _, _, p in owners(has, folder)}
+
+
 def _advice(kind: str, name: str, part: str) -> str:
     match kind:
         case "table" if part:

@@ -5,14 +5,16 @@
 | catalog.sqlite | schemas, segments, entries, at one version |
 | segments/ | column segments (Arrow IPC), mask blocks (.npy), deletion bitmaps (.npy, bits) |
 | blocks/, indexes/, models/ | files of other owners, kept while an entry refers to their folder |
-| swept/ | what no commit refers to any more, kept aside for one opening |
+| swept/ | what no commit refers to any more, kept aside for a while |
 | writer.lock | held exclusively by the one transaction that writes |
 | turns/ | one locked file for each that waits to write, in order |
+| readers/ | files held by all that read, which say how old their snapshots are |
 | lease.lock | held shared by every open database, exclusively to sweep |
 
 Files are never rewritten. A commit makes its files durable first and then visible by one SQLite
-transaction; what a crash leaves behind is swept by the next to open the folder alone (sweep.py).
-The catalog has a checksum of every file (catalog_format.py).
+transaction. What it replaced is removed by later commits (replaced.py), when nobody reads it any
+more (readers.py); what a crash leaves behind is swept by the next to open the folder alone
+(sweep.py). The catalog has a checksum of every file (catalog_format.py).
 """
 
 from __future__ import annotations
@@ -28,18 +30,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tensorsql.errors import InterfaceError, IOError
+from tensorsql.errors import Error, InterfaceError, IOError
 from tensorsql.storage.bitmaps import save_bitmap, stored_deletion
 from tensorsql.storage.catalog_format import PARTS
 from tensorsql.storage.catalog_store import CatalogStore
 from tensorsql.storage.database_files import DatabaseFiles
 from tensorsql.storage.file_names import reason
 from tensorsql.storage.forks import Owner
-from tensorsql.storage.integrity import Finding, check_database
-from tensorsql.storage.locks import FileLock, Wait
+from tensorsql.storage.integrity import Finding, catalog_finding, check_database
+from tensorsql.storage.locks import FileLock, Held, Wait
+from tensorsql.storage.readers import FOLDER as READERS
+from tensorsql.storage.readers import Readers
+from tensorsql.storage.replaced import SWEPT, put_aside
 from tensorsql.storage.segment import FileSource, MemorySource, Segment, mask_stem
 from tensorsql.storage.snapshot import Deletion, Snapshot
-from tensorsql.storage.sweep import SWEPT, sweep, tidy
+from tensorsql.storage.sweep import sweep, tidy
 from tensorsql.storage.turns import FolderTurns
 
 LEASE_WAIT = Wait(30.0)  # for another that sweeps
@@ -56,6 +61,7 @@ class FolderStore:
         self.folder = folder
         self.owner = Owner(f'database "{folder}"')
         self._turns = FolderTurns(folder)
+        self._readers = Readers(folder, read_only)
         self._sweeps = not read_only
         self._lease: FileLock | None = None
         try:
@@ -69,6 +75,7 @@ class FolderStore:
                 self._lease.sign()
             self._catalog = CatalogStore(folder, read_only)
             if alone:
+                self._readers.clear()
                 tidy(folder, self._catalog)
             self._share_lease()
         except BaseException:
@@ -117,6 +124,11 @@ class FolderStore:
             raise IOError(f'deletion bitmap "{path}" cannot be written: {reason(error)}') from None
         return stored_deletion(self.files, path.name, int(flags.sum()), len(flags))
 
+    def read(self) -> tuple[Snapshot, Held]:
+        """The latest snapshot, and what keeps all its files until it is closed."""
+        self._require_open()
+        return self._readers.hold(self._catalog.latest)
+
     def latest(self) -> Snapshot:
         """The last committed snapshot of any process."""
         self._require_open()
@@ -125,7 +137,14 @@ class FolderStore:
     def check(self, check: Callable[[], None]) -> list[Finding]:
         """What is found when every byte is read; `check` may raise to end that early."""
         self._require_open()
-        return check_database(self._catalog, check)
+        try:
+            snapshot, held = self._readers.hold(self._catalog.reread)
+        except Error as error:
+            return [catalog_finding(self._catalog, error.message)]
+        try:
+            return check_database(self._catalog, snapshot, check)
+        finally:
+            held.close()
 
     def publish(self, base: Snapshot, changed: Snapshot, written: Iterable[Path]) -> None:
         """Make what was written durable, then commit the catalog."""
@@ -138,7 +157,8 @@ class FolderStore:
                 self.files.seal(path)
         for parent in {path.parent for path in paths}:
             sync(parent)
-        self._catalog.save(base, changed)
+        removed = put_aside(self.folder, self._catalog.replaced(), self._readers, base.version)
+        self._catalog.save(base, changed, [file.name for file in removed])
         self.files.fresh.clear()
 
     def discard(self, written: Iterable[Path]) -> None:
@@ -249,14 +269,14 @@ def _lease(folder: Path, read_only: bool) -> FileLock | None:
 def _make(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise IOError(f'"{folder}" is a file; a database is a folder')
-    known = {*PARTS, SWEPT, "lease.lock", "writer.lock", "turns"}
+    known = {*PARTS, SWEPT, READERS, "lease.lock", "writer.lock", "turns"}
     if folder.exists() and not (folder / "catalog.sqlite").exists():
         strange = {path.name for path in folder.iterdir()} - known
         if any(not name.startswith("catalog.sqlite") for name in strange):
             raise IOError(f'"{folder}" is a folder but not a database; choose another name')
-    if folder.exists() and all((folder / name).exists() for name in PARTS):
+    if folder.exists() and all((folder / name).exists() for name in (*PARTS, READERS)):
         return
-    for name in PARTS:
+    for name in (*PARTS, READERS):
         (folder / name).mkdir(parents=True, exist_ok=True)
     sync(folder)
     sync(folder.parent)

@@ -33,13 +33,15 @@ class Finding:
     problem: str = ""
 
 
-def check_database(catalog: CatalogStore, check: Check) -> list[Finding]:
-    """A finding for the catalog and everything in it that has files."""
-    found = [Finding("catalog", catalog.path.name, 1, catalog.path.stat().st_size)]
-    try:
-        snapshot = catalog.reread()
-    except Error as error:
-        return [Finding("catalog", catalog.path.name, 1, 0, error.message)]
+def catalog_finding(catalog: CatalogStore, problem: str = "") -> Finding:
+    """What was found of the catalog itself."""
+    size = 0 if problem else catalog.path.stat().st_size
+    return Finding("catalog", catalog.path.name, 1, size, problem)
+
+
+def check_database(catalog: CatalogStore, snapshot: Snapshot, check: Check) -> list[Finding]:
+    """A finding for the catalog, which gave the snapshot, and all in it that has files."""
+    found = [catalog_finding(catalog)]
     for (kind, name), paths in _files_of(snapshot, catalog).items():
         found.append(_check_files(kind, name, paths, catalog.files, check))
         if kind == "table" and not found[-1].problem:

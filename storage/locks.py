@@ -121,6 +121,16 @@ class FileLock:
         return True
 
 
+class NoLock:
+    """Stands for a lock where none is needed or can be had."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+Held = FileLock | NoLock
+
+
 def new_held(path: Path) -> FileLock:
     """A new file that says by its lock that whoever made it lives; see `is_held`."""
     lock = FileLock(path)

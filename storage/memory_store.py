@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tensorsql.storage.database_files import DatabaseFiles
 from tensorsql.storage.forks import Owner
-from tensorsql.storage.locks import Wait
+from tensorsql.storage.locks import Held, NoLock, Wait
 from tensorsql.storage.segment import Segment
 from tensorsql.storage.snapshot import Deletion, Snapshot
 from tensorsql.storage.turns import ProcessTurns
@@ -39,6 +39,9 @@ class Store(Protocol):
 
     def keep_deletion(self, flags: NDArray[np.bool_]) -> Deletion:
         """A new version of a deletion bitmap, likewise."""
+
+    def read(self) -> tuple[Snapshot, Held]:
+        """The same, and what keeps all its files until it is closed, if it has any."""
 
     def latest(self) -> Snapshot:
         """The last published snapshot."""
@@ -85,6 +88,9 @@ class MemoryStore:
 
     def keep_deletion(self, flags: NDArray[np.bool_]) -> Deletion:
         return Deletion(int(flags.sum()), partial(_given, flags))
+
+    def read(self) -> tuple[Snapshot, Held]:
+        return self.latest(), NoLock()
 
     def latest(self) -> Snapshot:
         self.owner.require()

@@ -127,7 +127,19 @@ class Snapshot:
         changed = _with(self.entries[kind], name, entry)
         return replace(self, entries={**self.entries, kind: changed})
 
+    def without(self, other: Snapshot) -> Snapshot:
+        """What is not the same in another snapshot."""
+        return Snapshot(
+            self.version,
+            _without(self.tables, other.tables),
+            {kind: _without(self.entries[kind], other.entries[kind]) for kind in KINDS},
+        )
+
 
 def _with(entries: Mapping[str, Any], name: str, entry: Any) -> Mapping[str, Any]:
     kept = {key: value for key, value in entries.items() if key != name.lower()}
     return kept if entry is None else {**kept, name.lower(): entry}
+
+
+def _without(entries: Mapping[str, Any], others: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: entry for name, entry in entries.items() if others.get(name) is not entry}

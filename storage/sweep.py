@@ -15,9 +15,8 @@ from tensorsql.storage.catalog_format import PARTS
 from tensorsql.storage.catalog_store import CatalogStore
 from tensorsql.storage.checksums import relative
 from tensorsql.storage.database_files import remove
+from tensorsql.storage.replaced import SWEPT, move
 from tensorsql.storage.snapshot import Snapshot
-
-SWEPT = "swept"  # the folder for what was moved aside
 
 
 def tidy(folder: Path, catalog: CatalogStore) -> None:
@@ -27,13 +26,12 @@ def tidy(folder: Path, catalog: CatalogStore) -> None:
     if swept.exists():
         for name in missing_files(folder, names, catalog):
             if (swept / name).exists():
-                _move(swept / name, folder / name)
+                move(swept, name, folder)
     if missing_files(folder, names, catalog):
         return
-    removed = [relative(path, swept) for path in swept.rglob("*") if path.is_file()]
-    if removed:
-        catalog.forget(removed)
     remove(swept)
+    known = (name for name in catalog.known_files() if not names.keep(name))
+    catalog.forget([name for name in known if not (folder / name).exists()])
     _move_aside(folder, names)
 
 
@@ -84,9 +82,4 @@ def _move_aside(folder: Path, names: Names) -> None:
     for part in PARTS:
         for path in (folder / part).iterdir():
             if not names.keep(relative(path, folder)):
-                _move(path, folder / SWEPT / part / path.name)
-
-
-def _move(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path.replace(target)
+                move(folder, f"{part}/{path.name}", folder / SWEPT)

@@ -21,7 +21,7 @@ from tensorsql.storage.constraints import check_key_types, check_keys, check_not
 from tensorsql.storage.entry_changes import EntryChanges
 from tensorsql.storage.ingest import Rows, adopt_masks, batches_of, segment_of
 from tensorsql.storage.keys import with_key_indexes
-from tensorsql.storage.locks import Wait, never
+from tensorsql.storage.locks import Held, NoLock, Wait, never
 from tensorsql.storage.merging import merged_with
 from tensorsql.storage.rewrite import merge_segments, rewrite_columns
 from tensorsql.storage.segment import Segment
@@ -50,10 +50,12 @@ class Transaction(EntryChanges):
         self._writing = False
         self._finished = False
         self._written: list[Path] = []
+        self._held: Held = NoLock()
         try:
             if write:
                 self._lock()
-            self._base = self._latest = self._store.latest()
+            self._base, self._held = self._store.read()
+            self._latest = self._base
         except BaseException:
             self.rollback()
             raise
@@ -279,6 +281,7 @@ class Transaction(EntryChanges):
                 merged = self._merged()
                 self._discard_what_became_of_no_use(merged)
                 written, self._written = self._written, []
+                self._leave()
                 self._store.publish(self._latest, merged, written)
         finally:
             self.rollback()
@@ -297,11 +300,16 @@ class Transaction(EntryChanges):
         if self._finished:
             return
         self._finished = True
+        self._leave()
         try:
             self._store.discard(self._written)
         finally:
             if self._writing:
                 self._store.unlock_writer()
+
+    def _leave(self) -> None:
+        """No more files are opened of what was read."""
+        self._held.close()
 
     def _merged(self) -> Snapshot:
         """Our changes on top of the latest snapshot, with the new catalog version."""
