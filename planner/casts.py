@@ -183,7 +183,6 @@ _SAFE = frozenset(
 )
 # What CAST accepts beyond numbers among themselves and everything from and to VARCHAR.
 _EXPLICIT = _SAFE | {(Kind.BLOB, Kind.VARCHAR), (Kind.ENUM, Kind.ENUM), (Kind.TIME, Kind.INTERVAL)}
-_TEXTUAL = frozenset(set(Kind) - {Kind.BOX, Kind.MASK, Kind.TENSOR, Kind.LIST, Kind.STRUCT})
 
 
 def can_cast(source: Type, target: Type) -> bool:
@@ -191,9 +190,9 @@ def can_cast(source: Type, target: Type) -> bool:
     if source == target or source.kind is Kind.NULL or (_is_number(source) and _is_number(target)):
         return True
     if source.is_text:
-        return target.kind in _TEXTUAL
+        return _has_text(target)
     if target.kind is Kind.VARCHAR:
-        return source.kind not in (Kind.MASK, Kind.TENSOR)
+        return _has_text(source)
     if source.kind is target.kind is Kind.LIST:
         return source.child is None or target.child is None or can_cast(source.child, target.child)
     if source.kind is target.kind is Kind.STRUCT:
@@ -206,6 +205,12 @@ def can_cast(source: Type, target: Type) -> bool:
         listed, tensor = sorted((source, target), key=lambda each: each.kind is Kind.TENSOR)
         return _has_depth(listed, len(tensor.shape))
     return (source.kind, target.kind) in _EXPLICIT
+
+
+def _has_text(kind: Type) -> bool:
+    """Whether values can be written as text and read back: all but masks."""
+    inner = [field for _, field in kind.fields] + ([] if kind.child is None else [kind.child])
+    return kind.kind is not Kind.MASK and all(map(_has_text, inner))
 
 
 def is_any_mask(source: Type, target: Type) -> bool:

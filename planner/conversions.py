@@ -18,6 +18,7 @@ import numpy as np
 from tensorsql.errors import ConversionError
 from tensorsql.planner.casts import INTEGER_RANGES, MAX_DIGITS
 from tensorsql.planner.interval_text import format_interval, parse_interval
+from tensorsql.planner.nested_text import bare_text, is_null, list_items, struct_items
 from tensorsql.storage.types import Kind, Type
 
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
@@ -29,6 +30,7 @@ _ZONE = r"\s*(?:Z|UTC|[+-]\d{1,2}(?::?\d{2})?)?"
 _TIMESTAMP = re.compile(rf"{_DATE}(?:[T ]\s*{_CLOCK}{_ZONE})?\s*", re.ASCII)
 _TIME = re.compile(rf"\s*{_CLOCK}\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:_\d+)*)?\.?(?:\d+(?:_\d+)*)?(?:[eE][+-]?\d+)?\s*", re.ASCII)
+_BOX = re.compile(r"\s*BOX\(((?:[^,()]+,){3}[^,()]+)\)\s*", re.ASCII | re.IGNORECASE)
 _PREFIXED = re.compile(r"\s*0(?:[xX][0-9a-fA-F_]+|[bB][01_]+)\s*")
 
 
@@ -181,9 +183,19 @@ def to_text(value: Any, source: Type) -> str:
         case Kind.STRUCT:
             pairs = zip(source.fields, value, strict=True)
             return "{" + ", ".join(f"{_quoted(n)}: {_item_text(v, t)}" for (n, t), v in pairs) + "}"
+        case Kind.TENSOR:
+            return _tensor_text(value, source.element)
         case Kind.BOX:
             return "BOX(" + ", ".join(repr(float(edge)) for edge in value) + ")"
     return str(value)
+
+
+def _tensor_text(value: Any, element: str) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_tensor_text(part, element) for part in value) + "]"
+    if isinstance(value, float):
+        return repr(value) if element == "float64" else _real_text(value)
+    return str(int(value))
 
 
 def _real_text(value: float) -> str:
@@ -196,7 +208,7 @@ def _real_text(value: float) -> str:
 
 def _item_text(value: Any, kind: Type) -> str:
     text = "NULL" if value is None else to_text(value, kind)
-    nested = kind.kind in (Kind.LIST, Kind.STRUCT)
+    nested = kind.kind in (Kind.LIST, Kind.STRUCT, Kind.TENSOR)
     return text if value is None or nested or not _is_quoted(text) else _quoted(text)
 
 
@@ -227,7 +239,7 @@ def from_text(text: str, target: Type) -> Any:
     """The value a text holds; raises ConversionError."""
     try:
         value = _parse(text, target)
-    except (ValueError, ArithmeticError):
+    except (ValueError, ArithmeticError, ConversionError):  # the last of an item inside
         value = None
     if value is None:
         raise failed(text, target)
@@ -263,7 +275,23 @@ def _parse(text: str, target: Type) -> Any:
             return str(uuid.UUID(text.strip()))
         case Kind.ENUM:
             return text if text in target.members else None
+        case Kind.BOX:
+            found = _BOX.fullmatch(text)
+            return None if found is None else tuple(map(float, found[1].split(",")))
+        case Kind.LIST if target.child is not None:
+            return tuple(_from_item(item, target.child) for item in list_items(text))
+        case Kind.STRUCT:
+            items = struct_items(text, [name for name, _ in target.fields])
+            pairs = zip(items, target.fields, strict=True)
+            return tuple(_from_item(item, kind) for item, (_, kind) in pairs)
     return None
+
+
+def _from_item(item: str | None, kind: Type) -> Any:
+    if item is None or is_null(item):
+        return None
+    text = bare_text(item)
+    return text if kind.kind is Kind.VARCHAR else from_text(text, kind)
 
 
 LONGEST_NUMBER = 4000  # characters; longer ones take Python's integers too long

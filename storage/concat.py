@@ -158,8 +158,24 @@ def _same_layout(parts: list[Column]) -> list[Column]:
     if layouts == {Flat, Wide}:  # sums are narrow where they fit
         return [_widened(part) for part in parts]
     if layouts == {Flat, RowRef}:
-        return [p.source.fetch(p.rows) if isinstance(p, RowRef) else p for p in parts]
+        return [fetched(part) for part in parts]
     raise InternalError(f"no common layout of {sorted(layout.__name__ for layout in layouts)}")
+
+
+def fetched(column: Column) -> Column:
+    """The column itself, or the TENSORs that its rows refer to, zeros where they are NULL."""
+    if not isinstance(column, RowRef):
+        return column
+    if column.source is None:
+        zeros = torch.zeros(
+            len(column), *column.type.shape, dtype=getattr(torch, column.type.element)
+        )
+        return Flat(column.type, zeros, column.validity)
+    found: Column = column.source.fetch(column.rows)
+    if column.validity is None or not isinstance(found, Flat):
+        return found
+    missing = column.validity.logical_not().reshape(-1, *[1] * (found.values.dim() - 1))
+    return Flat(found.type, found.values.masked_fill(missing, 0), column.validity)
 
 
 def _widened(column: Column) -> Column:

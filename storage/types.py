@@ -8,8 +8,11 @@ doubles x0, y0, x1, y1: 0-based, half-open, pixel c is inside where x0 <= c < x1
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from tensorsql.errors import shown
 
 LARGEST_SCALE = (1 << 32) - 1  # of a MASK
 LARGEST_TENSOR = (1 << 31) - 1  # numbers, which Arrow counts in 32 bits
@@ -43,6 +46,11 @@ class Kind(StrEnum):
     TENSOR = "TENSOR"
 
 
+def _identifier(name: str) -> str:
+    plain = re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
 @dataclass(frozen=True, slots=True)
 class Type:
     """A SQL type. Unused parameters keep their default, so that equality is by value."""
@@ -63,9 +71,10 @@ class Type:
             case Kind.LIST:
                 return f"{self.child}[]"
             case Kind.STRUCT:
-                return "STRUCT(" + ", ".join(f"{name} {kind}" for name, kind in self.fields) + ")"
+                fields = (f"{_identifier(name)} {kind}" for name, kind in self.fields)
+                return f"STRUCT({', '.join(fields)})"
             case Kind.ENUM:
-                return "ENUM(" + ", ".join(f"'{member}'" for member in self.members) + ")"
+                return f"ENUM({', '.join(map(shown, self.members))})"
             case Kind.MASK:
                 return f"MASK({self.scale})" if self.scale else "MASK"
             case Kind.TENSOR if self.shape:

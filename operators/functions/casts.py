@@ -21,17 +21,16 @@ from tensorsql.operators.literals import to_python
 from tensorsql.planner.conversions import failed, no_tensor, out_of_range
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import (
-    Bytes,
     Column,
     Constant,
-    Dictionary,
     Flat,
     Interval,
     List,
     Struct,
     slice_column,
 )
-from tensorsql.storage.types import Kind, Type
+from tensorsql.storage.concat import expand
+from tensorsql.storage.types import BIGINT, DOUBLE, Kind, Type, list_of
 
 DAY = 86_400_000_000
 Converted = tuple[Column, Tensor | None]
@@ -71,6 +70,8 @@ def convert(column: Column, target: Type) -> Converted:
         return null_constant(target, len(column)), None
     if source.kind is Kind.BLOB and target.kind is Kind.VARCHAR:
         return write_text(column), None
+    if source.is_text and target.kind is Kind.TENSOR:
+        return text_to_tensor(column, target)
     if source.is_text:
         return parse_text(column, target)
     if target.kind is Kind.VARCHAR:
@@ -84,6 +85,20 @@ def convert(column: Column, target: Type) -> Converted:
     if isinstance(column, List | Struct):
         return _convert_nested(column, target)
     return _convert_temporal(column, target), None
+
+
+def text_to_tensor(column: Column, target: Type) -> Converted:
+    """Texts of lists of exactly the target's shape."""
+    kind = DOUBLE if "float" in target.element else BIGINT
+    for _ in target.shape:
+        kind = list_of(kind)
+    lists, bad = parse_text(column, kind)
+    if bad is not None:
+        lists = with_validity(lists, bad.logical_not())
+    lists = expand(lists)
+    assert isinstance(lists, List)
+    tensors, wrong = lists_to_tensor(lists, target)
+    return tensors, wrong if bad is None else wrong | bad
 
 
 def _convert_temporal(column: Column, target: Type) -> Column:
@@ -124,7 +139,7 @@ def _convert_nested(column: List | Struct, target: Type) -> Converted:
 def conversion_error(column: Column, row: int, target: Type) -> ConversionError:
     """The error of a row that cannot be converted."""
     value = to_python(slice_column(column, row, row + 1))[0]
-    if isinstance(column, Bytes | Dictionary):
+    if column.type.is_text:
         return failed(value, target)
     if target.kind is Kind.TENSOR:
         return no_tensor(value, column.type, target)

@@ -9,8 +9,8 @@ from torch import Tensor
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.operators.layouts import values_of, with_validity
 from tensorsql.storage.arrow_types import element_type, type_of_arrow
-from tensorsql.storage.column import VALUE_DTYPE, Column, Flat, List, RowRef, Wide, take
-from tensorsql.storage.concat import expand
+from tensorsql.storage.column import VALUE_DTYPE, Column, Flat, List, Wide, take
+from tensorsql.storage.concat import expand, fetched
 from tensorsql.storage.types import BIGINT, DOUBLE, Kind, Type
 
 Converted = tuple[Column, Tensor | None]
@@ -18,8 +18,7 @@ Converted = tuple[Column, Tensor | None]
 
 def convert_tensor(column: Column, target: Type) -> Converted:
     """Number by number; a row fails if its target's dtype cannot hold one of them."""
-    if isinstance(column, RowRef):
-        column = with_validity(column.source.fetch(column.rows), column.validity)
+    column = fetched(column)
     assert isinstance(column, Flat)
     if target.kind is Kind.LIST:
         return _to_lists(column, target)

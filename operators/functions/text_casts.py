@@ -32,7 +32,7 @@ from tensorsql.storage.column import (
     take,
     widen,
 )
-from tensorsql.storage.concat import expand
+from tensorsql.storage.concat import expand, fetched
 from tensorsql.storage.types import VARCHAR, Kind, Type
 
 DECIMAL_DIGITS = 38  # what Arrow counts is right up to here
@@ -113,7 +113,7 @@ def write_text(column: Column) -> Column:
     """The column as VARCHAR."""
     if isinstance(column, Bytes | Dictionary) and column.type.kind is not Kind.BLOB:
         return retype(column, VARCHAR)
-    column = widen(column)
+    column = widen(fetched(column))
     if isinstance(column, Flat):
         array = _flat_text(column)
         if array is not None:

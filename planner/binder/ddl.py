@@ -18,6 +18,7 @@ from tensorsql.planner.binder.queries import bind_query, casted, renamed
 from tensorsql.planner.binder.scope import Scope, named_columns
 from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.binder.unread import words_of
+from tensorsql.planner.casts import can_cast
 from tensorsql.planner.expressions import Literal
 from tensorsql.planner.logical import Limit
 from tensorsql.planner.plan import Plan
@@ -35,10 +36,11 @@ from tensorsql.planner.statements import (
 )
 from tensorsql.storage.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.formats import format_option, reader_of, writer_of
-from tensorsql.storage.types import INTEGER, VARCHAR, Kind
+from tensorsql.storage.types import INTEGER, VARCHAR, Kind, Type
 
 _TABLE_SAYS = {"columns", "names", "all_varchar"}
 _WRITTEN_AS_TEXT = (Kind.INTERVAL, Kind.BLOB)
+_NESTED = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.TENSOR)
 
 
 def option_values(node: exp.Expression, environment: Environment) -> Options:
@@ -272,8 +274,9 @@ def bind_copy(node: syntax.CopyStatement, environment: Environment) -> BoundStat
     options = option_values(node, environment)
     if node.args["direction"] == "to":
         query = _copied(node, environment)
-        if writer_of(path, format_option(dict(options))).textual:
-            query = replace(query, plan=_texts(query.plan))
+        writer = writer_of(path, format_option(dict(options)))
+        if writer.textual:
+            query = replace(query, plan=_texts(query.plan, writer.flat))
         return CopyTo(query, path, options)
     return _copy_from(node, path, dict(options), environment)
 
@@ -287,12 +290,17 @@ def _copied(node: syntax.CopyStatement, environment: Environment) -> Query:
     return Query(plan, tuple(field.name for field in plan.fields))
 
 
-def _texts(plan: Plan) -> Plan:
-    """The plan's columns, with text for what CSV and JSON have no other form for."""
-    kinds = [
-        VARCHAR if field.type.kind in _WRITTEN_AS_TEXT else field.type for field in plan.fields
-    ]
-    return casted(plan, kinds)
+def _texts(plan: Plan, flat: bool) -> Plan:
+    """The plan's columns, with text for what the format has no other form for."""
+    return casted(plan, [_written(field.type, flat) for field in plan.fields])
+
+
+def _written(kind: Type, flat: bool) -> Type:
+    if kind.kind in _WRITTEN_AS_TEXT or (flat and kind.kind in _NESTED and can_cast(kind, VARCHAR)):
+        return VARCHAR
+    child = None if kind.child is None else _written(kind.child, flat)
+    fields = tuple((name, _written(field, flat)) for name, field in kind.fields)
+    return replace(kind, child=child, fields=fields)
 
 
 def _copy_from(

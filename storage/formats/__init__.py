@@ -31,6 +31,7 @@ class Format:
     # text, which .gz and .zst compress: COPY FROM tells the reader the table's columns, for which
     # it leaves the text to be cast; COPY TO is given INTERVAL and BLOB as text
     textual: bool = False
+    flat: bool = False  # and so is what is nested: LIST, STRUCT, BOX and TENSOR
 
     def load(self) -> Any:
         """Its module."""
@@ -39,7 +40,14 @@ class Format:
 
 FORMATS: tuple[Format, ...] = (
     Format("parquet", ("read_parquet", "parquet_scan"), ("parquet",), writes=True),
-    Format("csv", ("read_csv", "read_csv_auto"), ("csv", "tsv"), writes=True, textual=True),
+    Format(
+        "csv",
+        ("read_csv", "read_csv_auto"),
+        ("csv", "tsv"),
+        writes=True,
+        textual=True,
+        flat=True,
+    ),
     Format(
         "json",
         ("read_json", "read_json_auto"),

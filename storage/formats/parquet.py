@@ -107,8 +107,10 @@ def write(
 
 def _check_writable(schema: pa.Schema) -> None:
     for field in schema:
-        if is_type.is_interval(field.type):
-            raise UnsupportedError(f'column "{field.name}": Parquet has no type INTERVAL')
+        if "month_day_nano_interval" in str(field.type):  # inside of what is nested, too
+            raise UnsupportedError(
+                f'column "{field.name}": Parquet has no type INTERVAL; CAST it to VARCHAR'
+            )
     repeated = repeated_name(schema.names)
     if repeated is not None:
         raise BindError(f'two columns are called "{repeated}"; give one an alias')

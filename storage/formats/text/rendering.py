@@ -33,8 +33,8 @@ def text_of(array: pa.Array, column: str) -> pa.Array:
     if is_type.is_date32(type) or is_type.is_timestamp(type) or is_type.is_time64(type):
         return _moments(array, column)
     raise UnsupportedError(
-        f'column "{column}" of type {type} has no text that could be read back; '
-        "write Parquet, or CAST it to VARCHAR"
+        f'column "{column}" of Arrow type {type} has no text that could be read back; leave it '
+        f'out, as in COPY (SELECT * EXCLUDE ("{column}") FROM …) TO …, or write Parquet'
     )
 
 
