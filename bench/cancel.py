@@ -1,22 +1,31 @@
-"""How soon each kind of statement ends after `interrupt()`: the worst of several moments.
+"""How soon each kind of statement ends after `interrupt()`, at several moments, as a table.
 
-python -m bench.cancel [--rows 10000000] [--only sort,window]
+python -m bench.cancel [--rows 10000000] [--only "sort,COPY csv"]
+
+"latency" is the longest time from the interrupt to the error, "work left behind" the longest time
+after it in which a thread was still at work. Kinds that had ended before any moment have neither.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import threading
 import time
-from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
 
 import tensorsql
-from tensorsql.dbapi import Connection
+from tensorsql.cancellation import is_anyone_left_behind
+from tensorsql.dbapi import Connection, Cursor
 from tensorsql.errors import InterruptedError
 
 FRAME = "OVER (PARTITION BY k % 3 ORDER BY x ROWS BETWEEN 50 PRECEDING AND 50 FOLLOWING)"
-# `t` has rows x (shuffled), k (of a thousand), f (float), s (text); {folder} may be written to.
+# `t` has rows x (shuffled), k (of a thousand), f (float), s (text); `masks` and `images` have masks
+# and tensors, `network` runs over the latter; {folder} may be written to.
 KINDS = {
     "scan": "SELECT sum(x * k + f) FROM t WHERE x % 7 <> 3",
     "sort": "SELECT * FROM t ORDER BY x",
@@ -38,20 +47,41 @@ KINDS = {
     "cross join": "SELECT count(*) FROM t a, t b WHERE a.x + b.x = 17",
     "union": "SELECT x FROM t UNION SELECT x + 1 FROM t",
     "text functions": "SELECT sum(length(regexp_replace(upper(s), '[0-9]+', 'x', 'g'))) FROM t",
+    "long texts": "SELECT max(rpad(s, 4000, s)) FROM t",
+    "one long text": "SELECT length(upper(lpad('a', 1000000000, 'xyz')))",
     "CREATE TABLE AS": "CREATE TABLE u AS SELECT *, x + 1 AS y FROM t",
     "INSERT": "INSERT INTO keyed SELECT x FROM t",
     "UPDATE": "UPDATE t SET f = f + 1, s = s || 'a'",
     "DELETE": "DELETE FROM t WHERE x % 2 = 0",
+    "CREATE TABLE AS masks": "CREATE TABLE more AS SELECT mask FROM masks",
     "COPY parquet": "COPY t TO '{folder}/t.parquet'",
     "COPY csv": "COPY t TO '{folder}/t.csv'",
+    "COPY json": "COPY t TO '{folder}/t.json'",
     "read csv": "SELECT count(*), sum(x) FROM '{folder}/kept.csv'",
+    "read json": "SELECT count(*), sum(x) FROM '{folder}/kept.json'",
+    "fetchall": "SELECT * FROM t",
+    "df": "SELECT * FROM t",
+    "masks": "SELECT count(*) FROM masks WHERE CP(mask, ((3, 3), (90, 90)), (0.3, 0.8)) > 99",
+    "CREATE INDEX CHI": "CREATE INDEX chi ON masks USING CHI (mask)",
+    "PREDICT": "SELECT sum(PREDICT(network, image)) FROM images",
+    "CREATE INDEX NPI": "CREATE INDEX npi ON images USING NPI (network, 'relu')",
+    "integrity_check": "PRAGMA integrity_check",
     "planning": "SELECT 1 WHERE " + " AND ".join(f"{i} <> 1" for i in range(40_000)),
+    "planning CTEs": "WITH "
+    + ", ".join(
+        f"a{i} AS (SELECT {i} AS x FROM a{i - 1})" if i else "a0 AS (SELECT 1 AS x)"
+        for i in range(3000)
+    )
+    + " SELECT * FROM a2999",
 }
-MOMENTS = (0.1, 0.3, 0.7, 1.5, 3.0, 6.0)
+FETCH = {"fetchall": Cursor.fetchall, "df": Cursor.df}
+MOMENTS = (0.05, 0.4, 1.5)  # seconds after the start
+LONGEST = 20.0  # seconds that the end of what is left behind is waited for
+IMAGES, MASKS, SIDE = 20_000, 20_000, 112
 
 
 def prepared(folder: str, rows: int) -> Connection:
-    """A database on disk with the table that the kinds read."""
+    """A database on disk with what the kinds read."""
     connection = tensorsql.connect(f"{folder}/cancel.tsql")
     connection.execute(
         f"CREATE TABLE t AS SELECT (i * 7919) % {rows} AS x, i % 1000 AS k, "
@@ -59,11 +89,26 @@ def prepared(folder: str, rows: int) -> Connection:
         f"FROM range({rows}) r(i)"
     )
     connection.execute("CREATE TABLE keyed (x BIGINT PRIMARY KEY)")
-    connection.execute(f"COPY (SELECT * FROM t LIMIT {rows // 4}) TO '{folder}/kept.csv'")
+    for suffix in ("csv", "json"):
+        connection.execute(f"COPY (SELECT * FROM t LIMIT {rows // 4}) TO '{folder}/kept.{suffix}'")
+    random = np.random.default_rng(1)
+    masks = random.integers(0, 256, (MASKS, SIDE, SIDE), dtype=np.uint8)
+    connection.register_masks("some_masks", masks)
+    connection.execute("CREATE TABLE masks AS SELECT index, mask FROM some_masks")
+    images = random.random((IMAGES, 1, 28, 28), dtype=np.float32)
+    connection.register("some_images", {"id": np.arange(IMAGES), "image": images})
+    connection.execute("CREATE TABLE images (id BIGINT PRIMARY KEY, image TENSOR(1, 28, 28))")
+    connection.execute("INSERT INTO images SELECT id, image FROM some_images")
+    layers = nn.Sequential()
+    layers.add_module("convolution", nn.Conv2d(1, 64, 5))
+    layers.add_module("relu", nn.ReLU())
+    layers.add_module("flat", nn.Flatten())
+    layers.add_module("classes", nn.Linear(64 * 24 * 24, 10))
+    connection.register_model("network", layers, input=[1, 28, 28])
     return connection
 
 
-def latency(connection: Connection, sql: str, moment: float) -> float | None:
+def latency(connection: Connection, kind: str, sql: str, moment: float) -> float | None:
     """Seconds from the interrupt to the error; None where the statement had ended before."""
     told: list[float] = []
 
@@ -75,34 +120,52 @@ def latency(connection: Connection, sql: str, moment: float) -> float | None:
     timer = threading.Timer(moment, interrupt)
     timer.start()
     try:
-        connection.execute(sql)
+        FETCH.get(kind, Cursor.rowcount.fget)(connection.execute(sql))
         return None
     except InterruptedError:
         return time.perf_counter() - told[0]
     finally:
         timer.cancel()
+        timer.join()
         connection.execute("ROLLBACK")
 
 
+def left_behind() -> float:
+    """Seconds until the last thread has ended that worked for a cancelled statement."""
+    began = time.perf_counter()
+    while is_anyone_left_behind() and time.perf_counter() - began < LONGEST:
+        time.sleep(0.01)
+    return time.perf_counter() - began
+
+
+def measured(connection: Connection, kind: str, sql: str) -> str:
+    """A row of the table."""
+    found: list[tuple[float, float]] = []
+    for moment in MOMENTS:
+        seconds = latency(connection, kind, sql, moment)
+        if seconds is None:
+            break
+        found.append((seconds, left_behind()))
+    cells = [f"{max(each):.2f}" for each in zip(*found, strict=True)] or ["", ""]
+    return f"| {kind} | {len(found)} | {' | '.join(cells)} |"
+
+
 def main() -> None:
-    """Print the worst latency of each kind."""
-    options = argparse.ArgumentParser(description=__doc__)
+    """Print the table, each row as it is known."""
+    options = argparse.ArgumentParser(prog="bench/cancel.py", description=__doc__)
     options.add_argument("--rows", type=int, default=10_000_000)
     options.add_argument("--only", default="")
     arguments = options.parse_args()
     names = [name for name in arguments.only.split(",") if name] or list(KINDS)
+    torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as folder:
         connection = prepared(folder, arguments.rows)
+        load = os.getloadavg()[0]
+        print(f"{arguments.rows:,} rows, {os.cpu_count()} cores, load {load:.1f} at the start\n")
+        print("| kind | interrupts | latency, s | work left behind, s |\n|---|---|---|---|")
         for name in names:
-            sql = KINDS[name].replace("{folder}", str(Path(folder)))
-            found: list[float] = []
-            for moment in MOMENTS:
-                seconds = latency(connection, sql, moment)
-                if seconds is None:
-                    break
-                found.append(seconds)
-            worst = f"{max(found):6.2f} s of {len(found)}" if found else "ended before"
-            print(f"{name:18} {worst}", flush=True)
+            sql = KINDS[name].replace("{folder}", folder)
+            print(measured(connection, name, sql), flush=True)
         connection.close()
 
 

@@ -74,7 +74,7 @@ def number_groups(keys: KeyCodes) -> Groups:
         starts = kernels.run_starts(codes).to(torch.int64)
         return Groups(kernels.run_numbers(starts, rows), int(starts.shape[0]), starts, ordered=True)
     if size > 4 * rows + 1024:
-        values, codes = torch.unique(codes, return_inverse=True)
+        values, codes = kernels.distinct(codes)
         size = int(values.shape[0])
     first = kernels.first_by(codes, size)
     opens = torch.zeros(rows + 1, dtype=torch.bool)
@@ -208,7 +208,7 @@ def code_part(part: Part, ordered: bool = False) -> tuple[Coder, Tensor]:
 
 
 def _code_sparse(codes: Tensor) -> tuple[DistinctCoder, Tensor]:
-    values, places = torch.unique(codes, return_inverse=True)
+    values, places = kernels.distinct(codes)
     return DistinctCoder(values), places
 
 
@@ -305,7 +305,7 @@ def fit_dense(
     encoder, keys = fit(columns, null_equal)
     if keys.size <= limit:
         return encoder, keys
-    values, places = torch.unique(keys.codes, return_inverse=True)
+    values, places = kernels.distinct(keys.codes)
     unmatched = int(values[:1].lt(0).sum())
     final = DistinctCoder(values[unmatched:])
     return replace(encoder, final=final, size=final.size), KeyCodes(places - unmatched, final.size)

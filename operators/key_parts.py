@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError, UnsupportedError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import binary_array, comparable
+from tensorsql.operators.text_order import text_order
 from tensorsql.storage.column import (
     Bytes,
     Column,
@@ -126,6 +128,7 @@ class TextCodes:
 
 def text_codes(part: Dictionary | Bytes, ordered: bool) -> TextCodes:
     """Number the distinct texts of a part; `ordered`: in ascending order."""
+    check_cancelled()
     if isinstance(part, Bytes):
         encoded = binary_array(part).dictionary_encode()
         codes, values = _indices(encoded.indices), encoded.dictionary
@@ -156,10 +159,10 @@ def _ranks(
     if part.type.kind is Kind.ENUM:
         members = pa.array([name.encode() for name in part.type.members], pa.large_binary())
         return _indices(pc.index_in(values, members).fill_null(0)), members  # "" under NULL
-    order = pc.sort_indices(values)
+    order = text_order(values)
     ranks = torch.empty(len(values), dtype=torch.int64)
-    ranks[_indices(order)] = torch.arange(len(values))
-    return ranks, values.take(order)
+    ranks[torch.from_numpy(order)] = torch.arange(len(values))
+    return ranks, values.take(pa.array(order))
 
 
 def _indices(array: pa.Array) -> Tensor:

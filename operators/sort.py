@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tensorsql.cancellation import check_cancelled
 from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.ordering import Direction, directions, order_codes, sort_rows
@@ -88,8 +87,5 @@ class SortSink(Merging):
 def take_batch(batch: Batch, rows: torch.Tensor) -> Batch:
     """Rows of a batch without selection, in the order given."""
     rows = rows.to(torch.int32)
-    columns = {}
-    for id, column in batch.columns.items():
-        check_cancelled()
-        columns[id] = take(column, rows)
+    columns = {id: take(column, rows) for id, column in batch.columns.items()}
     return Batch(columns, int(rows.shape[0]), None, batch.morsel, batch.device, batch.part)

@@ -29,6 +29,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError
 from tensorsql.storage.types import Kind, Type
 
@@ -248,6 +249,7 @@ class Batch:
 
 def take(column: Column, rows: Tensor) -> Column:
     """Gather rows (int32 or int64 [m], in range, repeats allowed) into a column of this type."""
+    check_cancelled()
     if isinstance(column, Constant):
         return Constant(column.one, int(rows.shape[0]))
     validity = None if column.validity is None else column.validity.index_select(0, rows)

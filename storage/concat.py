@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError
 from tensorsql.storage.arrow import column_of
 from tensorsql.storage.column import (
@@ -40,6 +41,7 @@ def concat(columns: Sequence[Column]) -> Column:
     """
     if len(columns) == 1:
         return columns[0]
+    check_cancelled()
     first = columns[0]
     if all(isinstance(part, Constant) and part.one is _one(first) for part in columns):
         return Constant(_one(first), sum(len(part) for part in columns))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import CorruptError, IOError
 from tensorsql.storage.checked_file import CheckedFile
 from tensorsql.storage.checksums import Checksum, file_checksum, folder_checksums, relative
@@ -37,7 +38,11 @@ class DatabaseFiles:
 
     def seal(self, path: Path) -> None:
         """Remember the checksum of a file, or of all files in a folder, as they were written."""
-        found = folder_checksums(path) if path.is_dir() else {path: file_checksum(path)}
+        found = (
+            folder_checksums(path)
+            if path.is_dir()
+            else {path: file_checksum(path, check_cancelled)}
+        )
         self.fresh.update({**found, **self.fresh})
 
     def copy(self, folder: Path, target: Path) -> None:

@@ -22,7 +22,9 @@ from __future__ import annotations
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +32,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tensorsql.cancellation import apart, in_helper
 from tensorsql.errors import Error, InterfaceError, IOError
 from tensorsql.storage.bitmaps import save_bitmap, stored_deletion
 from tensorsql.storage.catalog_format import PARTS
 from tensorsql.storage.catalog_store import CatalogStore
-from tensorsql.storage.database_files import DatabaseFiles
+from tensorsql.storage.database_files import DatabaseFiles, remove
 from tensorsql.storage.file_names import reason
 from tensorsql.storage.forks import Owner
 from tensorsql.storage.integrity import Finding, catalog_finding, check_database
+from tensorsql.storage.large_files import LargeFile
 from tensorsql.storage.locks import FileLock, Held, Wait
 from tensorsql.storage.readers import FOLDER as READERS
 from tensorsql.storage.readers import Readers
@@ -94,15 +98,13 @@ class FolderStore:
         path = self.folder / "segments" / f"{uuid.uuid4().hex}.arrow"
         arrays = segment.source.arrays
         batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
-        try:
-            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        with self._whole("segment", path):
+            with LargeFile(path) as sink, pa.ipc.new_file(sink, batch.schema) as writer:
                 writer.write_batch(batch)
-            sync(path)
+            apart(lambda: sync(path), segment.rows)
             self.files.seal(path)
             for column, block in segment.source.blocks.items():
                 self._keep_masks(path, batch.schema.get_field_index(column), block)
-        except OSError as error:
-            raise IOError(f'segment "{path}" cannot be written: {reason(error)}') from None
         return Segment(
             segment.rows,
             FileSource(path, self.files, segment.rows),
@@ -116,12 +118,10 @@ class FolderStore:
         """A bitmap file of one bit a row."""
         self._require_open()
         path = self.folder / "segments" / f"{uuid.uuid4().hex}.npy"
-        try:
+        with self._whole("deletion bitmap", path):
             save_bitmap(path, flags)
             sync(path)
             self.files.seal(path)
-        except OSError as error:
-            raise IOError(f'deletion bitmap "{path}" cannot be written: {reason(error)}') from None
         return stored_deletion(self.files, path.name, int(flags.sum()), len(flags))
 
     def read(self) -> tuple[Snapshot, Held]:
@@ -225,11 +225,24 @@ class FolderStore:
             self._lease.close()
             self._lease = None
 
+    @contextmanager
+    def _whole(self, what: str, path: Path) -> Iterator[None]:
+        """Write a file, and those of its stem, whole or not at all."""
+        try:
+            yield
+        except BaseException as error:
+            self.files.discard(path)
+            for part in path.parent.glob(f"{path.stem}.*"):
+                remove(part)
+            if isinstance(error, OSError):
+                raise IOError(f'{what} "{path}" cannot be written: {reason(error)}') from None
+            raise
+
     def _keep_masks(self, path: Path, column_number: int, block: Any) -> None:
         from tensorsql.storage.masks import save_block
 
         for written in save_block(block, path.parent, mask_stem(path, column_number)):
-            sync(written)
+            in_helper(partial(sync, written))
             self.files.seal(written)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError, TypeMismatchError
 from tensorsql.storage.analyze import analyze
 from tensorsql.storage.catalog import ColumnSchema, TableSchema
@@ -44,6 +45,7 @@ def segment_of(
     arrays: dict[str, pa.Array] = {}
     blocks: dict[str, Any] = {}
     for column in schema.columns:
+        check_cancelled()
         parts = [batch.get(column.name.lower()) for batch in batches if batch]
         present = [part for part in parts if part is not None]
         if present and len(present) < len(parts):
@@ -56,7 +58,10 @@ def segment_of(
         if len(arrays[column.name]) != rows:
             raise InternalError(f"column {column.name} has a different number of rows")
     types = {column.name: column.type for column in schema.columns}
-    statistics = {name: analyze(array, types[name]) for name, array in arrays.items()}
+    statistics = {}
+    for name, array in arrays.items():
+        check_cancelled()
+        statistics[name] = analyze(array, types[name])
     source = MemorySource(arrays, blocks)
     return Segment(rows, source, statistics, first_row_id, first_row_id + rows - 1)
 

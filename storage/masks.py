@@ -22,6 +22,7 @@ from torch import Tensor
 from tensorsql.storage.checked_file import CheckedArray
 from tensorsql.storage.column import Column, Constant, Flat, RowRef, Wide
 from tensorsql.storage.database_files import DatabaseFiles
+from tensorsql.storage.large_files import LargeFile
 from tensorsql.storage.types import Kind, Type, mask
 
 Integers = NDArray[np.int64]
@@ -206,7 +207,8 @@ def same_size(heights: Integers, widths: Integers) -> Iterable[tuple[int, int, I
 def save_block(block: MaskBlock, directory: Path, stem: str) -> tuple[Path, Path]:
     """Write `stem.pixels.npy` and `stem.shapes.npy`; the caller makes them durable and visible."""
     pixels, shapes = directory / f"{stem}.pixels.npy", directory / f"{stem}.shapes.npy"
-    np.save(pixels, block.whole())
+    with LargeFile(pixels) as file:
+        np.save(file, block.whole())
     np.save(shapes, np.stack([block.offsets, block.heights, block.widths]))
     return pixels, shapes
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tensorsql.cancellation import in_helper
 from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.storage.catalog import Relation
 from tensorsql.storage.formats.options import Files, Options
@@ -78,7 +79,8 @@ def file_relation(function: str, files: Files, options: Options) -> Relation:
     found = READERS.get(function)
     if found is None:
         raise BindError(f'no reader "{function}"{nearest(function, READERS)}')
-    relation: Relation = found.load().read_files(function, files, options)
+    read = found.load().read_files
+    relation: Relation = in_helper(lambda: read(function, files, options))
     return relation
 
 
