@@ -27,6 +27,7 @@ _PREFERENCE = {
     Kind.HUGEINT: 103,
     Kind.DOUBLE: 104,
     Kind.DECIMAL: 105,
+    Kind.TIMESTAMP: 120,
     Kind.VARCHAR: 149,
     Kind.LIST: 160,
     Kind.STRUCT: 160,

@@ -19,7 +19,7 @@ from tensorsql.errors import ConversionError
 from tensorsql.planner.casts import INTEGER_RANGES, MAX_DIGITS
 from tensorsql.planner.interval_text import format_interval, parse_interval
 from tensorsql.planner.nested_text import bare_text, is_null, list_items, struct_items
-from tensorsql.storage.types import Kind, Type
+from tensorsql.storage.types import TIMESTAMP, Kind, Type
 
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1"})
@@ -28,7 +28,8 @@ _DATE = r"\s*(\d{1,6})([-/\\ ])(\d{1,2})\2(\d{1,2})"
 _CLOCK = r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{0,9}))?)?"
 _ZONE = r"\s*(?:Z|UTC|[+-]\d{1,2}(?::?\d{2})?)?"
 _TIMESTAMP = re.compile(rf"{_DATE}(?:[T ]\s*{_CLOCK}{_ZONE})?\s*", re.ASCII)
-_TIME = re.compile(rf"\s*{_CLOCK}\s*", re.ASCII)
+_TIME = re.compile(rf"\s*{_CLOCK}{_ZONE}\s*", re.ASCII)
+_MIDNIGHT = re.compile(r"(.*)[T ]24:00(?::00(?:\.0*)?)?\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:_\d+)*)?\.?(?:\d+(?:_\d+)*)?(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _BOX = re.compile(r"\s*BOX\(((?:[^,()]+,){3}[^,()]+)\)\s*", re.ASCII | re.IGNORECASE)
 _PREFIXED = re.compile(r"\s*0(?:[xX][0-9a-fA-F_]+|[bB][01_]+)\s*")
@@ -116,6 +117,8 @@ def fit_decimal(number: Decimal, target: Type) -> Decimal | None:
     """The number rounded (half away from zero) to the type's scale, None if that is too long."""
     rounded = number.quantize(Decimal(1).scaleb(-target.scale), ROUND_HALF_UP, EXACT)
     limit = Decimal(1).scaleb(target.precision - target.scale)
+    if not rounded:
+        return rounded.copy_abs()  # a DECIMAL knows one zero
     return rounded if rounded.copy_abs() < limit else None
 
 
@@ -266,7 +269,7 @@ def _parse(text: str, target: Type) -> Any:
             return _parse_timestamp(text, target)
         case Kind.TIME:
             found = _TIME.fullmatch(text)
-            return None if found is None else _clock(found.groups())
+            return _parse_timestamp(text, TIMESTAMP).time() if found is None else _clock(found)
         case Kind.INTERVAL:
             return parse_interval(text)
         case Kind.BLOB:
@@ -308,22 +311,26 @@ def _number(text: str) -> Decimal:
     return number
 
 
-def _clock(parts: tuple[str | None, ...]) -> datetime.time:
-    hour, minute, second, fraction = parts
+def _clock(found: re.Match[str]) -> datetime.time:
+    hour, minute, second, fraction = found.groups()[-4:]
     digits = (fraction or "").ljust(7, "0")
     micros = int(digits[:6])
     return datetime.time(int(hour or 0), int(minute or 0), int(second or 0), micros)
 
 
 def _parse_timestamp(text: str, target: Type) -> Any:
-    found = _TIMESTAMP.fullmatch(text)
+    if text == "epoch":
+        text = "1970-01-01"
+    midnight = _MIDNIGHT.fullmatch(text)  # 24:00:00 is the next day's
+    found = _TIMESTAMP.fullmatch(midnight[1] if midnight else text)
     if found is None:
-        return None
-    year, _, month, day, *clock = found.groups()
+        raise ValueError(text)
+    year, _, month, day = found.groups()[:4]
     date = datetime.date(int(year), int(month), int(day))
     if target.kind is Kind.DATE:
         return date
-    return datetime.datetime.combine(date, _clock(tuple(clock)))
+    moment = datetime.datetime.combine(date, _clock(found))
+    return moment + datetime.timedelta(days=1) if midnight else moment
 
 
 def _parse_blob(text: str) -> bytes | None:

@@ -57,9 +57,19 @@ class Literal(Expression):
     int for integers, decimal.Decimal for DECIMAL, float, bool, str, bytes, datetime.date,
     datetime.time, datetime.datetime, (months, days, microseconds) for INTERVAL, tuple for LIST,
     STRUCT and BOX; any object (a model, a sampled plan) for types the binder alone uses.
+    Zeros of both signs are two constants. `typed` says that its type was asked for by a cast: it
+    gives way to its neighbours no more than a column does.
     """
 
     value: Any
+    typed: bool = field(default=False, compare=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Literal):
+            return NotImplemented
+        same = self.type == other.type and bool(self.value == other.value)
+        signed = isinstance(self.value, float | tuple)
+        return same and (not signed or repr(self.value) == repr(other.value))
 
     def __str__(self) -> str:
         from tensorsql.planner.expression_text import literal_text

@@ -33,9 +33,11 @@ from tensorsql.planner.expressions import (
 from tensorsql.planner.functions import FunctionKind, Parameter, Signature
 from tensorsql.planner.signatures import ALIASES, SIGNATURES
 from tensorsql.planner.signatures.dates import PART_NAMES
+from tensorsql.planner.signatures.results import decimal_remainder
 from tensorsql.planner.unify import cast as cast
 from tensorsql.planner.unify import (
     is_integer_literal,
+    is_text_literal,
     unify,
     unify_append,
     unify_branches,
@@ -54,6 +56,8 @@ from tensorsql.storage.types import (
     struct,
 )
 
+# What a text literal is not read as: of a DECIMAL it does not say how many digits.
+_NO_TEXTS = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR, Kind.DECIMAL)
 Expansion = Callable[[Sequence[Expression], Position | None], Expression]
 
 
@@ -66,11 +70,20 @@ def resolve(name: str, args: Sequence[Expression], position: Position | None = N
             raise BindError(f"{folded} takes {count} arguments, not {len(args)}", position)
         return checked_size(expand(args, position))
     signature = choose(folded, args, ("scalar",), position)
+    if signature.result is decimal_remainder and not _remainder_fits(signature, args):
+        return resolve("remainder_of_decimals", args, position)
     try:
         return _build(signature, args, position)
     except Error as error:
         error.position = error.position or position
         raise
+
+
+def _remainder_fits(signature: Signature, args: Sequence[Expression]) -> bool:
+    """Whether 38 digits hold both operands of `%` with one scale; floats take over where not."""
+    pairs = zip(args, signature.parameters, strict=True)
+    a, b = (_to_parameter(arg, parameter).type for arg, parameter in pairs)
+    return max(a.precision - a.scale, b.precision - b.scale) + max(a.scale, b.scale) <= MAX_DIGITS
 
 
 def resolve_aggregate(
@@ -166,7 +179,7 @@ def _argument_cost(arg: Expression, parameter: Parameter) -> int | None:
     if parameter == "any":
         return 0
     kinds = parameter if isinstance(parameter, tuple) else (parameter.kind,)
-    if isinstance(arg, Literal) and arg.value is not None:
+    if isinstance(arg, Literal):
         cost = _literal_cost(arg, kinds)
         if cost is not None:
             return cost
@@ -183,12 +196,9 @@ def _argument_cost(arg: Expression, parameter: Parameter) -> int | None:
 
 
 def _literal_cost(arg: Literal, kinds: Sequence[Kind]) -> int | None:
-    """Text literals take every type of known digits, integer literals every number that fits."""
-    if arg.type == VARCHAR:
-        if kinds == (Kind.DECIMAL,):
-            return None
-        nested = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR)
-        return 1 if Kind.VARCHAR in kinds else 20 if kinds[0] not in nested else None
+    """Text literals take every type, integer literals every number type that holds the value."""
+    if is_text_literal(arg):
+        return 1 if Kind.VARCHAR in kinds else 20 if kinds[0] not in _NO_TEXTS else None
     if not is_integer_literal(arg):
         return None
     if arg.type.kind in kinds:
@@ -212,8 +222,8 @@ def _build(signature: Signature, args: Sequence[Expression], position: Position 
 
 
 def _no_group(args: Sequence[Expression], position: Position | None) -> Call:
-    """REGEXP_EXTRACT(text, pattern, NULL) is an empty text."""
-    missing = resolve("is_null", (resolve("||", args, position),), position)
+    """REGEXP_EXTRACT(text, pattern, NULL) is an empty text, if the pattern is one."""
+    missing = resolve("is_null", (resolve("regexp_extract", args, position),), position)
     branches = (missing, Literal(VARCHAR, None), Literal(VARCHAR, ""))
     chosen = choose("case", branches, ("scalar",), position)
     return _build(chosen, branches, position)

@@ -76,31 +76,32 @@ def unify(
 
 def _literalness(arg: Expression) -> int:
     """Columns first, then integer literals, then text literals, so that literals give way."""
-    if not isinstance(arg, Literal):
-        return 0
-    if arg.type == VARCHAR:
-        return 2
-    return 1 if is_integer_literal(arg) else 0
+    return 2 if is_text_literal(arg) else 1 if is_integer_literal(arg) else 0
 
 
-def is_integer_literal(arg: Literal) -> bool:
-    """A number as written, of the type its size gives it; 1::TINYINT is none, it has a type.
+def is_text_literal(arg: Expression) -> bool:
+    """A text as written, which is read as what stands beside it; '1'::VARCHAR is none."""
+    written = isinstance(arg, Literal) and not arg.typed and arg.value is not None
+    return written and arg.type == VARCHAR
+
+
+def is_integer_literal(arg: Expression) -> bool:
+    """A number as written, of the type its size gives it; 1::INTEGER is none, it has a type.
 
     A minus does not change it: -2147483648 is a BIGINT.
     """
-    if not arg.type.is_integer or arg.value is None:
+    if not isinstance(arg, Literal) or arg.typed or not arg.type.is_integer or arg.value is None:
         return False
     return arg.type in (integer_type(arg.value), integer_type(-arg.value))
 
 
 def _meet(known: Type, arg: Expression, compare: bool) -> Type | None:
-    if isinstance(arg, Literal) and arg.value is not None:
-        if arg.type == VARCHAR and can_cast(VARCHAR, known) and known.kind is not Kind.NULL:
-            return VARCHAR if known.kind is Kind.ENUM else known
-        if is_integer_literal(arg) and known.is_integer:
-            low, high = INTEGER_RANGES[known.kind]
-            if low <= arg.value <= high:
-                return known
+    if is_text_literal(arg) and can_cast(VARCHAR, known) and known.kind is not Kind.NULL:
+        return VARCHAR if known.kind is Kind.ENUM else known
+    if isinstance(arg, Literal) and is_integer_literal(arg) and known.is_integer:
+        low, high = INTEGER_RANGES[known.kind]
+        if low <= arg.value <= high:
+            return known
     return common_type(known, arg.type, compare)
 
 

@@ -13,3 +13,24 @@ def square_root(values: Tensor) -> Tensor:
         return values.sqrt()
     with np.errstate(invalid="ignore"):
         return torch.from_numpy(np.sqrt(values.numpy()))
+
+
+SPLITTER = float(2**27 + 1)
+
+
+def multiply_add(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """a * b + c of doubles, rounded once but for a last bit (Dekker's exact product)."""
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    lost = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    total = product + c
+    back = total - product
+    lost_in_sum = (product - (total - back)) + (c - back)
+    exact = total + (lost + lost_in_sum)
+    return torch.where(torch.isfinite(exact), exact, total)
+
+
+def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
+    scaled = values * SPLITTER
+    high = scaled - (scaled - values)
+    return high, values - high

@@ -12,6 +12,8 @@ LITERALS = {
     "INTEGER": "1",
     "BIGINT": "5000000000",
     "TINYINT": "1::TINYINT",
+    "INTEGER by cast": "1::INTEGER",
+    "VARCHAR by cast": "'3'::VARCHAR",
     "DECIMAL": "2.5",
     "DOUBLE": "1e0",
     "text": "'3'",
@@ -36,12 +38,10 @@ PLACES: dict[str, Callable[[tuple[str, ...]], str]] = {
     ),
 }
 TRIPLES = 150
-# DuckDB names the type of NULL "NULL", takes booleans for numbers in UNION and dates for midnight.
+# DuckDB names the type of NULL "NULL", and takes a text beside 1 for an INTEGER as if it were cast.
 OTHERWISE = (
     ({"VALUES", "list"}, {"NULL"}),
-    ({"UNION"}, {"BOOLEAN", "DECIMAL"}),
-    ({"UNION"}, {"BOOLEAN", "DOUBLE"}),
-    (set(PLACES), {"text of a date", "TIME"}),
+    (set(PLACES), {"text", "INTEGER", "TINYINT"}),
 )
 
 

@@ -78,6 +78,12 @@ def float_remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Co
         return Flat(call.type, torch.from_numpy(np.fmod(a.numpy(), b.numpy())))
 
 
+def checked_remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """% of decimals as floats, where 38 digits do not hold both; raises by zero."""
+    _refuse_zero(_tensors(arguments)[1], frame)
+    return float_remainder(arguments, call, frame)
+
+
 def integer_divide(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """// of integers, towards zero; raises by zero."""
     if call.type.is_wide:

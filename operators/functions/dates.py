@@ -213,6 +213,7 @@ def _months(micros: Tensor, size: int) -> Tensor:
 def date_sub(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """How many whole parts lie between two times."""
     part = call.option("part")
+    part = "year" if part == "isoyear" else part
     start, stop = (microseconds_of(argument) for argument in arguments)
     if part not in _MONTHS:
         unit = _UNITS.get(part, 7 * DAY)
@@ -293,7 +294,7 @@ def _amount(unit: str) -> Kernel:
         if amount.is_floating_point():
             bad = ~((amount.double() * size).abs() < 2.0**63)
         else:
-            bad = (amount > LONGEST // size) | (amount < -(LONGEST // size))
+            bad = (amount > LONGEST // size) | (amount < -((LONGEST + 1) // size))
         if frame.failing(bad) is not None:
             raise OutOfRangeError(f"the interval of {unit}s is out of range")
         scaled = amount.masked_fill(bad, 0) * size

@@ -191,7 +191,8 @@ def _split_part(array: pa.Array, separator: str, place: int) -> pa.Array:
     if not separator:  # every character is a part
         return _substring(array, place, 1) if place else pa.array([""] * len(array), TEXT)
     parts = pc.split_pattern(array, separator)
-    offsets = parts.offsets.to_numpy()
+    offsets = parts.offsets.to_numpy().astype(np.int64)
+    place = min(max(place, -FARTHEST), FARTHEST)
     starts, stops = offsets[:-1], offsets[1:]
     rows = starts + (place - 1) if place > 0 else stops + place
     known = (rows >= starts) & (rows < stops) & (place != 0)

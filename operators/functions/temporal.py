@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
+from tensorsql.operators import wide
 from tensorsql.operators.calendar import (
     DAY,
     FIRST_DAY,
@@ -25,10 +26,13 @@ from tensorsql.operators.frame import Frame
 from tensorsql.operators.layouts import values_of
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import Column, Constant, Flat, Interval
+from tensorsql.storage.rounding import multiply_add
 from tensorsql.storage.types import INTERVAL, Kind
 
 Span = tuple[Tensor, Tensor, Tensor]
 MONTH_DAYS = 30
+DAY_SECONDS = 86_400
+LAST_FACTOR = (1 << 31) - 1
 
 
 def parts_of(column: Column) -> Span:
@@ -41,10 +45,14 @@ def parts_of(column: Column) -> Span:
 def interval(months: Tensor, days: Tensor, microseconds: Tensor, frame: Frame) -> Interval:
     """An INTERVAL column; raises where months or days leave 32 bits."""
     months, days, microseconds = (part.expand(frame.count) for part in (months, days, microseconds))
-    bad = (months.abs() >= 1 << 31) | (days.abs() >= 1 << 31)
+    bad = _past_32_bits(months) | _past_32_bits(days)
     if frame.failing(bad) is not None:
         raise OutOfRangeError("the interval is out of range")
     return Interval(INTERVAL, months.to(torch.int32), days.to(torch.int32), microseconds)
+
+
+def _past_32_bits(part: Tensor) -> Tensor:
+    return (part >= 1 << 31) | (part < -(1 << 31))
 
 
 def microseconds_of(column: Column) -> Tensor:
@@ -173,30 +181,57 @@ def scaled(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     return scale(arguments[::-1], call, frame)
 
 
+def repeat(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Interval * whole number, part by part."""
+    factor = values_of(arguments[1]).to(torch.int64)
+    parts, bad = [], (factor > LAST_FACTOR) | (factor < ~LAST_FACTOR)
+    for part, bits in zip(parts_of(arguments[0]), (31, 31, 63), strict=True):
+        product, lost = wide.multiply(_widened(part), _widened(factor))
+        bad = bad | lost | wide.outside(product, -(1 << bits), (1 << bits) - 1)
+        parts.append(product[1])
+    if frame.failing(bad.expand(frame.count)) is not None:
+        raise OutOfRangeError("the interval is out of range")
+    months, days, micros = (part.masked_fill(bad, 0) for part in parts)
+    return interval(months, days, micros, frame)
+
+
+def _widened(values: Tensor) -> wide.Words:
+    return values >> 63, values
+
+
+def repeated(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Whole number * interval."""
+    return repeat(arguments[::-1], call, frame)
+
+
 def shrink(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Interval / number; raises by zero."""
     divisor = values_of(arguments[1])
     zero = divisor == 0
     if frame.failing(zero.expand(frame.count)) is not None:
         raise OutOfRangeError("division by zero; use NULLIF(divisor, 0) to get NULL instead")
-    return _scaled(parts_of(arguments[0]), 1.0 / divisor.masked_fill(zero, 1.0), frame, divisor)
+    return _scaled(parts_of(arguments[0]), 1.0 / divisor.masked_fill(zero, 1.0), frame)
 
 
-def _scaled(span: Span, factor: Tensor, frame: Frame, divisor: Tensor | None = None) -> Column:
-    def times(amount: Tensor) -> Tensor:
-        # Dividing is more exact than multiplying by the reciprocal.
-        return amount * factor if divisor is None else amount / divisor.masked_fill(divisor == 0, 1)
-
-    months, days, micros = (times(part.to(torch.float64)) for part in span)
-    whole_months = torch.trunc(months)
-    # To the microsecond, so that 0.4 of a month is 12 days and not a little less.
-    rest = torch.round((days + (months - whole_months) * MONTH_DAYS) * DAY)
-    whole_days = torch.trunc(rest / DAY)
-    micros = torch.round(micros) + rest - whole_days * DAY
-    bad = ~(torch.stack([whole_months, whole_days, micros / DAY]).abs() < 1 << 31).all(0)
-    if frame.failing(bad) is not None:
+def _scaled(span: Span, factor: Tensor, frame: Frame) -> Column:
+    """As Postgres and DuckDB do: what is left of months and days is rounded to their millionth."""
+    months, days, micros = (part.to(torch.float64) for part in span)
+    whole_months, whole_days = torch.trunc(months * factor), torch.trunc(days * factor)
+    spilled = _millionths(multiply_add(months, factor, -whole_months) * MONTH_DAYS)
+    left = multiply_add(days, factor, -whole_days) + spilled - torch.trunc(spilled)
+    seconds = _millionths(left * DAY_SECONDS)
+    carried = torch.trunc(seconds / DAY_SECONDS)
+    whole_days = whole_days + carried + torch.trunc(spilled)
+    seconds = seconds - carried * DAY_SECONDS
+    micros = torch.round(multiply_add(micros, factor, seconds * 1e6))
+    bad = ~(torch.stack([whole_months, whole_days, micros / 2.0**32]).abs() < 1 << 31).all(0)
+    if frame.failing(bad.expand(frame.count)) is not None:
         raise OutOfRangeError("the interval is out of range")
     whole = [
         part.masked_fill(bad, 0).to(torch.int64) for part in (whole_months, whole_days, micros)
     ]
     return interval(whole[0], whole[1], whole[2], frame)
+
+
+def _millionths(values: Tensor) -> Tensor:
+    return torch.round(values * 1e6) / 1e6

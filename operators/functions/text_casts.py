@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
+from tensorsql.operators.calendar import DAY, FIRST_DAY
 from tensorsql.operators.layouts import bytes_of_arrow, numpy_view, retype, text_array
 from tensorsql.operators.literals import column_of, to_python
 from tensorsql.planner.conversions import from_text, to_text
@@ -64,7 +65,8 @@ def parse_text(column: Column, target: Type) -> Converted:
     if target.kind in _ARROW_READS and not _misread(array, target):
         try:
             parsed = array.cast(arrow_type(target))
-            return _with_rows_of(from_arrow(parsed, target), column), None
+            if not _before_calendar(parsed, target):
+                return _with_rows_of(from_arrow(parsed, target), column), None
         except pa.ArrowInvalid:
             pass
     return _parse_distinct(array, column, target)
@@ -76,6 +78,15 @@ def _misread(array: pa.Array, target: Type) -> bool:
         longest = pc.max(pc.binary_length(array)).as_py()
         return longest is not None and longest > DECIMAL_DIGITS
     return target.is_integer and _has_letter_x(array)
+
+
+def _before_calendar(parsed: pa.Array, target: Type) -> bool:
+    """Whether some of the dates are of the year 0, which Arrow reads."""
+    if target.kind not in (Kind.DATE, Kind.TIMESTAMP):
+        return False
+    least = pc.min(parsed.cast(pa.int32() if target.kind is Kind.DATE else pa.int64())).as_py()
+    day = 1 if target.kind is Kind.DATE else DAY
+    return least is not None and least < FIRST_DAY * day
 
 
 def _has_letter_x(array: pa.Array) -> bool:

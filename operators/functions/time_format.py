@@ -22,6 +22,8 @@ Directive = Callable[[Tensor, Tensor], pa.Array]
 
 def format_times(micros: Tensor, form: str) -> pa.Array:
     """Each timestamp (microseconds) as text; raises ConversionError for an unknown directive."""
+    if not form:
+        raise ConversionError("strftime takes a format, not an empty text")
     days, clock = split(micros)
     parts: list[object] = []
     rest = form

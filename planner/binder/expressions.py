@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -270,7 +271,8 @@ class ExpressionBinder:
 
     def _cast(self, node: exp.Cast) -> Expression:
         target = bind_type(node.args["to"])
-        return cast(self.bind(node.this), target, try_=isinstance(node, exp.TryCast))
+        found = cast(self.bind(node.this), target, try_=isinstance(node, exp.TryCast))
+        return replace(found, typed=True) if isinstance(found, Literal) else found
 
     def _extract(self, node: exp.Extract) -> Expression:
         part = Literal(types.VARCHAR, node.this.name.lower())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -46,11 +47,14 @@ class Parameters:
 
     def literal(self, node: exp.Placeholder | exp.Parameter) -> Literal:
         """The value of a parameter as a literal; BindError where none was given."""
+        found = literal_of_value(self._value(node))
+        return replace(found, typed=found.type.is_integer)
+
+    def _value(self, node: exp.Placeholder | exp.Parameter) -> Any:
         name = node.name if node.args.get("this") else ""
-        if not name or name.isdigit():
-            number = int(name) if name else self.numbers.get(node.meta.get("start"), 0)
-            return literal_of_value(self._numbered(number))
-        return literal_of_value(self._named(name))
+        if name and not name.isdigit():
+            return self._named(name)
+        return self._numbered(int(name) if name else self.numbers.get(node.meta.get("start"), 0))
 
     def _numbered(self, number: int) -> Any:
         values = [] if self.given is None or isinstance(self.given, Mapping) else self.given

@@ -133,8 +133,9 @@ def _common_column_type(kinds: Sequence[Type]) -> Type:
         return types.VARCHAR
     found = types.NULL
     for kind in kinds:
-        common = common_type(found, kind)
         both = {found.kind, kind.kind}
+        loose = Kind.BOOLEAN in both and Kind.VARCHAR not in both  # TRUE is a number here
+        common = common_type(found, kind, compare=loose)
         if common is None and Kind.VARCHAR in both and not both & {Kind.LIST, Kind.STRUCT}:
             common = types.BLOB if Kind.BLOB in both else types.VARCHAR
         if common is None:

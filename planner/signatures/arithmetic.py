@@ -106,6 +106,14 @@ SIGNATURES = (
         fallible=True,
     ),
     *_floats("%", "float_remainder"),
+    # What `resolve` makes of % where 38 digits do not hold both operands with one scale.
+    Signature(
+        "remainder_of_decimals",
+        (DOUBLE, DOUBLE),
+        DOUBLE,
+        "arithmetic.checked_remainder",
+        fallible=True,
+    ),
     *(
         Signature("negate", (each,), each, "arithmetic.negate", fallible=True, interval="negate")
         for each in INTEGER_TYPES
@@ -128,6 +136,8 @@ SIGNATURES = (
     _temporal("+", TIME, DATE, TIMESTAMP, "time_and_date"),
     _temporal("+", INTERVAL, INTERVAL, INTERVAL, "add_intervals"),
     _temporal("-", INTERVAL, INTERVAL, INTERVAL, "subtract_intervals"),
+    _temporal("*", INTERVAL, BIGINT, INTERVAL, "repeat"),
+    _temporal("*", BIGINT, INTERVAL, INTERVAL, "repeated"),
     _temporal("*", INTERVAL, DOUBLE, INTERVAL, "scale"),
     _temporal("*", DOUBLE, INTERVAL, INTERVAL, "scaled"),
     _temporal("/", INTERVAL, DOUBLE, INTERVAL, "shrink"),

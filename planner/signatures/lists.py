@@ -19,6 +19,7 @@ SIGNATURES = (
         unify="all",
     ),
     Signature("length", (LISTS,), BIGINT, "lists.length"),
+    Signature("array_length", (LISTS,), BIGINT, "lists.length"),
     Signature("list_extract", (LISTS, BIGINT), element, "lists.list_extract", cost=2.0),
     Signature("list_contains", (LISTS, "any"), BOOLEAN, "lists.list_contains", cost=5.0),
     Signature("contains", (LISTS, "any"), BOOLEAN, "lists.list_contains", cost=5.0),
@@ -40,7 +41,6 @@ SIGNATURES = (
 )
 ALIASES = {
     "len": "length",
-    "array_length": "length",
     "array_extract": "list_extract",
     "list_has": "list_contains",
     "array_contains": "list_contains",
