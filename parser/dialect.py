@@ -167,8 +167,6 @@ def _parse_one(tokens: list[Token], sql: str) -> exp.Expression:
         trees = parser.parse(tokens, sql)
     except SyntaxProblem as problem:
         raise syntax_error(problem, sql) from None
-    except RecursionError:
-        raise UnsupportedError("the statement nests too deeply") from None
     except (AttributeError, IndexError, TypeError, ValueError):
         # sqlglot trips over some malformed text, `{: 1}` for one.
         raise syntax_error(SyntaxProblem("", parser._curr or tokens[-1], []), sql) from None

@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlglot import exp
 
+from tensorsql.cancellation import check_cancelled
+
 # How something was written where that makes no difference, and sqlglot's notes for translation.
 MANNER: dict[type[exp.Expr], tuple[str, ...]] = {
     exp.Identifier: ("quoted",),
@@ -49,6 +51,7 @@ class Arguments(dict[str, Any]):
 def watched(tree: exp.Expr) -> exp.Expr:
     """The tree, which from now on knows what of it was read; copies of it do not."""
     for node in list(tree.walk()):
+        check_cancelled()
         node.args = Arguments(node.args)
     return tree
 
@@ -57,6 +60,7 @@ def first_unread(tree: exp.Expr) -> tuple[exp.Expr, str] | None:
     """The first node, from the root down, with an argument that was set and never read."""
     waiting = [tree]
     while waiting:
+        check_cancelled()
         node = waiting.pop()
         for key, value in node.args.items():
             if is_set(value) and not _was_read(node, key):

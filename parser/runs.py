@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
+from tensorsql.cancellation import check_cancelled
+
 LEAST = 64  # literals; fewer take the ordinary way
 RUN = TokenType.SPACE  # a type of sqlglot's that no token of a text has
 BLANK = r"[ \t\r\n]*+"
@@ -117,6 +119,7 @@ def _places(written: Token) -> Iterator[tuple[int, int, str]]:
     text, line, before = written.text, written.line, 1 - written.col
     start = 0
     for match in PART.finditer(text):
+        check_cancelled()
         lines = text.count("\n", start, match.start())
         if lines:
             line, before = line + lines, text.rfind("\n", start, match.start()) + 1

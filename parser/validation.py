@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from tensorsql.cancellation import check_cancelled
+
 
 def _identifier(node: exp.Identifier) -> str | None:
     text = node.this
@@ -110,6 +112,7 @@ CHECKS: dict[type[exp.Expr], Callable[..., str | None]] = {
 def first_problem(tree: exp.Expr) -> tuple[exp.Expr, str] | None:
     """The first node of the tree that is not SQL, and why."""
     for node in tree.walk():
+        check_cancelled()
         check = CHECKS.get(type(node))
         if check is not None and (problem := check(node)):
             return node, problem

@@ -6,8 +6,10 @@ The costs and meeting points are DuckDB's, so that overloads resolve as they do 
 from __future__ import annotations
 
 from tensorsql.storage.types import (
+    BIGINT,
     DOUBLE,
     HUGEINT,
+    INTEGER,
     INTEGER_BITS,
     INTEGER_DIGITS,
     INTEGERS,
@@ -233,8 +235,10 @@ def _has_depth(listed: Type, depth: int) -> bool:
 
 def integer_type(value: int) -> Type | None:
     """The type of an integer literal: INTEGER, BIGINT or HUGEINT; None beyond."""
-    for candidate in (Type(Kind.INTEGER), Type(Kind.BIGINT), HUGEINT):
-        low, high = INTEGER_RANGES[candidate.kind]
+    for candidate, (low, high) in _NATURAL:
         if low <= value <= high:
             return candidate
     return None
+
+
+_NATURAL = tuple((each, INTEGER_RANGES[each.kind]) for each in (INTEGER, BIGINT, HUGEINT))

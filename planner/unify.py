@@ -16,6 +16,7 @@ from tensorsql.planner.casts import (
 )
 from tensorsql.planner.constants import fold_cast
 from tensorsql.planner.expressions import Call, Expression, Literal, Position
+from tensorsql.planner.memo import remembered
 from tensorsql.planner.signatures.casts import CAST, SAFE_CAST, TRY_CAST
 from tensorsql.storage.types import BOOLEAN, VARCHAR, Kind, Type, decimal
 
@@ -85,6 +86,7 @@ def is_text_literal(arg: Expression) -> bool:
     return written and arg.type == VARCHAR
 
 
+@remembered
 def is_integer_literal(arg: Expression) -> bool:
     """A number as written, of the type its size gives it; 1::INTEGER is none, it has a type.
 

@@ -81,10 +81,14 @@ def check_cancelled() -> None:
         raise InterruptedError(MESSAGE)
 
 
-def in_helper(work: Callable[[], Answer]) -> Answer:
+_starting = threading.Lock()
+
+
+def in_helper(work: Callable[[], Answer], stack: int = 0) -> Answer:
     """The result of work that changes nothing here and asks seldom or never.
 
-    A thread of its own does it, and goes on where the wait ends before.
+    A thread of its own does it, with a stack of so many bytes if that is said, and goes on where
+    the wait ends before.
     """
     done = threading.Event()
     own = copy_context()
@@ -98,7 +102,12 @@ def in_helper(work: Callable[[], Answer]) -> Answer:
         done.set()
 
     helper = threading.Thread(target=run, name="tensorsql helper", daemon=True)
-    helper.start()
+    with _starting:
+        usual = threading.stack_size(stack)
+        try:
+            helper.start()
+        finally:
+            threading.stack_size(usual)
     try:
         while not done.wait(PATIENCE):
             check_cancelled()

@@ -1,43 +1,93 @@
-"""The last line: whatever goes wrong leaves the engine as an error of `tensorsql.errors`."""
+"""Room for what nests deeply; the last line: whatever goes wrong leaves the engine as our error."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
 
+from tensorsql.cancellation import PATIENCE, check_cancelled, in_helper
 from tensorsql.errors import Error, InternalError, IOError, OutOfMemoryError, UnsupportedError
 from tensorsql.storage.file_names import reason
+
+Answer = TypeVar("Answer")
 
 
 class Nesting:
     """Room for statements that nest deeply, while any thread runs one; python's limit otherwise.
 
-    The parser takes some thirty python frames for a pair of parentheses.
+    The parser takes some thirty python frames for a pair of parentheses. What has no room on its
+    own thread's stack is planned again on a larger one, while nobody else plans: the limit is one
+    for all threads, and theirs are small.
     """
 
     FRAMES = 5000
+    DEEP = 100_000
+    STACK = 1 << 29  # bytes, of which only those are taken that are used
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._users = 0
+        self._planning = 0
         self._before = 0
 
     def __enter__(self) -> None:
-        with self._lock:
+        with self._changed:
             if self._users == 0:
                 self._before = sys.getrecursionlimit()
                 sys.setrecursionlimit(max(self._before, self.FRAMES))
             self._users += 1
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
+        with self._changed:
             self._users -= 1
             if self._users == 0:
                 sys.setrecursionlimit(self._before)
 
+    def plan(self, work: Callable[[], Answer]) -> Answer:
+        """The result of work that changes nothing and may nest deeply."""
+        if _plans.get():
+            return work()  # a part of something larger, which comes here itself
+        token = _plans.set(True)
+        try:
+            with self._turn(alone=False):
+                try:
+                    return work()
+                except RecursionError:
+                    pass
+            with self._turn(alone=True):
+                return self._on_large_stack(work)
+        finally:
+            _plans.reset(token)
 
+    def _on_large_stack(self, work: Callable[[], Answer]) -> Answer:
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(self.DEEP)
+        try:
+            return in_helper(work, self.STACK)
+        finally:
+            sys.setrecursionlimit(limit)
+
+    @contextmanager
+    def _turn(self, alone: bool) -> Iterator[None]:
+        """Plan beside others, or alone."""
+        with self._changed:
+            while self._planning < 0 or (alone and self._planning):
+                self._changed.wait(PATIENCE)
+                check_cancelled()
+            self._planning += -1 if alone else 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._planning -= -1 if alone else 1
+                self._changed.notify_all()
+
+
+_plans: ContextVar[bool] = ContextVar("plans", default=False)
 NESTING = Nesting()  # the limit is the process's, so is this
 
 
@@ -54,7 +104,7 @@ def guarded() -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemoryError("the machine has no memory left for this statement") from error
     except RecursionError as error:
-        raise UnsupportedError("the statement nests too deeply") from error
+        raise UnsupportedError("the statement nests too deeply; compute parts first") from error
     except OSError as error:
         file = f'file "{error.filename}"' if error.filename else "a file"
         raise IOError(f"{file} cannot be read or written: {reason(error)}") from error

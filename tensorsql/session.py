@@ -16,10 +16,12 @@ from tensorsql.errors import ConversionError, Error, TransactionError
 from tensorsql.guard import NESTING
 from tensorsql.parser import statements
 from tensorsql.parser.dialect import parse
+from tensorsql.parser.nesting import too_deep
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.parameters import check_count
 from tensorsql.planner.optimizer import Observe, optimize
 from tensorsql.planner.plan import Plan
+from tensorsql.planner.statements import BoundStatement
 from tensorsql.result import Result
 from tensorsql.session_catalog import SessionCatalog
 from tensorsql.storage.catalog import Relation
@@ -80,25 +82,32 @@ class Session:
         result = Result()
         try:
             with NESTING, self.cancellable():
-                trees = parse(sql)
+                trees = NESTING.plan(lambda: parse(sql))
                 check_count(trees, parameters)
                 for tree in trees:
                     with self.open_transaction(changes(tree)) as transaction:
                         catalog = SessionCatalog(self, transaction)
-                        statement = bind(tree, catalog, parameters, self.settings)
+                        statement = self._bound(tree, catalog, parameters)
                         result = carry_out(statement, self, transaction)
+        except RecursionError:
+            raise too_deep(sql) from None
         except Error as error:
             error.sql = error.sql or sql
             raise
         result.seconds = time.perf_counter() - began
         return result
 
+    def _bound(
+        self, tree: exp.Expr, catalog: SessionCatalog, parameters: Parameters
+    ) -> BoundStatement:
+        return NESTING.plan(lambda: bind(tree, catalog, parameters, self.settings))
+
     def optimize(self, plan: Plan, observe: Observe | None = None) -> Plan:
         """The plan after every rule the settings leave on; `observe` sees it on the way."""
         disabled = set(self.settings["disabled_rules"])
         if not self.settings["use_indexes"]:
             disabled |= {"use_index_filter", "use_index_topn"}
-        return optimize(plan, disabled, observe)
+        return NESTING.plan(lambda: optimize(plan, disabled, observe))
 
     def run_plan(self, plan: Plan) -> Source:
         """optimize → compile → run: the rows of a bound plan."""
@@ -110,7 +119,7 @@ class Session:
         from tensorsql.operators.scheduler import run
 
         try:
-            return run(compile_plan(plan, context), context)
+            return run(NESTING.plan(lambda: compile_plan(plan, context)), context)
         except ConversionError as error:
             from tensorsql.operators.located import located
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -87,6 +88,63 @@ def test_ends_well(connection: Connection, sql: str) -> None:
         assert str(error)
     finally:
         timer.cancel()
+
+
+# What DuckDB takes: up to a thousand expressions one in the other, and any number of queries.
+DEEP = {
+    "parentheses": ("SELECT " + "(" * 900 + "1" + ")" * 900, 1),
+    "sum": ("SELECT " + " + ".join(["1"] * 900), 900),
+    "sum of columns": ("SELECT " + " + ".join(["a"] * 900) + " FROM t WHERE a = 1", 900),
+    "concatenation": ("SELECT length(" + " || ".join(["s"] * 900) + ") FROM t WHERE a = 1", 2700),
+    "calls": ("SELECT " + "abs(" * 900 + "-1" + ")" * 900, 1),
+    "CASE": ("SELECT " + "CASE WHEN a = 1 THEN " * 400 + "a" + " END" * 400 + " FROM t", 1),
+    "NOTs": ("SELECT " + "NOT " * 900 + "true", True),
+    "queries": ("SELECT * FROM (" * 400 + "SELECT 1 AS x" + ")" * 400, 1),
+    "common tables": (
+        "WITH a0 AS (SELECT 1 AS x)"
+        + "".join(f", a{i} AS (SELECT x + 1 AS x FROM a{i - 1})" for i in range(1, 300))
+        + " SELECT * FROM a299",
+        300,
+    ),
+    "conditions": ("SELECT a FROM t WHERE " + "(a = 1 AND " * 300 + "true" + ")" * 300, 1),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_takes_what_nests_deeply(connection: Connection, name: str) -> None:
+    sql, answer = DEEP[name]
+    assert connection.execute(sql).fetchall()[0] == (answer,)
+
+
+def test_says_what_nests_too_deeply(connection: Connection) -> None:
+    limit = sys.getrecursionlimit()
+    text = "SELECT 1,\n" + "(" * 20_000 + "1" + ")" * 20_000
+    with pytest.raises(errors.UnsupportedError, match="20000 brackets are open here; compute"):
+        connection.execute(text)
+    with pytest.raises(errors.UnsupportedError, match="words in chains") as caught:
+        connection.execute("SELECT a, " + "NOT " * 50_000 + "true FROM t")
+    assert caught.value.position == (1, 1)
+    assert sys.getrecursionlimit() == limit
+
+
+def test_deep_statements_beside_others() -> None:
+    """The room for deep ones is one thread's: the others wait for it, and all get their answers."""
+    answers: list[object] = []
+
+    def ask(sql: str, times: int) -> None:
+        own = tensorsql.connect()
+        for _ in range(times):
+            answers.append(own.execute(sql).fetchall()[0][0])
+        own.close()
+
+    deep = "SELECT " + "(" * 400 + "1" + ")" * 400
+    threads = [threading.Thread(target=ask, args=(deep, 3)) for _ in range(2)]
+    threads += [threading.Thread(target=ask, args=("SELECT 1", 20)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [1] * 46
 
 
 @pytest.mark.parametrize("digits", [39, 40, 45, 60, 80, 1000])

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlglot import exp
 
-from tensorsql.errors import UnsupportedError
 from tensorsql.planner.binder.catalog import BindCatalog
 from tensorsql.planner.binder.environment import Environment, Words
 from tensorsql.planner.binder.parameters import Parameters
@@ -30,9 +29,6 @@ def bind(
     """
     values = Parameters(statement, parameters)
     environment = Environment(catalog, values, settings or {}, Words(statement, parameters))
-    try:
-        bound = bind_statement(statement, environment)
-        refuse_unread(statement)
-        return bound
-    except RecursionError:
-        raise UnsupportedError("the statement nests too deeply") from None
+    bound = bind_statement(statement, environment)
+    refuse_unread(statement)
+    return bound

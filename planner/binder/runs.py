@@ -51,9 +51,14 @@ class LiteralColumn:
             (source,) = sources
             if source == target:
                 return self.values
-            return [convert(value, source, target) for value in self.values]
+            return [_convert(value, source, target) for value in self.values]
         pairs = zip(self.values, self.kinds, strict=True)
-        return [convert(value, sources[kind], target) for value, kind in pairs]
+        return [_convert(value, sources[kind], target) for value, kind in pairs]
+
+
+def _convert(value: Any, source: Type, target: Type) -> Any:
+    check_cancelled()
+    return convert(value, source, target)
 
 
 def columns(node: LiteralRun) -> list[LiteralColumn]:
@@ -114,6 +119,7 @@ def _mixed(texts: list[str]) -> LiteralColumn:
     samples: list[Literal] = []
     values, kinds = [], []
     for text in texts:
+        check_cancelled()
         literal = _literal(text)
         value = literal.value
         # How wide an integer is does not depend on its type alone: -2147483648 is a BIGINT.
