@@ -16,6 +16,7 @@ import pytest
 
 import tensorsql
 from tensorsql.dbapi import Connection
+from tensorsql.errors import InterruptedError, TypeMismatchError
 
 TWICE = 2.2
 Statement = Callable[[int], str]
@@ -91,7 +92,36 @@ CASES: dict[str, tuple[int, Statement]] = {
     ),
     "VALUES": (200, lambda n: f"SELECT * FROM (VALUES {listed('({i}, {i})', n)})"),
     "INSERT": (200, lambda n: f"INSERT INTO tiny VALUES {listed('({i})', n)}"),
+    "VALUES of expressions": (
+        60,
+        lambda n: f"SELECT * FROM (VALUES {listed('({i} + 0, {i})', n)})",
+    ),
+    "INSERT of expressions": (60, lambda n: f"INSERT INTO tiny VALUES {listed('({i} + 0)', n)}"),
+    "IN of expressions": (60, lambda n: f"SELECT 1 FROM wide WHERE c0 IN ({listed('{i} + 0', n)})"),
+    "list of expressions": (100, lambda n: f"SELECT [{listed('{i} + 0', n)}]"),
+    "long VALUES": (
+        1000,
+        lambda n: "SELECT * FROM (VALUES " + listed("({i}, {i}.5, 'a{i}', NULL)", n) + ")",
+    ),
+    "long INSERT": (1000, lambda n: f"INSERT INTO tiny VALUES {listed('({i})', n)}"),
+    "long INSERT of texts": (1000, lambda n: "INSERT INTO tiny VALUES " + listed("('{i}')", n)),
+    "long IN": (1000, lambda n: "SELECT 1 FROM wide WHERE c0 IN (" + listed("'{i}'", n) + ")"),
+    "long list": (1000, lambda n: f"SELECT [{listed('{i}.5', n)}]"),
+    "one bad literal": (
+        300,
+        lambda n: f"SELECT * FROM (VALUES {listed('({i})', n)}, (DATE '2020-01-01'))",
+    ),
+    "pairs": (
+        40,
+        lambda n: f"SELECT 1 FROM wide WHERE (c0, c1) IN ({listed('({i}, {i})', n)})",
+    ),
     "nested": (30, lambda n: "SELECT * FROM (" * n + "SELECT 1 AS x" + ")" * n),
+    "parentheses": (40, lambda n: "SELECT " + "(" * n + "1" + ")" * n),
+    "nested calls": (40, lambda n: "SELECT " + "abs(" * n + "c0" + ")" * n + " FROM wide"),
+    "nested CASEs": (
+        15,
+        lambda n: "SELECT " + "CASE WHEN c0 = 1 THEN " * n + "1" + " END" * n + " FROM wide",
+    ),
     "nested IN": (10, lambda n: "SELECT x FROM tiny WHERE x IN (" * n + "SELECT 1" + ")" * n),
     "scalar subqueries": (15, lambda n: f"SELECT {listed('(SELECT max(x) + {i} FROM tiny)', n)}"),
     "views of views": (12, lambda n: f"SELECT * FROM v{n - 1}"),
@@ -161,6 +191,8 @@ def work(sql: str, connection: Connection) -> int:
     sys.setprofile(count)
     try:
         connection.execute(sql)
+    except TypeMismatchError:
+        pass
     finally:
         sys.setprofile(None)
     return calls
@@ -183,3 +215,35 @@ def test_work_grows_as_the_text_does(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", PAIRS)
 def test_join_order_looks_at_pairs(name: str, tmp_path: Path) -> None:
     assert grown(*PAIRS[name], tmp_path) <= TWICE**2
+
+
+INTERRUPTED: dict[str, Statement] = {
+    "items": lambda n: f"SELECT {listed('c0 + {i}', n)} FROM wide",
+    "ORs": lambda n: f"SELECT 1 FROM wide WHERE {listed('c0 = {i}', n, ' OR ')}",
+    "VALUES": lambda n: f"SELECT * FROM (VALUES {listed('({i} + 0)', n)})",
+    "long INSERT": lambda n: f"INSERT INTO tiny VALUES {listed('({i}.5)', 50 * n)}",
+    "UNION ALL": lambda n: listed("SELECT {i} AS x", n, " UNION ALL "),
+    "statements": lambda n: listed("SELECT {i}", n, "; "),
+}
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
+def test_interrupted_planning_ends_soon(name: str, tmp_path: Path) -> None:
+    """Wherever it is interrupted, little is done after."""
+    connection, sql = prepared(4, tmp_path, 0), INTERRUPTED[name](150)
+    whole = work(sql, connection)
+    for tenth in (1, 3, 5, 7, 9):
+        calls = [0]
+
+        def count(_: Any, event: str, __: Any, calls: list[int] = calls, at: int = tenth) -> None:
+            calls[0] += event in ("call", "c_call")
+            if calls[0] == whole * at // 10:
+                connection.interrupt()
+
+        sys.setprofile(count)
+        try:
+            with pytest.raises(InterruptedError):
+                connection.execute(sql)
+        finally:
+            sys.setprofile(None)
+        assert calls[0] <= whole * tenth // 10 + whole // 10 + 2000
