@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
-from tensorsql.cancellation import PATIENCE, check_cancelled, in_helper
+from tensorsql.cancellation import PATIENCE, check_cancelled, in_helper, is_anyone_left_behind
 from tensorsql.errors import Error, InternalError, IOError, OutOfMemoryError, UnsupportedError
 from tensorsql.storage.file_names import reason
 
@@ -36,7 +36,7 @@ class Nesting:
 
     def __enter__(self) -> None:
         with self._changed:
-            if self._users == 0:
+            if not self._before:
                 self._before = sys.getrecursionlimit()
                 sys.setrecursionlimit(max(self._before, self.FRAMES))
             self._users += 1
@@ -44,8 +44,10 @@ class Nesting:
     def __exit__(self, *_: object) -> None:
         with self._changed:
             self._users -= 1
-            if self._users == 0:
+            # Python ends the process if the limit falls below what another thread needs.
+            if self._users == 0 and not is_anyone_left_behind():
                 sys.setrecursionlimit(self._before)
+                self._before = 0
 
     def plan(self, work: Callable[[], Answer]) -> Answer:
         """The result of work that changes nothing and may nest deeply."""
@@ -58,18 +60,19 @@ class Nesting:
                     return work()
                 except RecursionError:
                     pass
-            with self._turn(alone=True):
-                return self._on_large_stack(work)
+            return in_helper(lambda: self._with_room(work), self.STACK)
         finally:
             _plans.reset(token)
 
-    def _on_large_stack(self, work: Callable[[], Answer]) -> Answer:
-        limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(self.DEEP)
-        try:
-            return in_helper(work, self.STACK)
-        finally:
-            sys.setrecursionlimit(limit)
+    def _with_room(self, work: Callable[[], Answer]) -> Answer:
+        """On its own thread, which may be left behind: what it needs stays until it ends."""
+        with self, self._turn(alone=True):
+            usual = sys.getrecursionlimit()
+            sys.setrecursionlimit(self.DEEP)
+            try:
+                return work()
+            finally:
+                sys.setrecursionlimit(usual)
 
     @contextmanager
     def _turn(self, alone: bool) -> Iterator[None]:

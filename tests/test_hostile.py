@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 
@@ -125,6 +126,30 @@ def test_says_what_nests_too_deeply(connection: Connection) -> None:
         connection.execute("SELECT a, " + "NOT " * 50_000 + "true FROM t")
     assert caught.value.position == (1, 1)
     assert sys.getrecursionlimit() == limit
+
+
+def test_recursion_limit_is_given_back(connection: Connection) -> None:
+    """The user's own, whatever it is."""
+    before = sys.getrecursionlimit()
+    try:
+        for limit in (900, 5000, 7000):
+            sys.setrecursionlimit(limit)
+            connection.execute("SELECT " + "(" * 400 + "1" + ")" * 400)
+            assert sys.getrecursionlimit() == limit
+    finally:
+        sys.setrecursionlimit(before)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0])
+def test_deep_statements_are_left(connection: Connection, seconds: float) -> None:
+    """Whenever it is interrupted, the process lives and goes on."""
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.start()
+    sql = "SELECT " + "coalesce(abs(" * 1500 + "a" + "), 1)" * 1500 + " FROM t"
+    with contextlib.suppress(errors.InterruptedError, errors.UnsupportedError):
+        connection.execute(sql)
+    timer.join()
+    assert connection.execute("SELECT " + "(" * 400 + "1" + ")" * 400).fetchall() == [(1,)]
 
 
 def test_deep_statements_beside_others() -> None:

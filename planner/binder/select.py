@@ -332,5 +332,19 @@ def output_name(node: exp.Expr) -> str:
         return "count_star()"
     if isinstance(node, exp.Boolean):
         return "true" if node.this else "false"
+    if _is_nobodys(node):
+        return "subquery"
     text = text_of(node, normalize_functions="lower")
     return f"({text})" if isinstance(node, WRAPPED) else text
+
+
+def _is_nobodys(node: exp.Expr) -> bool:
+    """Whether it is a subquery that another one alone selects: nobody sees the name of its value.
+
+    Their texts, each with that of the next, would be as long as the square of their number.
+    """
+    within = node.parent.parent if isinstance(node.parent, exp.Select) else None
+    hidden = isinstance(within, exp.Subquery) and not isinstance(
+        within.parent, (exp.From, exp.Join, exp.Subquery, exp.SetOperation)
+    )
+    return hidden and isinstance(node, exp.Subquery)
