@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import traceback
+import warnings
 
 from tensorsql.cancellation import MESSAGE
 from tensorsql.errors import Error, InterruptedError
@@ -17,6 +19,16 @@ def describe(error: Error) -> str:
     if os.environ.get("TENSORSQL_DEBUG") == "1":
         text += "\n\n" + "".join(traceback.format_exception(error)).rstrip()
     return text
+
+
+def tell_warnings() -> None:
+    """From here on the process says warnings as it says errors, each time one is given."""
+    warnings.simplefilter("always", UserWarning)
+    warnings.showwarning = _tell
+
+
+def _tell(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"Warning: {message}", file=sys.stderr, flush=True)
 
 
 CANCELLED = describe(InterruptedError(MESSAGE))  # what Ctrl-C does

@@ -16,7 +16,7 @@ from tensorsql.dbapi import Connection
 from tensorsql.errors import Error
 from tensorsql.guard import guarded
 from tensorsql.repl.render import MODES
-from tensorsql.repl.report import CANCELLED, describe
+from tensorsql.repl.report import CANCELLED, describe, tell_warnings
 from tensorsql.repl.runner import Runner
 from tensorsql.repl.script import read_text, run_script
 
@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack characters
+    tell_warnings()
     try:
         with guarded(), connect(options.database, options.read_only) as connection:
             run(connection, options)

@@ -165,8 +165,9 @@ def test_text_that_is_no_text(connection: Connection, tmp_path: Path) -> None:
 def test_a_failed_copy_keeps_what_was_there(connection: Connection, tmp_path: Path) -> None:
     path = tmp_path / "kept.csv"
     path.write_text("precious")
+    connection.register_masks("masks", np.zeros((1, 2, 2), np.uint8))
     with pytest.raises(errors.UnsupportedError):
-        connection.execute(f"COPY (SELECT 1 AS a, [1] AS b) TO '{path}'")
+        connection.execute(f"COPY (SELECT 1 AS a, mask FROM masks) TO '{path}'")
     assert path.read_text() == "precious"
     connection.execute(f"COPY kept TO '{path}'")
     assert path.read_text() == "a\n1\n" or path.read_text() == '"a"\n1\n'

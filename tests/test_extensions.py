@@ -31,7 +31,10 @@ ROOT = Path(__file__).parent.parent
 SHARED = {
     "planner/signatures": {"results"},
     "repl/commands": {"command"},
-    "storage/formats": {"names", "objects", "options", "paths", "pictures"},
+    "storage/formats": {
+        *("names", "objects", "options", "paths"),
+        *("libtiff", "picture_depth", "pictures"),
+    },
 }
 
 

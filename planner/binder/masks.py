@@ -50,6 +50,11 @@ def iou(binder: ExpressionBinder, parts: CallParts) -> Expression:
     """`IOU(a > t, b > t)`, `IOU(mask > t, roi)`: masks with their thresholds, boxes as they are."""
     if len(parts.args) != 2:
         raise BindError("IOU takes two of: mask > threshold, a region")
+    if any(isinstance(side, FullRoi) for side in parts.args):
+        raise BindError(
+            "IOU compares a mask with another one or with a box; how much of the whole mask is "
+            "above a threshold is CP(mask, -, (threshold, 1.0)) / AREA(mask)"
+        )
     args: list[Expression] = []
     for side in parts.args:
         args += _thresholded(binder, side) if isinstance(side, exp.GT) else _region(binder, side)

@@ -182,7 +182,10 @@ class Images:
     def pixels(self, row: int) -> Pixels:
         """The image [channels, height, width] of a row, decoded now."""
         channels, height, width = self.shape
-        image = decode(self.pictures[row], self.orient, _mode(channels == 1, self.element))
+        picture = self.pictures[row]
+        image = decode(picture, self.orient, _mode(channels == 1, self.element))
+        if image.size != picture.size(self.orient):
+            raise CorruptError(f'image "{picture.path}" has other pixels than it says')
         if image.size != (width, height):
             image = image.resize((width, height))
         values = np.asarray(image).reshape(height, width, channels)

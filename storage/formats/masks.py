@@ -23,7 +23,7 @@ from tensorsql.storage.arrow_types import type_of_arrow
 from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.formats.npy import map_array
 from tensorsql.storage.formats.objects import arrow_table
-from tensorsql.storage.formats.options import Files, Options, check_options
+from tensorsql.storage.formats.options import Files, Option, Options, flag, option_fields
 from tensorsql.storage.formats.paths import expand
 from tensorsql.storage.mask_values import check_element, check_pixels
 from tensorsql.storage.physical import physical
@@ -42,15 +42,26 @@ Arrays = list[np.ndarray]  # each [n, h, w]
 
 def read_files(function: str, files: Files, options: Options) -> Relation:
     """`relation` of a call of the table function; BindError for an unknown option."""
-    check_options(function, options, ("scale",))
-    return relation(function, files, options.get("scale"))
+    return relation(function, files, **option_fields(function, options, _OPTIONS))
 
 
-def relation(name: str, files: str | Sequence[str], scale: int | str | None = None) -> Relation:
+_OPTIONS = {
+    "scale": Option("scale", "a whole number or 'classes'", lambda _: True),  # `relation` checks it
+    "orient": flag("orient"),
+}
+
+
+def relation(
+    name: str,
+    files: str | Sequence[str],
+    scale: int | str | None = None,
+    orient: bool = True,
+) -> Relation:
     """Rows (filename, index, mask) of the files, a row per mask, so per page of a TIFF file.
 
     `scale` is the stored value that means 1; by default 255 for uint8, 65535 for uint16, else 1.
-    `classes` reads palettes as their indices: bytes of which class k has the value k / 255.
+    `classes` reads palettes as their indices: bytes of which class k has the value k / 255. Images
+    are turned as their EXIF data say unless `orient` is false, as those of `read_images` are.
     """
     paths = expand(files)
     if not paths:
@@ -71,7 +82,7 @@ def relation(name: str, files: str | Sequence[str], scale: int | str | None = No
     counts = [count for count, _ in heads]
 
     def load() -> Arrays:
-        found = [(path, array) for path in paths for array in _read(path, classes)]
+        found = [(path, array) for path in paths for array in _read(path, classes, orient)]
         for path, array in found:
             check_pixels(array, chosen, str(path))
         return [plain_booleans(array) for _, array in found]
@@ -209,7 +220,7 @@ def _head(path: Path, classes: bool) -> tuple[int, np.dtype[Any]]:
     return picture.pages, np.dtype(picture.element)
 
 
-def _read(path: Path, classes: bool) -> Arrays:
+def _read(path: Path, classes: bool, orient: bool) -> Arrays:
     """The masks of a file, each [n, h, w] in native byte order."""
     if path.suffix.lower() == ".npy":
         array = _map(path)
@@ -218,7 +229,7 @@ def _read(path: Path, classes: bool) -> Arrays:
     from tensorsql.storage.formats.pictures import decode_pages
 
     picture = _picture(path, classes)
-    pages = decode_pages(picture)
+    pages = decode_pages(picture, orient)
     for number, page in enumerate(pages):
         if page.mode != pages[0].mode:
             raise ConversionError(

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
 from tensorsql.errors import CorruptError, Error, UnsupportedError
+from tensorsql.storage.formats.libtiff import last_message, take_messages
 from tensorsql.storage.formats.paths import reading
+from tensorsql.storage.formats.picture_depth import cut, is_unsigned, raw_mode
 from tensorsql.storage.quiet import quietly
 
 ORIENTATION = 0x0112  # the EXIF and TIFF tag
@@ -29,6 +31,7 @@ _BACK = {**_TURNS, 6: Transpose.ROTATE_90, 8: Transpose.ROTATE_270}
 _ELEMENTS = {"1": "bool", "I;16": "uint16", "I": "int32", "F": "float32"}  # others are uint8
 GREY = ("1", "L", "I;16", "I", "F")
 _SECOND_IS_PREVIEW = ("MPO",)  # cameras' JPEG files
+take_messages()
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Picture:
     element: str
     pages: int
     orientation: int
+    unsigned: bool = False  # numbers of 32 bits, which Pillow takes for such with a sign
 
     def size(self, orient: bool) -> tuple[int, int]:
         """Width and height, turned as the file says or not."""
@@ -66,14 +70,14 @@ def decode(picture: Picture, orient: bool, mode: str) -> Image.Image:
         return turned if turned.mode == mode else turned.convert(mode)
 
 
-def decode_pages(picture: Picture) -> list[Image.Image]:
-    """All pages, turned as the file says."""
+def decode_pages(picture: Picture, orient: bool) -> list[Image.Image]:
+    """All pages, turned as the file says or not."""
     with _opened(picture.path) as image:
         found = []
         for page in range(picture.pages):
             with quietly():
                 image.seek(page)
-            found.append(_turned(image, picture, orient=True))
+            found.append(_turned(image, picture, orient))
         return found
 
 
@@ -83,21 +87,25 @@ def _opened(path: Path, otherwise: str = "not an image") -> Iterator[Image.Image
 
     Warnings on what is odd in a file but its pixels are not shown.
     """
+    last_message()
     try:
-        with reading(path):
+        # of a path Pillow maps the pixels, and those of turned TIFF files wrongly
+        with reading(path), path.open("rb") as file:
             with quietly():
-                image = _open(path, otherwise)
-            with image:
-                yield image
+                image = _open(file, path, otherwise)
+            yield image
+    except CorruptError as error:
+        said = last_message()
+        raise CorruptError(f"{error.message} ({said})" if said else error.message) from None
     except (Error, MemoryError):
         raise
     except Exception as error:  # each of its readers has its own idea of what to raise
         raise CorruptError(f'file "{path}" cannot be read: {error}') from None
 
 
-def _open(path: Path, otherwise: str) -> Image.Image:
+def _open(file: BinaryIO, path: Path, otherwise: str) -> Image.Image:
     try:
-        return Image.open(path)
+        return Image.open(file)
     except UnidentifiedImageError:
         raise CorruptError(f'file "{path}" is {otherwise}') from None
 
@@ -106,6 +114,10 @@ def _turned(image: Image.Image, picture: Picture, orient: bool) -> Image.Image:
     already = image.format == "TIFF"  # Pillow turns these itself, and reads their tags again
     with quietly() if already else nullcontext():
         image.load()
+    if picture.unsigned and image.getextrema()[0] < 0:  # type: ignore[operator]
+        raise UnsupportedError(
+            f'image "{picture.path}" has numbers beyond 31 bits; convert it to a .npy file'
+        )
     turns = _BACK if already else _TURNS
     if already != orient and picture.orientation in turns:
         return image.transpose(turns[picture.orientation])
@@ -113,40 +125,22 @@ def _turned(image: Image.Image, picture: Picture, orient: bool) -> Image.Image:
 
 
 def _picture(path: Path, image: Image.Image) -> Picture:
-    raw = _raw_mode(image)
+    raw = raw_mode(image)
     mode = "I;16" if image.mode.startswith("I;16") else image.mode
     if mode == "I" and raw.startswith("I;16") and "S" not in raw:  # as older Pillows open them
         mode = "I;16"
-    if mode not in GREY and ("16" in raw or _is_deep_ppm(image)):
+    lost = cut(path, image, mode)
+    if lost:
         raise UnsupportedError(
-            f'image "{path}" has 16 bits a colour, of which only 8 would be read; convert it to 8'
-            " bits, or to a .npy file for read_npy"
+            f'image "{path}" has {lost}; convert it to 8 bits, or to a .npy file for read_npy'
         )
     pages = 1 if image.format in _SECOND_IS_PREVIEW else int(getattr(image, "n_frames", 1))
     width, height = image.size
     if image.format == "TIFF":
         width, height = image.tag_v2[256], image.tag_v2[257]  # type: ignore[attr-defined]
     element = _ELEMENTS.get(mode, "uint8")
-    return Picture(
-        path, str(image.format), width, height, mode, element, pages, _orientation(image)
-    )
-
-
-def _raw_mode(image: Image.Image) -> str:
-    """How pixels lie in the file, as Pillow calls it."""
-    tiles: Any = getattr(image, "tile", None)
-    if not tiles:
-        return ""
-    arguments = tiles[0][3]
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return first if isinstance(first, str) else ""
-
-
-def _is_deep_ppm(image: Image.Image) -> bool:
-    tiles: Any = getattr(image, "tile", None)
-    if image.format != "PPM" or not tiles or not isinstance(tiles[0][3], tuple):
-        return False
-    return any(isinstance(part, int) and part > 255 for part in tiles[0][3][1:])
+    turn, unsigned = _orientation(image), is_unsigned(image)
+    return Picture(path, str(image.format), width, height, mode, element, pages, turn, unsigned)
 
 
 def _orientation(image: Image.Image) -> int:
