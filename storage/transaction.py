@@ -237,6 +237,7 @@ class Transaction(EntryChanges):
         """
         if self._store.folder is None:
             return None
+        self._lock()
         path = self._store.folder / kind / uuid.uuid4().hex
         path.mkdir()
         self._written.append(path)

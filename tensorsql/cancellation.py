@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from functools import cache
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -151,6 +153,14 @@ def import_whole(name: str) -> None:
     if name not in _imported:
         in_helper(lambda: importlib.import_module(name))
         _imported.add(name)
+
+
+@cache
+def import_engine() -> None:
+    """Import what runs programs: torch, and pandas, which Arrow looks for with its first array."""
+    import_whole("tensorsql.operators.compiler")
+    if find_spec("pandas"):
+        import_whole("pandas")
 
 
 _imported: set[str] = set()

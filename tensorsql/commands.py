@@ -183,13 +183,17 @@ def drop(statement: statements.Drop, _: Session, transaction: Transaction) -> Re
 
 
 def create_model(statement: statements.CreateModel, _: Session, transaction: Transaction) -> Result:
-    """Read a model's file and keep it."""
+    """Read a model's file and keep it; others may write while it is loaded and tried."""
     import_whole("tensorsql.storage.models.load")
     from tensorsql.storage.models import keep_file, load_model
 
-    if _stays("model", statement.name, statement, transaction):
+    there = _found("model", statement.name, transaction) is not None
+    if not (there and statement.replace) and _stays(
+        "model", statement.name, statement, transaction
+    ):
         return Result()
     entry = load_model(statement.name, statement.source, dict(statement.options))
+    _stays("model", statement.name, statement, transaction)  # the one it replaces goes
     transaction.put_model(keep_file(entry, transaction.new_directory("models")))
     return Result()
 

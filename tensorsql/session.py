@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql import settings as registry
-from tensorsql.cancellation import cancelled_by, import_whole, is_cancelled_by
+from tensorsql.cancellation import cancelled_by, import_engine, is_cancelled_by
 from tensorsql.errors import ConversionError, Error, TransactionError
 from tensorsql.guard import NESTING
 from tensorsql.parser import statements
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from tensorsql.operators.program import Context, Source
     from tensorsql.storage.database import Database, Transaction
 
-# Statements that change the database; reading ones never wait for a writer.
+# Statements that change the database; reading ones never wait for a writer. CREATE MODEL takes its
+# turn itself, after it has loaded and tried the model.
 CHANGES = (
     exp.Insert,
     exp.Update,
@@ -38,11 +39,11 @@ CHANGES = (
     exp.Create,
     exp.Drop,
     exp.Alter,
-    statements.CreateModel,
     statements.DropModel,
     statements.CreateMethodIndex,
     statements.DropIndex,
 )
+WITHOUT_ROWS = (exp.Drop, exp.Alter, statements.DropModel, statements.DropIndex)
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
@@ -51,6 +52,13 @@ def changes(tree: exp.Expr) -> bool:
     if isinstance(tree, statements.CopyStatement):
         return bool(tree.args["direction"] == "from")
     return isinstance(tree, CHANGES)
+
+
+def works_on_rows(tree: exp.Expr) -> bool:
+    """Whether a statement that changes the database runs a program over rows."""
+    if isinstance(tree, exp.Create):
+        return tree.kind == "TABLE" and tree.args.get("expression") is not None
+    return not isinstance(tree, WITHOUT_ROWS)
 
 
 class Session:
@@ -85,7 +93,10 @@ class Session:
                 trees = NESTING.plan(lambda: parse(sql))
                 check_count(trees, parameters)
                 for tree in trees:
-                    with self.open_transaction(changes(tree)) as transaction:
+                    writes = changes(tree)
+                    if writes and works_on_rows(tree):
+                        import_engine()  # takes seconds, in which others may write
+                    with self.open_transaction(writes) as transaction:
                         catalog = SessionCatalog(self, transaction)
                         statement = self._bound(tree, catalog, parameters)
                         result = carry_out(statement, self, transaction)
@@ -127,7 +138,7 @@ class Session:
 
     def context(self) -> Context:
         """What one run of a program may use."""
-        import_whole("tensorsql.operators.compiler")
+        import_engine()
         from tensorsql.operators.program import Context
         from tensorsql.services import Services
 

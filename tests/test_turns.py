@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import torch
 
 import tensorsql
-from tensorsql import errors
+from tensorsql import errors, session
 from tensorsql.storage import folder_store, types
 from tensorsql.storage.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.database import Database
 from tensorsql.storage.locks import FileLock, Wait
 from tensorsql.storage.transaction import Transaction
+from tensorsql.storage.turns import FolderTurns
 
 T = TableSchema("t", (ColumnSchema("i", types.INTEGER),))
 HOLDER = r"process \d+ \(this one\) since \d\d:\d\d:\d\d"
@@ -297,3 +299,42 @@ def test_read_only_makes_nothing(tmp_path: Path) -> None:
         with pytest.raises(errors.TransactionError, match="open read-only"):
             connection.execute("INSERT INTO t VALUES (1)")
     assert junk.exists()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO t VALUES (1)",
+        "UPDATE t SET i = 1",
+        "DELETE FROM t",
+        "CREATE TABLE u AS SELECT 1 AS i",
+        "COPY t FROM 't.csv'",
+    ],
+)
+def test_the_engine_is_imported_before_the_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    """It takes seconds, for which nobody should wait."""
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("1\n")
+    steps: list[str] = []
+    with tensorsql.connect("db") as connection:
+        connection.execute("CREATE TABLE t (i INTEGER)")
+        take = FolderTurns.take
+        monkeypatch.setattr(session, "import_engine", lambda: steps.append("import"))
+        monkeypatch.setattr(
+            FolderTurns, "take", lambda turns, wait: steps.append("turn") or take(turns, wait)
+        )
+        connection.execute(sql)
+    assert steps[:2] == ["import", "turn"]
+
+
+def test_a_model_is_loaded_before_the_turn(tmp_path: Path) -> None:
+    """While it is loaded and tried others write, and who names one as well is told."""
+    torch.save({"a": torch.ones(2)}, tmp_path / "x.pt")
+    writer = Database.open(tmp_path / "db").begin(write=True)
+    with tensorsql.connect(tmp_path / "db") as connection:
+        with pytest.raises(errors.Error) as raised:
+            connection.execute(f"CREATE MODEL m FROM '{tmp_path / 'x.pt'}'")
+        assert not isinstance(raised.value, errors.TransactionError)
+    writer.rollback()
