@@ -49,6 +49,7 @@ CREATE MODEL fashion FROM '{EXAMPLES}/fashion.pt2' WITH (scale = 255);
 CREATE INDEX maps_chi ON maps USING CHI (mask);
 CREATE INDEX images_npi ON images USING NPI (fashion, 'relu3') WITH (partitions = 4);
 CREATE INDEX images_mai ON images USING NPI (fashion, 'fc1') WITH (partitions = 4, ratio = 0.4);
+CREATE INDEX images_budget ON images USING NPI (fashion, 'fc2') WITH (budget = 0.5);
 CREATE VIEW few AS SELECT id, word FROM kinds WHERE number > 70000000 OR word = 'kind 2';
 """
 COLUMNS = (
@@ -58,6 +59,7 @@ COLUMNS = (
 )
 TOPK = "data => images, model => fashion, layer => 'relu3', id => rowid"
 MAI = TOPK.replace("relu3", "fc1")
+BUDGET = TOPK.replace("relu3", "fc2")
 QUERIES = {
     "tables": "SHOW TABLES",
     "describe": "DESCRIBE kinds",
@@ -81,6 +83,7 @@ MODEL_QUERIES = {
     "predict": "SELECT image_id, PREDICT(fashion, image) FROM images",
     "highest": f"SELECT * FROM TOPK_HIGHEST({TOPK}, neurons => [3, 5], k => 2)",
     "highest by MAI": f"SELECT * FROM TOPK_HIGHEST({MAI}, neurons => [3, 5], k => 2)",
+    "highest by budget": f"SELECT * FROM TOPK_HIGHEST({BUDGET}, neurons => [2, 7], k => 2)",
     "similar": f"SELECT * FROM TOPK_SIMILAR({TOPK}, neurons => [1, 9], input => 2, k => 3)",
 }
 Answer = list[str]
