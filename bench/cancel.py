@@ -143,9 +143,8 @@ def measured(connection: Connection, kind: str, sql: str) -> str:
     found: list[tuple[float, float]] = []
     for moment in MOMENTS:
         seconds = latency(connection, kind, sql, moment)
-        if seconds is None:
-            break
-        found.append((seconds, left_behind()))
+        if seconds is not None:
+            found.append((seconds, left_behind()))
     cells = [f"{max(each):.2f}" for each in zip(*found, strict=True)] or ["", ""]
     return f"| {kind} | {len(found)} | {' | '.join(cells)} |"
 

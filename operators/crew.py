@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from tensorsql.cancellation import MESSAGE, PATIENCE, leave_behind
+from tensorsql.cancellation import MESSAGE, PATIENCE, helper_context, leave_behind
 from tensorsql.errors import InterruptedError
 from tensorsql.operators.program import Context
 
@@ -42,7 +42,7 @@ class Crew:
         """The function's result, computed by the leader; an interrupt of the caller cancels it."""
         self._start()
         made: list[Made] = []
-        own = copy_context()
+        own = helper_context()
         self._tasks[0].put(lambda _: made.append(own.run(function)))
         try:
             error = self._answer()

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from tensorsql.cancellation import check_cancelled
+from tensorsql.cancellation import check_cancelled, in_helper
 from tensorsql.errors import OutOfMemoryError
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.registry import Kernel
@@ -19,6 +19,7 @@ from tensorsql.storage.concat import concat
 from tensorsql.storage.types import Kind, Type
 
 BLOCK = 1 << 22  # bytes
+LONG = 1 << 25  # bytes that are worth a thread, which a cancelled query leaves behind
 LARGEST = 1 << 30  # bytes of text that a function makes of one batch
 Made = TypeVar("Made")
 
@@ -31,17 +32,27 @@ def in_blocks(kernel: Kernel, call: Call) -> Kernel:
 
     def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
         ends = block_ends(_weights(arguments, frame.count))
-        if len(ends) < 2:
-            return kernel(arguments, call, frame)
 
         def block(start: int, stop: int) -> Column:
+            if (start, stop) == (0, frame.count):
+                return _apart(kernel, arguments, call, frame)
             active = None if frame.active is None else frame.active[start:stop]
             own = Frame(stop - start, active, frame.context, frame.proven)
-            return kernel([slice_column(each, start, stop) for each in arguments], call, own)
+            return _apart(kernel, [slice_column(c, start, stop) for c in arguments], call, own)
+
+        if len(ends) < 2:
+            return block(0, frame.count)
 
         return concat(of_blocks(block, ends, _size))
 
     return run
+
+
+def _apart(kernel: Kernel, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """The kernel's column; of a text that is long in itself, on a thread that can be left."""
+    if sum(_size(each) for each in arguments) <= LONG:
+        return kernel(arguments, call, frame)
+    return in_helper(lambda: kernel(arguments, call, frame))
 
 
 def of_blocks(

@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import cache
 from importlib.util import find_spec
 from types import FrameType
@@ -20,25 +20,30 @@ from tensorsql.errors import InterruptedError
 
 Answer = TypeVar("Answer")
 MESSAGE = "the query was cancelled"
-MANY = 1 << 18  # rows
+MANY = 1 << 12  # rows
 PATIENCE = 0.05  # seconds between two looks at whether the wait is cancelled
 STUBBORN = 2.0  # seconds after a first Ctrl-C in which another one changes nothing
 
 _current: ContextVar[threading.Event | None] = ContextVar("cancelled", default=None)
+_is_helper: ContextVar[bool] = ContextVar("is helper", default=False)
 
 
 @contextmanager
 def cancelled_by(event: threading.Event) -> Iterator[None]:
     """What this thread does inside ends soon after the event is set, as Ctrl-C does.
 
-    If it ends by an exception, what it started elsewhere ends as well.
+    If it ends by an exception, what it started elsewhere ends as well. An error after the event is
+    set is one of being cancelled: somebody in between took the end for a fault of his own.
     """
     token = _current.set(event)
     try:
         with _keyboard_sets(event):
             yield
-    except BaseException:
+    except BaseException as error:
+        cancelled = event.is_set()
         event.set()
+        if cancelled and isinstance(error, Exception) and not isinstance(error, InterruptedError):
+            raise InterruptedError(MESSAGE) from error
         raise
     finally:
         _current.reset(token)
@@ -90,10 +95,12 @@ def in_helper(work: Callable[[], Answer], stack: int = 0) -> Answer:
     """The result of work that changes nothing here and asks seldom or never.
 
     A thread of its own does it, with a stack of so many bytes if that is said, and goes on where
-    the wait ends before.
+    the wait ends before; one that is such a helper does it itself if its stack will do.
     """
+    if _is_helper.get() and not stack:
+        return work()
     done = threading.Event()
-    own = copy_context()
+    own = helper_context()
     result: list[Any] = []
 
     def run() -> None:
@@ -121,6 +128,13 @@ def in_helper(work: Callable[[], Answer], stack: int = 0) -> Answer:
         raise error
     found: Answer = answer
     return found
+
+
+def helper_context() -> Context:
+    """What a thread works in whose work is waited for by one that looks."""
+    own = copy_context()
+    own.run(_is_helper.set, True)
+    return own
 
 
 def apart(work: Callable[[], Answer], rows: int) -> Answer:

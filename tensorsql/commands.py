@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tensorsql import settings
-from tensorsql.cancellation import import_whole, in_helper
+from tensorsql.cancellation import check_cancelled, import_whole, in_helper
 from tensorsql.errors import CatalogError, IntegrityError, TransactionError, UnsupportedError
 from tensorsql.planner import statements
 from tensorsql.planner.explain import explain as explain_plan
@@ -192,7 +192,8 @@ def create_model(statement: statements.CreateModel, _: Session, transaction: Tra
         "model", statement.name, statement, transaction
     ):
         return Result()
-    entry = load_model(statement.name, statement.source, dict(statement.options))
+    options = dict(statement.options)
+    entry = in_helper(lambda: load_model(statement.name, statement.source, options))
     _stays("model", statement.name, statement, transaction)  # the one it replaces goes
     transaction.put_model(keep_file(entry, transaction.new_directory("models")))
     return Result()
@@ -226,6 +227,7 @@ def copy_to(statement: statements.CopyTo, session: Session, _: Transaction) -> R
     from tensorsql.storage.formats import write_file
 
     table = in_helper(query(statement.query, session, _).arrow)
+    check_cancelled()
     write_file(table, statement.path, dict(statement.options))
     return Result(changes=table.num_rows)
 
@@ -287,6 +289,11 @@ def check_integrity(_: statements.IntegrityCheck, session: Session, __: Transact
     return Result.of_rows(("kind", "name", "files", "bytes", "state"), types, rows)
 
 
+# what cannot be undone once it has been carried out
+LASTING = (
+    *(statements.Begin, statements.Commit, statements.Rollback),
+    *(statements.Set, statements.Reset, statements.Checkpoint, statements.CopyTo),
+)
 COMMANDS: dict[type[statements.BoundStatement], Callable[..., Result]] = {
     statements.Query: query,
     statements.Explain: explain,

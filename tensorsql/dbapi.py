@@ -14,7 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorsql import errors
-from tensorsql.cancellation import cancelled_by, import_whole
+from tensorsql.cancellation import cancelled_by, check_cancelled, import_whole, in_helper
 from tensorsql.guard import guarded
 from tensorsql.rows import Rows
 
@@ -199,7 +199,8 @@ class Connection:
                 if not replace:
                     raise errors.CatalogError(f'model "{name}" exists already; pass replace=True')
                 transaction.drop_model(name)
-            transaction.put_model(register_module(name, module, options))
+            entry = in_helper(lambda: register_module(name, module, options))
+            transaction.put_model(entry)
         return self
 
     def __enter__(self) -> Connection:
@@ -318,6 +319,7 @@ class Cursor:
             start = self._position
             stop = min(start + count, len(self.rows))
             taken = convert(start, stop)
+            check_cancelled()
         self._position = stop
         return taken
 

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql import settings as registry
-from tensorsql.cancellation import cancelled_by, import_engine, is_cancelled_by
+from tensorsql.cancellation import (
+    cancelled_by,
+    check_cancelled,
+    import_engine,
+    is_cancelled_by,
+)
 from tensorsql.errors import ConversionError, Error, TransactionError
 from tensorsql.guard import NESTING
 from tensorsql.parser import statements
@@ -84,7 +89,7 @@ class Session:
         Each takes the same way: parse → bind → optimize → compile → run. The last three are in
         `run_plan`, which `carry_out` calls for every statement that has a plan.
         """
-        from tensorsql.commands import carry_out
+        from tensorsql.commands import LASTING, carry_out
 
         began = time.perf_counter()
         result = Result()
@@ -100,6 +105,8 @@ class Session:
                         catalog = SessionCatalog(self, transaction)
                         statement = self._bound(tree, catalog, parameters)
                         result = carry_out(statement, self, transaction)
+                        if not isinstance(statement, LASTING):
+                            check_cancelled()  # who took it for an error may have left rows out
         except RecursionError:
             raise too_deep(sql) from None
         except Error as error:

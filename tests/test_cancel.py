@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import tensorsql
 from tensorsql import session as session_module
 from tensorsql.cancellation import cancelled_by, check_cancelled, in_helper
 from tensorsql.dbapi import Connection
@@ -69,6 +70,48 @@ def test_ends_at_any_look(
     assert not list(tmp_path.glob("*.part"))
 
 
+SHORT = (
+    "CREATE VIEW v AS SELECT x, k FROM small_t",
+    "CREATE TABLE u (a INT PRIMARY KEY, b VARCHAR DEFAULT 'x' NOT NULL)",
+    "DROP TABLE small_t",
+    "INSERT INTO small_t VALUES (1, 2), (3, 4)",
+    "INSERT INTO small_t VALUES ('no number', 2)",
+    "SELECT CAST(k || 'x' AS INT) FROM small_t",
+    "SELECT TRY_CAST(k || 'x' AS INT), CASE WHEN k > 1 THEN 1 END FROM small_t ORDER BY ALL",
+    "SELECT nothing FROM small_t",
+    "SELECT x FROM '{folder}/a.csv' WHERE x < 10",
+    "COPY (SELECT x FROM small_t) TO '{folder}/b.csv'",
+    "EXPLAIN ANALYZE SELECT count(*) FROM small_t",
+    "PRAGMA integrity_check",
+)
+
+
+@pytest.mark.parametrize("sql", SHORT)
+def test_nobody_takes_an_interrupt_for_a_fault(
+    sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement cancelled at any look is cancelled: not wrong, and not done with less rows."""
+    connection = tensorsql.connect(str(tmp_path / "short.tsql"))
+    connection.execute("CREATE TABLE small_t AS SELECT range AS x, range % 3 AS k FROM range(20)")
+    connection.execute(f"COPY small_t TO '{tmp_path}/a.csv'")
+    monkeypatch.setattr(session_module, "Event", Cancelling)
+    sql, before = sql.replace("{folder}", str(tmp_path)), connection.session.database.store.latest()
+    for limit in (*range(1, 40), *range(40, 2000, 101)):
+        Cancelling.limit, Cancelling.looks = limit, 0
+        try:
+            connection.execute(sql)
+        except InterruptedError:
+            assert connection.session.database.store.latest().tables == before.tables
+            assert not (tmp_path / "b.csv").exists()
+            continue
+        except tensorsql.Error:
+            pass
+        break
+    Cancelling.limit = sys.maxsize
+    assert 1 < limit < 1900 and Cancelling.looks <= limit
+    connection.close()
+
+
 def test_what_never_looks_is_left_behind() -> None:
     event, going = threading.Event(), threading.Event()
     with cancelled_by(event):
@@ -76,6 +119,12 @@ def test_what_never_looks_is_left_behind() -> None:
         with pytest.raises(InterruptedError):
             in_helper(going.wait)
     going.set()
+
+
+def test_a_helper_needs_no_other() -> None:
+    """So a crew's threads do themselves what they would be left behind with anyway."""
+    own, inner = in_helper(lambda: (threading.get_ident(), in_helper(threading.get_ident)))
+    assert own == inner != threading.get_ident()
 
 
 def test_nobody_is_cancelled_without_a_statement() -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from tensorsql.cancellation import in_helper
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions import graphemes
@@ -29,7 +30,7 @@ from tensorsql.operators.layouts import (
     text_scalar,
     with_validity,
 )
-from tensorsql.operators.text_blocks import LARGEST, block_ends, check_size, of_blocks
+from tensorsql.operators.text_blocks import BLOCK, LARGEST, block_ends, check_size, of_blocks
 from tensorsql.planner.expressions import Call
 from tensorsql.storage.column import Column, Constant, Flat
 from tensorsql.storage.concat import expand
@@ -58,15 +59,17 @@ def run_text(apply: Apply, arguments: Sequence[Column], call: Call) -> Column:
         scalars = [_scalar(each) for each in parameters if isinstance(each, Constant)]
         return _column(apply(array, *scalars), call.type)
     keys, values = _combinations(parameters)
-    pieces, rows = [], []
-    for place, combination in enumerate(values):
-        chosen = np.flatnonzero(keys == place)
-        rows.append(chosen)
-        pieces.append(_one(apply(array.take(pa.array(chosen)), *combination)))
-    if not pieces:
+    if not values:
         return null_constant(call.type, 0)
-    order = np.argsort(np.concatenate(rows), kind="stable")
-    return _column(pa.concat_arrays(pieces).take(pa.array(order)), call.type)
+    order = np.argsort(keys, kind="stable")
+    array, combinations = array.take(pa.array(order)), iter(values)
+
+    def piece(start: int, stop: int) -> pa.Array:
+        return _one(apply(array.slice(start, stop - start), *next(combinations)))
+
+    ends = np.cumsum(np.bincount(keys)).tolist()
+    pieces = pa.concat_arrays(of_blocks(piece, ends, lambda made: made.nbytes))
+    return _column(pieces.take(pa.array(np.argsort(order, kind="stable"))), call.type)
 
 
 def _one(array: pa.Array) -> pa.Array:
@@ -171,19 +174,24 @@ def _repeat(array: pa.Array, count: int) -> pa.Array:
     """The text so many times; none for counts below one."""
     lengths = pc.binary_length(array).to_numpy()
     return _grown(
-        array, lengths * max(count, 0), lambda part: pc.binary_repeat(part, max(count, 0))
+        array, lengths * float(max(count, 0)), lambda part: pc.binary_repeat(part, max(count, 0))
     )
 
 
 def _grown(array: pa.Array, sizes: Any, apply: Apply) -> pa.Array:
     """What `apply` makes of the array, a block at a time; `sizes` are the results' bytes."""
-    ends = np.cumsum(sizes, dtype=np.float64)  # counts cannot overflow it
-    check_size(int(ends[-1]) if len(ends) else 0)
-    blocks = block_ends(torch.from_numpy(ends.astype(np.int64))) if len(ends) else [0]
-    pieces = of_blocks(
-        lambda start, stop: _one(apply(array.slice(start, stop - start))), blocks, lambda _: 0
+    total = int(np.sum(sizes, dtype=np.float64))  # counts cannot overflow it
+    check_size(total)
+    if total <= BLOCK:
+        return apply(array)
+    if len(array) == 1:
+        return in_helper(lambda: apply(array))
+    blocks = block_ends(torch.from_numpy(np.cumsum(sizes).astype(np.int64)))
+    return pa.concat_arrays(
+        of_blocks(
+            lambda start, stop: _one(apply(array.slice(start, stop - start))), blocks, lambda _: 0
+        )
     )
-    return pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces)
 
 
 def _split_part(array: pa.Array, separator: str, place: int) -> pa.Array:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tensorsql.cancellation import check_cancelled, in_helper
 from tensorsql.errors import BindError, DataError, Error, nearest
 from tensorsql.planner.model_inputs import misfit
 from tensorsql.storage.catalog import Running
@@ -107,9 +108,13 @@ class Model:
 
         REAL holds it, or DOUBLE where that takes more.
         """
+        return in_helper(lambda: self._outputs(rows, layer))
+
+    def _outputs(self, rows: Tensor, layer: str | None) -> Tensor:
         result = torch.zeros(0)
         step = 1 if self.alone else self.batch
         for start in range(0, len(rows), step):
+            check_cancelled()
             part = rows[start : start + step]
             output = self._run(part, layer)
             if not start:
