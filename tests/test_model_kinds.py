@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,9 @@ def on_meta() -> nn.Module:
 
 def exported_module() -> nn.Module:
     shapes = ({0: torch.export.Dim("batch", min=1)},)
-    return torch.export.export(sequential(), (rows_of(4),), dynamic_shapes=shapes).module()
+    return torch.export.export(
+        sequential(), (rows_of(4),), dynamic_shapes=shapes, strict=False
+    ).module()
 
 
 def quantised() -> nn.Module:
@@ -205,13 +208,17 @@ FILES: dict[str, tuple[str, Callable[[], nn.Module], tuple[int, ...], list[str]]
     "old pickle": ("old.pth", sequential, (4,), ["0", "1", "2"]),
 }
 
+NEW_EXPORT = find_spec("torch.export.pt2_archive") is not None
+
 
 def save(module: nn.Module, path: Path, shape: tuple[int, ...]) -> None:
     if isinstance(module, torch.jit.ScriptModule):
         torch.jit.save(module, path)
     elif path.suffix == ".pt2":
         shapes = ({0: torch.export.Dim("batch", min=1)},)
-        exported = torch.export.export(module, (rows_of(*shape),), dynamic_shapes=shapes)
+        exported = torch.export.export(
+            module, (rows_of(*shape),), dynamic_shapes=shapes, strict=False
+        )
         torch.export.save(exported, path)
     elif path.suffix == ".pkl":
         path.write_bytes(pickle.dumps(module))
@@ -222,6 +229,8 @@ def save(module: nn.Module, path: Path, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.filterwarnings("ignore")
 def test_model_files_answer_as_their_modules(tmp_path: Path, name: str) -> None:
+    if name in ("exported recurrent", "exported keeping") and not NEW_EXPORT:
+        pytest.skip("this PyTorch cannot export it")
     file, make, shape, expected = FILES[name]
     module, rows = make().eval(), rows_of(*shape)
     path = tmp_path / file

@@ -195,6 +195,35 @@ def test_weights_are_views_of_their_own_bytes_only(tmp_path: Path) -> None:
             load_model("m", path, {})
 
 
+def test_no_file_asks_for_more_memory_than_it_is_worth(tmp_path: Path) -> None:
+    name = "data/weights/model_weights_config.json"
+    config = json.loads(members()[name])
+    config["config"]["first.weight"]["tensor_meta"].update(
+        sizes=[{"as_int": 10**9}, {"as_int": 4}], strides=[{"as_int": 0}, {"as_int": 1}]
+    )
+    path = written(tmp_path, zipped(members() | {name: json.dumps(config).encode()}))
+    with pytest.raises(errors.CorruptError, match=r"a tensor of \[1000000000, 4\] has 20 values"):
+        load_model("m", path, {})
+    for place, count in ((0, 10**12), (1, 10**10)):
+        changed = program()
+        sizes = changed["graph_module"]["graph"]["tensor_values"]["x"]["sizes"]
+        sizes[place] = {"as_int": count}
+        path = written(tmp_path, zipped(with_program(changed)))
+        with pytest.raises(errors.UnsupportedError, match=rf"{count}.* too large"):
+            load_model("m", path, {})
+
+
+BEYOND = ("set_.source_Tensor", "resize_.default", "_nested_view_from_buffer.default")
+
+
+@pytest.mark.parametrize("operator", BEYOND)
+def test_operators_that_trust_sizes_are_none_of_a_models(tmp_path: Path, operator: str) -> None:
+    changed = json.loads(json.dumps(program()).replace("relu.default", operator))
+    path = written(tmp_path, zipped(with_program(changed)))
+    with pytest.raises(errors.UnsupportedError, match="no operator on tensors"):
+        load_model("m", path, {})
+
+
 def test_an_archive_of_a_newer_torch_says_so(tmp_path: Path) -> None:
     changed = program()
     changed["schema_version"]["minor"] += 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 
 from torch import nn
 
@@ -15,6 +16,8 @@ from tensorsql.storage.models.options import ModelOptions
 from tensorsql.storage.models.probe import probe
 from tensorsql.storage.types import Type
 
+LARGEST_BATCH = 2**30  # values of one batch, which is run whole
+
 
 def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEntry:
     """The record with inputs, layers and PREDICT's result type, once the model was probed.
@@ -25,6 +28,11 @@ def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEnt
     if model.shape is None:
         raise BindError(
             "the model does not say what it takes; state one row, as in input = [3, 224, 224]"
+        )
+    if model.batch * math.prod(model.shape) > LARGEST_BATCH:
+        raise UnsupportedError(
+            f"the model takes batches of {model.batch} rows of {list(model.shape)}, which are too"
+            f" large: {LARGEST_BATCH} values are the most"
         )
     probed = probe(model)
     output = _output_type(probed.running.output, options)

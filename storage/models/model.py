@@ -154,7 +154,8 @@ class Model:
             raise
         except Exception as error:  # the module is the user's: whatever it raises is the data's
             shape = ", ".join(map(str, rows.shape[1:]))
-            raise DataError(f"the model fails on inputs of shape [{shape}]: {error}") from error
+            what = str(error).partition("\n\nWhile executing")[0]  # torch adds its own graph
+            raise DataError(f"the model fails on inputs of shape [{shape}]: {what}") from error
         finally:
             watch.path = None
         if layer is not None:

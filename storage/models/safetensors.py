@@ -69,5 +69,5 @@ def _called(factory: str) -> Any:
     name, _, attribute = factory.partition(":")
     try:
         return getattr(importlib.import_module(name), attribute)()
-    except Exception as error:  # the factory is the user's code
+    except (Exception, SystemExit) as error:  # the factory is the user's code
         raise UnsupportedError(f"factory {factory} failed: {error}") from error

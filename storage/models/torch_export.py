@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from tensorsql.storage.models.options import ModelOptions
 from tensorsql.storage.models.trust import PlainArchive, Untrusted, plain_archive
 
 _ONE_TENSOR = tree_structure(((0,), {}))  # of positional arguments and of keywords
+LARGEST_EXPANDED = 2**24  # values of a tensor that repeats those of its file
 _NO_ARCHIVE = (
     zipfile.BadZipFile,
     AttributeError,
@@ -145,7 +147,10 @@ def _storage(content: bytes) -> Tensor:
 
 def _view(storage: Tensor, dtype: torch.dtype, meta: Mapping[str, Any]) -> Tensor:
     sizes, strides = ([size["as_int"] for size in meta[which]] for which in ("sizes", "strides"))
-    return storage.view(dtype).as_strided(sizes, strides, meta["storage_offset"]["as_int"])
+    stored = storage.view(dtype)
+    if math.prod(sizes) > max(len(stored), LARGEST_EXPANDED):  # strides of 0 cost the file nothing
+        raise ValueError(f"a tensor of {sizes} has {len(stored)} values")
+    return stored.as_strided(sizes, strides, meta["storage_offset"]["as_int"])
 
 
 def _input(program: torch.export.ExportedProgram, path: str) -> tuple[Any, torch.dtype, int]:

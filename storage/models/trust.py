@@ -49,7 +49,12 @@ _SIZE_OPERATORS = {
 _GRAPH_OPERATORS = {  # they run graphs of the program
     *(f"torch.ops.higher_order.{name}" for name in ("cond", "wrap_with_set_grad_enabled")),
 }
-_BESIDES_TENSORS = {"from_file", "_print"}  # operators that touch files or the terminal
+# Operators that touch files or the terminal, and those that take sizes and places unchecked or
+# leave memory as it was: they could read and write what is no tensor's.
+_BEYOND_TENSORS = re.compile(
+    r"from_file|_print|set_|set_data|_?resize_\w*|resize|_copy_from_and_resize|_test_\w+|_cslt_\w+"
+    r"|_nested_(view|from)_\w+|_?sparse_resize\w*|_sparse_\w+_(unsafe|with_dims\w*)"
+)
 
 _MAPS = {  # members of the program whose keys are names that the author chose
     *("tensor_values", "sym_int_values", "sym_float_values", "sym_bool_values", "opset_version"),
@@ -195,7 +200,7 @@ def _expect_operator(target: str) -> None:
     else:
         name, overload = found[2], "" if found[3] == "default" else f".{found[3]}"
         # what only TorchScript has, aten::save for one, is not in the dispatcher
-        known = name not in _BESIDES_TENSORS and torch._C._dispatch_has_kernel(
+        known = not _BEYOND_TENSORS.fullmatch(name) and torch._C._dispatch_has_kernel(
             f"aten::{name}{overload}"
         )
     if not known:
