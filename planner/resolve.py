@@ -13,11 +13,8 @@ from typing import Any
 
 from tensorsql.errors import BindError, Error, TypeMismatchError, UnsupportedError, nearest
 from tensorsql.planner.casts import (
-    INTEGER_RANGES,
     MAX_DIGITS,
     as_decimal,
-    implicit_cost,
-    preference,
 )
 from tensorsql.planner.constants import fold
 from tensorsql.planner.expressions import (
@@ -30,14 +27,13 @@ from tensorsql.planner.expressions import (
     checked_size,
     transform,
 )
-from tensorsql.planner.functions import FunctionKind, Parameter, Signature
+from tensorsql.planner.functions import Parameter, Signature
+from tensorsql.planner.overloads import choose, parameters_of
 from tensorsql.planner.signatures import ALIASES, SIGNATURES
 from tensorsql.planner.signatures.dates import PART_NAMES
 from tensorsql.planner.signatures.results import decimal_remainder
 from tensorsql.planner.unify import cast as cast
 from tensorsql.planner.unify import (
-    is_integer_literal,
-    is_text_literal,
     unify,
     unify_append,
     unify_branches,
@@ -57,7 +53,6 @@ from tensorsql.storage.types import (
 )
 
 # What a text literal is not read as: of a DECIMAL it does not say how many digits.
-_NO_TEXTS = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR, Kind.DECIMAL)
 Expansion = Callable[[Sequence[Expression], Position | None], Expression]
 
 
@@ -108,109 +103,6 @@ def struct_call(names: Sequence[str], values: Sequence[Expression]) -> Expressio
     return Call(result, SIGNATURES["struct_pack"][0], tuple(values))
 
 
-def choose(
-    name: str,
-    args: Sequence[Expression],
-    kinds: Sequence[FunctionKind],
-    position: Position | None = None,
-) -> Signature:
-    """The overload that takes the arguments at the least cost; raises BindError otherwise."""
-    overloads = [each for each in SIGNATURES.get(name, ()) if each.kind in kinds]
-    if not overloads:
-        known = [each for each in (*SIGNATURES, *EXPANSIONS) if each.isidentifier()]
-        raise BindError(f'there is no function "{name}"{nearest(name, known)}', position)
-    costs = [(cost, each) for each in overloads if (cost := _cost(each, args)) is not None]
-    types = ", ".join(str(arg.type) for arg in args)
-    if not costs:
-        raise BindError(
-            f"{name}({types}) does not exist; there is {_candidates(name, overloads)}", position
-        )
-    least = min(cost for cost, _ in costs)
-    best = [each for cost, each in costs if cost == least]
-    if len(best) > 1:
-        raise BindError(
-            f"{name}({types}) is ambiguous between {_candidates(name, best)}; cast an argument",
-            position,
-        )
-    return best[0]
-
-
-def _candidates(name: str, overloads: Sequence[Signature]) -> str:
-    texts = [
-        f"{name}({', '.join(_parameter_text(each) for each in signature.parameters)}"
-        + (", …)" if signature.variadic else ")")
-        for signature in overloads[:6]
-    ]
-    return ", ".join(texts) + (", …" if len(overloads) > 6 else "")
-
-
-def _parameter_text(parameter: Parameter) -> str:
-    if isinstance(parameter, tuple):
-        if {Kind.INTEGER, Kind.DOUBLE} <= set(parameter):
-            return "number"
-        return " or ".join(kind.value for kind in parameter)
-    return str(parameter)
-
-
-def _cost(signature: Signature, args: Sequence[Expression]) -> int | None:
-    parameters = _parameters(signature, len(args))
-    if parameters is None:
-        return None
-    total = 0
-    for parameter, arg in zip(parameters, args, strict=True):
-        cost = _argument_cost(arg, parameter)
-        if cost is None:
-            return None
-        total += cost
-    return total
-
-
-def _parameters(signature: Signature, count: int) -> tuple[Parameter, ...] | None:
-    """The parameters for this many arguments, the last repeated if variadic; None if impossible."""
-    known = signature.parameters
-    if not signature.variadic:
-        return known if len(known) == count else None
-    if count < len(known) - 1:
-        return None
-    return known[:count] + known[-1:] * (count - len(known))
-
-
-def _argument_cost(arg: Expression, parameter: Parameter) -> int | None:
-    if parameter == "any":
-        return 0
-    kinds = parameter if isinstance(parameter, tuple) else (parameter.kind,)
-    if isinstance(arg, Literal):
-        cost = _literal_cost(arg, kinds)
-        if cost is not None:
-            return cost
-    if isinstance(parameter, Type):
-        if parameter.kind is arg.type.kind is Kind.LIST:
-            return 0 if parameter.child in (None, arg.type.child) else None
-        if parameter == BOOLEAN and arg.type.is_numeric:
-            return preference(Kind.BOOLEAN)
-        return implicit_cost(arg.type, parameter)
-    if arg.type.kind in parameter:
-        return 0
-    costs = (implicit_cost(arg.type, Type(kind)) for kind in parameter)
-    return min((cost for cost in costs if cost is not None), default=None)
-
-
-def _literal_cost(arg: Literal, kinds: Sequence[Kind]) -> int | None:
-    """Text literals take every type, integer literals every number type that holds the value."""
-    if is_text_literal(arg):
-        return 1 if Kind.VARCHAR in kinds else 20 if kinds[0] not in _NO_TEXTS else None
-    if not is_integer_literal(arg):
-        return None
-    if arg.type.kind in kinds:
-        return 0
-    for kind in kinds:
-        low, high = INTEGER_RANGES.get(kind, (0, 0))
-        number = kind in (Kind.DECIMAL, Kind.REAL, Kind.DOUBLE)
-        if number or low <= arg.value <= high != 0:
-            return preference(kind) - 90
-    return None
-
-
 def _build(signature: Signature, args: Sequence[Expression], position: Position | None) -> Call:
     converted = _convert(signature, args, position)
     result = signature.result_type(tuple(arg.type for arg in converted))
@@ -233,7 +125,7 @@ def _convert(
     signature: Signature, args: Sequence[Expression], position: Position | None
 ) -> tuple[Expression, ...]:
     """The arguments cast to what the overload takes."""
-    parameters = _parameters(signature, len(args))
+    parameters = parameters_of(signature, len(args))
     assert parameters is not None
     converted = tuple(
         _to_parameter(arg, parameter) for arg, parameter in zip(args, parameters, strict=True)
