@@ -313,8 +313,8 @@ class ExpressionBinder:
             found = runs.at_once(lambda: _literal_list(run))
             if found is not None:
                 return found
-        items = self.bind_all(runs.flattened(node.expressions))
-        items = unify(items, "list", position(node))
+        bound = self.bind_all(runs.flattened(node.expressions))
+        items = unify(bound, "list", position(node))
         constants = [item for item in items if isinstance(item, Literal)]
         if len(constants) == len(items):
             return literals.list_literal(constants)
