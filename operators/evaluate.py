@@ -43,7 +43,7 @@ ALL_ROWS = 0  # the register that holds the caller's active rows
 EXPENSIVE = 100.0
 # These kernels compare narrow storage as it is.
 NARROW = frozenset({"comparison", "logic"})
-LATE = frozenset({"models", "neurons"})  # kernels that fetch TENSORs chunk by chunk
+LATE = frozenset({"models", "neurons", "images"})  # kernels that fetch TENSORs on their own
 NARROW_KERNELS = frozenset({"casts.safe_cast"})
 
 

@@ -69,7 +69,8 @@ def _split(text: str) -> list[str]:
 
 def _marks(text: str, mark: str) -> Iterator[int]:
     """The places of a mark outside of quotes and brackets."""
-    place, open = 0, []
+    place = 0
+    open: list[str] = []
     while place < len(text):
         found = _TOKEN.match(text, place)
         if found is None:

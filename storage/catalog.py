@@ -127,8 +127,9 @@ class Relation:
     `rows` counts positions 0 … rows - 1, deleted ones included; `live_rows` the others. `identity`
     tells base tables apart across snapshots (provenance: identity and row id name a row for ever);
     None for files and computed relations without stable row ids. `statistics` may lack columns.
-    `places` says where in files the rows stand, if that is where they come from. Equality is by
-    name, identity and version alone.
+    `places` says where in files the rows stand, if that is where they come from; `doubtful` names a
+    column that is a row's reason to be left out where it cannot be read. Equality is by name,
+    identity and version alone.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Relation:
     version: int = 0
     indexes: tuple[IndexEntry, ...] = field(default=(), compare=False, repr=False)
     places: Places | None = field(default=None, compare=False, repr=False)
+    doubtful: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)

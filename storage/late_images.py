@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tensorsql.cancellation import check_cancelled
+from tensorsql.errors import CorruptError, IOError, UnsupportedError
 from tensorsql.storage.column import Column, Flat, RowRef
-from tensorsql.storage.formats.images import IMAGE, Images
+from tensorsql.storage.formats.images import IMAGE, Images, tell_left_out
 from tensorsql.storage.table import Reader
 from tensorsql.storage.types import Type
 
@@ -22,6 +24,7 @@ class LateImages:
         self._type = type
         self._pixels = np.empty((len(images), *images.shape), images.element)  # untouched yet
         self._decoded = np.zeros(len(images), np.bool_)
+        self._broken: set[int] = set()
         self._locks = [threading.Lock() for _ in range(len(images))]
 
     @property
@@ -33,11 +36,28 @@ class LateImages:
         """The images of these rows."""
         wanted = rows.numpy()
         for row in np.unique(wanted).tolist():
-            with self._locks[row]:
-                if not self._decoded[row]:
-                    self._pixels[row] = self._images.pixels(row)
-                    self._decoded[row] = True
+            self._decode(row)
         return Flat(self._type, torch.from_numpy(self._pixels[wanted]))
+
+    def readable(self, rows: Tensor) -> Tensor:
+        """Which of these rows can be decoded; what cannot is told, once."""
+        broken = []
+        for row in np.unique(rows.numpy()).tolist():
+            if row not in self._broken:
+                try:
+                    self._decode(row)
+                except (CorruptError, IOError, UnsupportedError) as error:
+                    self._broken.add(row)
+                    broken.append(error.message)
+        tell_left_out(self._images.name, broken, len(self._images))
+        return torch.tensor([row not in self._broken for row in rows.tolist()], dtype=torch.bool)
+
+    def _decode(self, row: int) -> None:
+        check_cancelled()
+        with self._locks[row]:
+            if not self._decoded[row]:
+                self._pixels[row] = self._images.pixels(row)
+                self._decoded[row] = True
 
 
 class ImagesReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,14 +154,22 @@ def test_broken_images_can_be_left_out_and_are_named(
     some_jpegs(tmp_path)
     with pytest.raises(errors.CorruptError, match=r"6\.jpg"):
         images(connection, tmp_path / "*.jpg")
-    with pytest.warns(UserWarning, match=r"left out 2 of 10 files.*3\.jpg.*6\.jpg"):
+    with pytest.warns(UserWarning) as told:
         found = images(connection, tmp_path / "*.jpg", ", ignore_errors => true")
     assert len(found) == 8
+    for warning, pattern in zip(told, (r"1 of 10 .*6\.jpg", r"1 of 9 .*3\.jpg"), strict=True):
+        assert re.search(f"left out {pattern}", str(warning.message))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(images(connection, tmp_path / "[01].jpg", ", ignore_errors => true")) == 2
-    with pytest.raises(errors.CorruptError, match="none of 2 files"):
-        images(connection, tmp_path / "[36].jpg", ", ignore_errors => true")
+    with pytest.raises(errors.CorruptError, match="none of 1 files"):
+        images(connection, tmp_path / "[6].jpg", ", ignore_errors => true")
+    with pytest.warns(UserWarning):
+        assert not images(connection, tmp_path / "[36].jpg", ", ignore_errors => true")
+        broken = f"read_images('{tmp_path}/*.jpg', ignore_errors => true)"
+        assert connection.execute(f"SELECT count(*) FROM {broken}").fetchall() == [(8,)]
+        sql = f"SELECT filename FROM {broken} WHERE right(filename, 5) IN ('3.jpg', '4.jpg')"
+        assert connection.execute(sql).fetchall() == [(f"{tmp_path}/4.jpg",)]
 
 
 @pytest.fixture
@@ -381,3 +390,22 @@ def test_one_bit_masks_and_images_are_zeros_and_ones(
     ).fetchall()
     assert found == [(2, 1.0)]
     assert images(connection, tmp_path / "a.png")[0].tolist() == [[[255, 0, 255]]]
+
+
+def test_what_is_left_out_is_found_when_it_is_asked_for(
+    connection: Connection, tmp_path: Path, decoded: list[str]
+) -> None:
+    """Other conditions come first, nothing is decoded twice, and binding decodes nothing."""
+    some_jpegs(tmp_path)
+    (tmp_path / "6.jpg").unlink()
+    read = f"read_images('{tmp_path}/*.jpg', ignore_errors => true)"
+    connection.execute(f"EXPLAIN SELECT image FROM {read}")
+    assert decoded == []
+    sql = f"SELECT image FROM {read} WHERE filename LIKE '%/4.jpg'"
+    assert len(connection.execute(sql).fetchall()) == 1
+    assert decoded == ["4.jpg"]
+    with pytest.warns(UserWarning, match=r"left out 1 of 9 files.*3\.jpg"):
+        assert len(connection.execute(f"SELECT image FROM {read}").fetchall()) == 8
+    assert sorted(decoded) == sorted(
+        [f"{number}.jpg" for number in range(10) if number != 6] + ["4.jpg"]
+    )

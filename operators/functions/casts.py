@@ -98,7 +98,7 @@ def text_to_tensor(column: Column, target: Type) -> Converted:
     lists = expand(lists)
     assert isinstance(lists, List)
     tensors, wrong = lists_to_tensor(lists, target)
-    return tensors, wrong if bad is None else wrong | bad
+    return tensors, wrong if wrong is None or bad is None else wrong | bad
 
 
 def _convert_temporal(column: Column, target: Type) -> Column:

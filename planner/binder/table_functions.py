@@ -23,10 +23,11 @@ from tensorsql.planner.binder.scope import NOTHING, Scope, Source, Tables, table
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.binder.types import type_of_text
 from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import Project, Unnest
+from tensorsql.planner.logical import Filter, Project, Unnest
 from tensorsql.planner.plan import Plan, new_field
 from tensorsql.planner.resolve import cast, resolve
 from tensorsql.storage import types
+from tensorsql.storage.catalog import Relation
 from tensorsql.storage.formats import READERS
 from tensorsql.storage.formats.options import Option, is_names
 from tensorsql.storage.types import BIGINT, Kind, Type
@@ -178,7 +179,14 @@ def read_files(arguments: TableArguments) -> Plan:
         for name, node in arguments.named.items()
     }
     relation = arguments.environment.catalog.file_relation(arguments.function, path, options)
-    return _declared(from_clause.scan(relation), dict(options.get("columns") or ()))
+    return _declared(_readable(relation), dict(options.get("columns") or ()))
+
+
+def _readable(relation: Relation) -> Plan:
+    """The rows of a relation without those that turn out to be unreadable, if it asks for that."""
+    plan = from_clause.scan(relation)
+    doubtful = [field.ref() for field, name in plan.columns if name == relation.doubtful]
+    return Filter(plan, resolve("is_readable", list(doubtful))) if doubtful else plan
 
 
 def _column_types(arguments: TableArguments, node: exp.Expr) -> dict[str, Type]:

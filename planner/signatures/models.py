@@ -1,15 +1,22 @@
-"""PREDICT over one TENSOR or over numbers by position; the model is an option of the call."""
+"""PREDICT over one TENSOR or over numbers by position, and what images can be read.
+
+The model is an option of the call.
+"""
 
 from __future__ import annotations
 
 from tensorsql.planner.functions import Signature
-from tensorsql.storage.types import DOUBLE, Kind, list_of
+from tensorsql.storage.types import BOOLEAN, DOUBLE, Kind, list_of
 
 TENSOR = ((Kind.TENSOR,),)
 NUMBERS = (DOUBLE,)
 COST = 1_000_000.0
 
-SIGNATURES = tuple(
+# Whether a file's image can be decoded: what stands beside it is cheaper, and goes first.
+IS_READABLE = Signature(
+    "is_readable", (TENSOR[0],), BOOLEAN, "images.is_readable", nulls="own", cost=COST / 100
+)
+PREDICT = tuple(
     Signature(
         name,
         parameters,
@@ -23,3 +30,4 @@ SIGNATURES = tuple(
     for name, result in (("predict", DOUBLE), ("predict_proba", list_of(DOUBLE)))
     for parameters, cost in ((TENSOR, COST), (NUMBERS, COST / 1000))
 )
+SIGNATURES = (IS_READABLE, *PREDICT)

@@ -65,13 +65,14 @@ def relation(
 
     Channels are 1 if every image is grey, else 3. Images of different sizes need `size`
     (width, height), to which all are resized; `width` and `height` say what the file had. Images
-    are turned as their EXIF data say unless `orient` is false. With `ignore_errors` files that
-    cannot be decoded are left out, with a warning. Only images that a query asks for are decoded.
+    are turned as their EXIF data say unless `orient` is false. Only images that a query asks for
+    are decoded; with `ignore_errors` all are whose rows are left by other conditions, and files
+    that cannot be decoded are left out, with a warning.
     """
     if size is not None and not _is_size(size):
         raise BindError(f"size is [width, height] in pixels, not {size}")
     paths = expand(files)
-    pictures = _good(name, paths, orient) if ignore_errors else [_single(path) for path in paths]
+    pictures = _good(name, paths) if ignore_errors else [_single(path) for path in paths]
     shape, element = _common(pictures, size, orient)
     columns = (
         ColumnSchema("filename", types.VARCHAR),
@@ -80,11 +81,12 @@ def relation(
         ColumnSchema("channels", types.INTEGER),
         ColumnSchema(IMAGE, types.tensor(shape, element)),
     )
-    images = Images(pictures, shape, element, orient)
+    images = Images(name, pictures, shape, element, orient)
     kinds = {column.name: column.type for column in columns}
     statistics = LazyStatistics(tuple(kinds), partial(_measure, images, kinds))
     made = lazy_relation(TableSchema(name, columns), len(pictures), images.column, statistics)
-    return replace(made, open=partial(_open, made, images))
+    doubtful = IMAGE if ignore_errors else ""
+    return replace(made, open=partial(_open, made, images), doubtful=doubtful)
 
 
 def _open(made: Relation, images: Images) -> ImagesReader:
@@ -93,23 +95,26 @@ def _open(made: Relation, images: Images) -> ImagesReader:
     return ImagesReader(made.open(), images, made.schema.columns[-1].type)
 
 
-def _good(name: str, paths: Sequence[Path], orient: bool) -> list[Picture]:
-    """The pictures that can be decoded; what is left out is said."""
+def _good(name: str, paths: Sequence[Path]) -> list[Picture]:
+    """The pictures of files that are images; their pixels may still turn out to be damaged."""
     found, left_out = [], []
     for path in paths:
         try:
-            picture = _single(path)
-            decode(picture, orient, _mode(picture.mode in GREY, _element(picture)))
-            found.append(picture)
+            found.append(_single(path))
         except (CorruptError, IOError, UnsupportedError) as error:
             left_out.append(error.message)
     if not found:
         raise CorruptError(f"{name} can read none of {len(paths)} files: {left_out[0]}")
+    tell_left_out(name, left_out, len(paths))
+    return found
+
+
+def tell_left_out(name: str, left_out: Sequence[str], files: int) -> None:
+    """Warn of files, said by their errors, that a query goes without."""
     if left_out:
         named = "; ".join(left_out[:NAMED]) + ("; …" if len(left_out) > NAMED else "")
-        text = f"{name} left out {len(left_out)} of {len(paths)} files: {named}"
+        text = f"{name} left out {len(left_out)} of {files} files: {named}"
         warnings.warn(text, stacklevel=2)
-    return found
 
 
 def _single(path: Path) -> Picture:
@@ -155,8 +160,14 @@ class Images:
     """The files of a relation and what makes their columns. Pickles without pixels."""
 
     def __init__(
-        self, pictures: Sequence[Picture], shape: tuple[int, int, int], element: str, orient: bool
+        self,
+        name: str,
+        pictures: Sequence[Picture],
+        shape: tuple[int, int, int],
+        element: str,
+        orient: bool,
     ) -> None:
+        self.name = name
         self.pictures = pictures
         self.shape = shape
         self.element = element

@@ -27,12 +27,15 @@ def last_message() -> str:
     return message
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
 def _keep(module: bytes, format: bytes, arguments: Any) -> None:
     buffer = ctypes.create_string_buffer(SHOWN)
     with suppress(AttributeError, OSError, TypeError):  # where C's printf has no such name
         ctypes.CDLL(None).vsnprintf(buffer, SHOWN, format, ctypes.c_void_p(arguments))
     _said.message = buffer.value.decode("utf-8", "replace")
+
+
+# libtiff keeps its address for as long as the process lives
+_KEEP = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)(_keep)
 
 
 def take_messages() -> None:
@@ -41,6 +44,6 @@ def take_messages() -> None:
     Pillow's module is linked to it, so that its names are found behind the module's.
     """
     with suppress(AttributeError, OSError, TypeError):
-        library = ctypes.CDLL(Image.core.__file__)
+        library = ctypes.CDLL(Image.core.__file__)  # type: ignore[attr-defined]
         library.TIFFSetWarningHandler(None)
-        library.TIFFSetErrorHandler(_keep)
+        library.TIFFSetErrorHandler(_KEEP)

@@ -73,8 +73,8 @@ def relation(name: str, files: str | Sequence[str], utc: bool = False) -> Relati
     }
     rows = sum(footer.num_rows for footer in footers)
     counts = tuple((path, footer.num_rows) for path, footer in zip(paths, footers, strict=True))
-    places = Places(counts, CURE)
-    return lazy_relation(TableSchema(name, columns), rows, load, statistics, places=places)
+    kept = Places(counts, CURE)
+    return lazy_relation(TableSchema(name, columns), rows, load, statistics, places=kept)
 
 
 def write_table(table: pa.Table, path: str, options: Options) -> int:

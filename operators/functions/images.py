@@ -1,0 +1,24 @@
+"""Kernels over images of files, which are decoded when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from tensorsql.operators.frame import Frame, live_rows
+from tensorsql.planner.expressions import Call
+from tensorsql.storage.column import Column, Flat, RowRef
+from tensorsql.storage.concat import expand
+
+
+def is_readable(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    """Whether a value can be read; those that were read already can."""
+    column = expand(arguments[0])
+    flags = torch.ones(len(column), dtype=torch.bool)
+    readable = getattr(column.source, "readable", None) if isinstance(column, RowRef) else None
+    if readable is not None:
+        live = live_rows(frame, column)
+        asked = torch.arange(len(column)) if live is None else torch.nonzero(live).flatten()
+        flags[asked] = readable(column.rows[asked])  # type: ignore[union-attr]
+    return Flat(call.type, flags)
