@@ -8,9 +8,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tensorsql.errors import OutOfRangeError
+
 DAY = 86_400_000_000
+LAST_MIDNIGHT = ((1 << 63) - 1) // DAY
 ERA = 146_097  # days in 400 years
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999
+
+
+def midnights(days: Tensor) -> Tensor:
+    """Days since 1970 as microseconds; raises where 64 bits end, 292,000 years away."""
+    days = days.to(torch.int64)
+    if bool((days.abs() > LAST_MIDNIGHT).any()):
+        raise OutOfRangeError("a DATE is too far away to be a TIMESTAMP")
+    return days * DAY
 
 
 def floor_div(values: Tensor, divisor: int) -> Tensor:

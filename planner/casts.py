@@ -193,7 +193,7 @@ def can_cast(source: Type, target: Type) -> bool:
     if source == target or source.kind is Kind.NULL or (_is_number(source) and _is_number(target)):
         return True
     if source.is_text:
-        return _has_text(target)
+        return _has_text(target) and (source.kind, target.kind) != (Kind.UUID, Kind.BLOB)
     if target.kind is Kind.VARCHAR:
         return _has_text(source)
     if source.kind is target.kind is Kind.LIST:

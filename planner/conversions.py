@@ -326,10 +326,11 @@ def _parse_timestamp(text: str, target: Type) -> Any:
     if found is None:
         raise ValueError(text)
     year, _, month, day = found.groups()[:4]
-    date = datetime.date(int(year), int(month), int(day))
+    moment = datetime.datetime.combine(
+        datetime.date(int(year), int(month), int(day)), _clock(found)
+    )
     if target.kind is Kind.DATE:
-        return date
-    moment = datetime.datetime.combine(date, _clock(found))
+        return moment.date()
     return moment + datetime.timedelta(days=1) if midnight else moment
 
 

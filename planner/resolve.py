@@ -147,6 +147,8 @@ def _convert(
         return cast(converted[0], list_of(value.type)), value
     if signature.name in ("lag", "lead") and len(converted) == 3:
         return (*converted[:2], cast(converted[2], converted[0].type, position=position))
+    if signature.name == "string_agg":
+        return (cast(converted[0], VARCHAR, position=position), *converted[1:])
     if signature.name in ("concat", "concat_ws"):
         if any(arg.type.kind is Kind.LIST for arg in converted):
             raise UnsupportedError(f"{signature.name} of lists is not supported", position)

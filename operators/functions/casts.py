@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
+from tensorsql.operators.calendar import DAY, midnights
 from tensorsql.operators.frame import Frame
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.operators.functions.tensor_casts import convert_tensor, lists_to_tensor
@@ -32,7 +33,6 @@ from tensorsql.storage.column import (
 from tensorsql.storage.concat import expand
 from tensorsql.storage.types import BIGINT, DOUBLE, Kind, Type, list_of
 
-DAY = 86_400_000_000
 Converted = tuple[Column, Tensor | None]
 
 
@@ -53,18 +53,21 @@ def safe_cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def try_cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """TRY_CAST: NULL where CAST would raise."""
-    result, bad = convert(arguments[0], call.type)
+    """TRY_CAST: NULL where CAST would raise, within lists and structs too."""
+    result, bad = convert(arguments[0], call.type, lenient=True)
     return result if bad is None else with_validity(result, bad.logical_not())
 
 
-def convert(column: Column, target: Type) -> Converted:
-    """The column as `target`, and where it could not be (None = nowhere)."""
+def convert(column: Column, target: Type, lenient: bool = False) -> Converted:
+    """The column as `target`, and where it could not be (None = nowhere).
+
+    `lenient`: an element of a list or struct that could not be is NULL and spoils no row.
+    """
     source = column.type
     if source == target:
         return column, None
     if isinstance(column, Constant):
-        one, bad = convert(column.one, target)
+        one, bad = convert(column.one, target, lenient)
         return Constant(one, column.length), None if bad is None else bad.expand(column.length)
     if source.kind is Kind.NULL:
         return null_constant(target, len(column)), None
@@ -83,7 +86,7 @@ def convert(column: Column, target: Type) -> Converted:
     if isinstance(column, List) and target.kind is Kind.TENSOR:
         return lists_to_tensor(column, target)
     if isinstance(column, List | Struct):
-        return _convert_nested(column, target)
+        return _convert_nested(column, target, lenient)
     return _convert_temporal(column, target), None
 
 
@@ -106,7 +109,7 @@ def _convert_temporal(column: Column, target: Type) -> Column:
     values = column.values
     match column.type.kind, target.kind:
         case Kind.DATE, Kind.TIMESTAMP:
-            return Flat(target, values.to(torch.int64) * DAY, column.validity)
+            return Flat(target, midnights(values), column.validity)
         case Kind.TIMESTAMP, Kind.DATE:
             days = torch.div(values, DAY, rounding_mode="floor")
             return Flat(target, days.to(torch.int32), column.validity)
@@ -118,17 +121,24 @@ def _convert_temporal(column: Column, target: Type) -> Column:
     raise ConversionError(f"cannot cast {column.type} to {target}")
 
 
-def _convert_nested(column: List | Struct, target: Type) -> Converted:
+def _convert_element(column: Column, target: Type, lenient: bool) -> Converted:
+    result, bad = convert(column, target, lenient)
+    if not lenient or bad is None:
+        return result, bad
+    return with_validity(expand(result), bad.logical_not()), None
+
+
+def _convert_nested(column: List | Struct, target: Type, lenient: bool) -> Converted:
     """Element by element; a row fails if one of its elements does."""
     if isinstance(column, Struct):
         pairs = zip(column.children, target.fields, strict=True)
-        converted = [convert(child, kind) for child, (_, kind) in pairs]
+        converted = [_convert_element(child, kind, lenient) for child, (_, kind) in pairs]
         bad = [found for _, found in converted if found is not None]
         children = tuple(child for child, _ in converted)
         failing = torch.stack(bad).any(0) if bad else None
         return Struct(target, children, column.length, column.validity), failing
     assert target.child is not None
-    child, wrong = convert(column.child, target.child)
+    child, wrong = _convert_element(column.child, target.child, lenient)
     result = List(target, column.offsets, child, column.validity)
     if wrong is None:
         return result, None

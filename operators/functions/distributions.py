@@ -26,7 +26,7 @@ from tensorsql.storage.column import (
     take,
 )
 from tensorsql.storage.concat import bytes_of, concat, expand
-from tensorsql.storage.rounding import square_root
+from tensorsql.storage.rounding import multiply_add, square_root
 from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
 
 EXACT = 1 << 53  # whole numbers below are doubles
@@ -138,7 +138,7 @@ def _between(
 ) -> Column:
     if low.is_floating_point():
         dtype, low, high = low.dtype, low.double(), high.double()
-        mixed = torch.where(low == high, low, low + (high - low) * share)
+        mixed = torch.where(low == high, low, multiply_add(low, 1 - share, high * share))
         return Flat(call.type, mixed.to(dtype), present)
     part = (high - low).double() * share
     near = (low.double() + part).trunc()  # digits are cut off, towards zero

@@ -19,6 +19,7 @@ from tensorsql.operators.calendar import (
     LAST_DAY,
     add_months,
     floor_div,
+    midnights,
     split,
     trunc_div,
 )
@@ -58,7 +59,7 @@ def _past_32_bits(part: Tensor) -> Tensor:
 def microseconds_of(column: Column) -> Tensor:
     """A DATE or TIMESTAMP as microseconds since 1970."""
     values = values_of(column).to(torch.int64)
-    return values * DAY if column.type.kind is Kind.DATE else values
+    return midnights(values) if column.type.kind is Kind.DATE else values
 
 
 def add_interval(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
