@@ -15,6 +15,8 @@ from tensorsql.parser.reserved import ends_table, is_reserved
 from tensorsql.parser.runs import RUN, run_node
 
 RESERVED = {TokenType.ANY, TokenType.ALL, TokenType.SOME}
+SET_WORDS = (TokenType.INTERSECT, TokenType.UNION)
+QUERY_STARTS = (TokenType.SELECT, TokenType.WITH, TokenType.VALUES, TokenType.FROM)
 ARGUMENT_ENDS = (TokenType.COMMA, TokenType.R_PAREN)
 # Calls with words between their arguments; sqlglot also has parsers for plain ones such as MIN.
 SPECIAL_SYNTAX = (
@@ -144,10 +146,20 @@ class TensorParser(CommandParser):
     def _parse_function_call(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
         """sqlglot leaves CAST, CASE, EXTRACT and their like without a position."""
         token = self._curr
+        if token.token_type in SET_WORDS and self._at_query():
+            return None
         call = super()._parse_function_call(*args, **kwargs)
         if isinstance(call, exp.Expr) and "line" not in call.meta:
             call.update_positions(token)
         return call
+
+    def _at_query(self) -> bool:
+        """Whether a query in parentheses follows the current token."""
+        ahead = self._index + 1
+        while ahead < len(self._tokens) and self._tokens[ahead].token_type == TokenType.L_PAREN:
+            ahead += 1
+        started = ahead > self._index + 1 and ahead < len(self._tokens)
+        return started and self._tokens[ahead].token_type in QUERY_STARTS
 
     def _parse_lambda(self, alias: bool = False) -> exp.Expr | None:
         """An argument; `-` or FULL alone is the whole mask."""

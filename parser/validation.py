@@ -55,7 +55,11 @@ def _drop(node: exp.Drop) -> str | None:
 
 def _set_operation(node: exp.SetOperation) -> str | None:
     queries = all(isinstance(side, QUERIES) for side in (node.this, node.expression))
-    return None if queries else f"{node.key.upper()} combines queries"
+    if not queries:
+        return f"{node.key.upper()} combines queries"
+    bare = [side for side in (node.this, node.expression) if not isinstance(side, exp.Subquery)]
+    ended = any(side.args.get(key) for side in bare for key in ("order", "limit", "offset"))
+    return ENDED.format(node.key.upper()) if ended else None
 
 
 def _struct(node: exp.Struct) -> str | None:
@@ -87,6 +91,7 @@ def _star(node: exp.Star) -> str | None:
 QUERIES = (exp.Query, exp.Values, exp.Table)
 IN_VALUES = ("query", "unnest", "field")
 FOLLOWING = "a frame that starts at FOLLOWING needs BETWEEN and an end"
+ENDED = "a query inside {} that has ORDER BY or LIMIT stands in parentheses"
 STAR_LISTS = ("except_", "replace", "rename")
 
 CHECKS: dict[type[exp.Expr], Callable[..., str | None]] = {

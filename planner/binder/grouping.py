@@ -34,7 +34,7 @@ def group_keys(
         for expression in select:
             if _is_key(expression):
                 keys.add(expression)
-        return list(keys.places), None
+        return (list(keys.places), None) if keys.places else None
     elements = node.expressions
     found = [keys.sets(item) for item in elements]
     _check_count(math.prod(map(len, found)), node)
