@@ -285,7 +285,8 @@ def _compare_text(name: str, a: Column, b: Column) -> Tensor:
 def _places(column: Column) -> Any:
     members = pa.array(column.type.members, pa.large_string())
     if isinstance(column, Constant):
-        return column.type.members.index(text_scalar(column))
+        text = text_scalar(column)
+        return column.type.members.index(text) if text in column.type.members else 0  # under NULL
     places = pc.index_in(text_array(column), members).fill_null(0)
     return flat_of_arrow(places, INTEGER).values
 

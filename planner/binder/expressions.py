@@ -235,7 +235,7 @@ class ExpressionBinder:
         self, value: Expression, listed: Expression, place: tuple[int, int] | None
     ) -> Expression:
         """`x IN l`: whether the list holds x; NULLs in it are not looked at."""
-        if listed.type.kind is Kind.NULL:
+        if isinstance(listed, Literal) and listed.value is None:
             return cast(Literal(types.NULL, None), BOOLEAN)
         if isinstance(listed, Literal) and listed.type.kind is Kind.LIST:
             assert listed.type.child is not None

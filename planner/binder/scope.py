@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +15,7 @@ from tensorsql.planner.binder.placeholders import is_plain
 from tensorsql.planner.expressions import Expression
 from tensorsql.planner.logical import Scan, Values
 from tensorsql.planner.plan import Field, Fields, Plan
+from tensorsql.storage.formats.names import told_apart
 
 Columns = tuple[tuple[str, Field], ...]
 ROW_ID = "rowid"
@@ -108,24 +109,11 @@ def named_columns(fields: Fields, alias: str, names: tuple[str, ...]) -> Columns
         raise BindError(
             f"table {alias} has {len(fields)} columns but {len(names)} column names were given"
         )
-    all_names = _distinct((*names, *(item.name for item in fields[len(names) :])))
+    all_names = told_apart((*names, *(item.name for item in fields[len(names) :])))
     return tuple(
         (name, Field(item.id, name, item.type))
         for name, item in zip(all_names, fields, strict=True)
     )
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    taken: set[str] = set()
-    found: list[str] = []
-    for name in names:
-        free, number = name, 0
-        while free.lower() in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free.lower())
-        found.append(free)
-    return found
 
 
 EMPTY = Tables(NOTHING)

@@ -6,14 +6,18 @@ from collections.abc import Iterable
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
+    """The names told apart; an empty one says the column's place."""
+    return told_apart(name or f"column{place}" for place, name in enumerate(names))
+
+
+def told_apart(names: Iterable[str]) -> list[str]:
     """The names with `_1`, `_2` … added where one was there before, as DuckDB does.
 
-    SQL does not tell case apart, so neither does this; an empty name says the column's place.
+    SQL does not tell case apart, so neither does this.
     """
     found: list[str] = []
     taken: set[str] = set()
-    for place, given in enumerate(names):
-        base = given or f"column{place}"
+    for base in names:
         name, number = base, 0
         while name.lower() in taken:
             number += 1
