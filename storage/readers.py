@@ -107,6 +107,8 @@ class Readers:
         return max(self._versions(), default=0)
 
     def _versions(self) -> list[int]:
+        if not self._read_only:
+            self._folder.mkdir(exist_ok=True)
         names = (name.partition(".")[0] for name in os.listdir(self._folder))
         return sorted(int(name) for name in names if name.isdecimal())
 

@@ -293,3 +293,14 @@ def test_an_older_catalog_that_misses_files_says_so(tmp_path: Path) -> None:
         with pytest.raises(errors.IOError, match=r'of table "t" is missing'):
             connection.execute("SELECT i FROM t")
         assert connection.execute("SELECT sum(i) FROM u").fetchall() == [(36,)]
+
+
+def test_without_the_folder_of_readers(tmp_path: Path) -> None:
+    """It comes again where one may write, and one who only reads does without."""
+    with tensorsql.connect(tmp_path / "db") as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS i")
+        shutil.rmtree(tmp_path / "db" / "readers")
+        connection.execute("UPDATE t SET i = 2")
+    shutil.rmtree(tmp_path / "db" / "readers")
+    with tensorsql.connect(tmp_path / "db", read_only=True) as connection:
+        assert connection.execute("SELECT i FROM t").fetchall() == [(2,)]
