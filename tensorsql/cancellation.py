@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -175,6 +177,17 @@ def import_engine() -> None:
     import_whole("tensorsql.operators.compiler")
     if find_spec("pandas"):
         import_whole("pandas")
+    if _forked:
+        sys.modules["torch"].set_num_threads(1)
 
 
+def _in_child() -> None:
+    """A fork has none of the threads with which torch may have worked, and would wait for them."""
+    if "torch" in sys.modules:
+        _forked.append(True)
+        import_engine.cache_clear()
+
+
+_forked: list[bool] = []
+os.register_at_fork(after_in_child=_in_child)
 _imported: set[str] = set()

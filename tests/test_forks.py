@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -430,3 +431,17 @@ def test_a_lost_folder(
     connection.close()
     with tensorsql.connect(folder) as again:
         assert again.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_a_fork_can_query_after_torch_has_worked_with_threads(tmp_path: Path) -> None:
+    """Torch's threads are not in the child, which must not wait for them."""
+    query = "SELECT count(*), max(s) FROM (SELECT 'x' || range AS s FROM range(50000))"
+
+    def ask() -> Any:
+        signal.alarm(60)
+        with tensorsql.connect() as connection:
+            answer = connection.execute(query).fetchall()
+        signal.alarm(0)
+        return answer
+
+    assert ask() == in_child(ask) == [(50000, "x9999")]
