@@ -40,10 +40,9 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]
 
 def cut(connection: Connection, sql: str, limit: int) -> None:
     """Run a statement that is cancelled at a look; what it did before is undone."""
+    connection.execute("BEGIN")
     Cancelling.limit, Cancelling.looks = limit, 0
     try:
-        connection.execute("BEGIN")
-        Cancelling.looks = 0
         connection.execute(sql)
     finally:
         Cancelling.limit = sys.maxsize
