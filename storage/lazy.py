@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from tensorsql.errors import ConversionError
+from tensorsql.errors import ConversionError, CorruptError
 from tensorsql.storage.analyze import analyze
 from tensorsql.storage.catalog import Relation, TableSchema
 from tensorsql.storage.physical import physical
@@ -33,7 +33,7 @@ def lazy_relation(
     Without `statistics` those of a column are measured when planning asks, which loads the column.
     """
     types = {column.name: column.type for column in schema.columns}
-    source = LazySource(partial(_physical, load, types, places))
+    source = LazySource(partial(_physical, load, types, rows, places))
     if statistics is None:
         statistics = LazyStatistics(tuple(types), partial(_analyze, source, types))
     segment = Segment(rows, source, {}, 0, rows - 1)
@@ -46,8 +46,13 @@ def lazy_relation(
 # functions rather than closures, so that relations pickle
 
 
-def _physical(load: Load, types: Mapping[str, Type], places: Places | None, name: str) -> pa.Array:
+def _physical(
+    load: Load, types: Mapping[str, Type], rows: int, places: Places | None, name: str
+) -> pa.Array:
     array = load(name)
+    if len(array) != rows:
+        what = 'column "' + name + '"' if places is None else places.of([])
+        raise CorruptError(f"{what} has {len(array)} rows, not {rows} as before: it has changed")
     try:
         return physical(array, types[name], stored=True)
     except ConversionError as error:

@@ -244,3 +244,12 @@ def test_tables_of_one_column_take_whole_lines(connection: Connection, tmp_path:
     connection.execute("CREATE TABLE t (s VARCHAR)")
     connection.execute(f"COPY t FROM '{path}'")
     assert connection.execute("FROM t").fetchall() == [("a,b",), ("c,d",)]
+
+
+def test_a_file_that_shrinks_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": range(1000)}), path)
+    relation = tensorsql.storage.formats.file_relation("read_parquet", str(path), {})
+    pq.write_table(pa.table({"a": range(10)}), path)
+    with pytest.raises(errors.CorruptError, match=r"x\.parquet.*10 rows, not 1000"):
+        relation.open().read("a", 0, relation.rows)
