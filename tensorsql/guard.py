@@ -25,7 +25,7 @@ class Nesting:
     """
 
     FRAMES = 5000
-    DEEP = 100_000
+    DEEP = 40_000
     STACK = 1 << 29  # bytes, of which only those are taken that are used
 
     def __init__(self) -> None:
