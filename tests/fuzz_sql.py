@@ -286,8 +286,8 @@ class Writer:
         """One more source joined to what is there."""
         right, others = self.source()
         kind = self.choose("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN")
-        if self.chance(8):
-            return f"{left} CROSS JOIN {right}", columns + others
+        if self.chance(15):  # a comma binds what follows it less than CROSS JOIN
+            return f"{left}{self.choose(' CROSS JOIN ', ', ')}{right}", columns + others
         condition = self.join_condition(columns, others)
         after = columns if kind in ("SEMI JOIN", "ANTI JOIN") else columns + others
         return f"{left} {kind} {right} ON {condition}", after
