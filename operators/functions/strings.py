@@ -87,8 +87,14 @@ def _combinations(parameters: Sequence[Column]) -> tuple[Any, list[tuple[Any, ..
     for each in encoded:
         keys = keys * max(len(each.dictionary), 1) + each.indices.to_numpy()
     _, first, codes = np.unique(keys, return_index=True, return_inverse=True)
-    lists = [each.take(pa.array(first)).to_pylist() for each in encoded]
+    lists = [_values(each.take(pa.array(first))) for each in encoded]
     return codes, list(zip(*lists, strict=True))
+
+
+def _values(array: pa.Array) -> list[Any]:
+    """The array's values, a block at a time: meanwhile no other thread of Python's would run."""
+    starts = range(0, len(array), 4096)
+    return [value for start in starts for value in array.slice(start, 4096).to_pylist()]
 
 
 def _arrow(column: Column) -> pa.Array:
