@@ -75,7 +75,7 @@ from tensorsql.parser.diagnosis import (
     skip_blank,
     syntax_error,
 )
-from tensorsql.parser.door import watched
+from tensorsql.parser.door import nodes_of, watch
 from tensorsql.parser.escapes import unescaped
 from tensorsql.parser.grammar import TensorParser
 from tensorsql.parser.pieces import pieces
@@ -172,12 +172,14 @@ def _parse_one(tokens: list[Token], sql: str) -> exp.Expression:
         raise syntax_error(SyntaxProblem("", parser._curr or tokens[-1], []), sql) from None
     if len(trees) != 1 or trees[0] is None:
         raise syntax_error(SyntaxProblem("", tokens[0], []), sql)
-    if found := first_problem(trees[0]):
+    nodes = nodes_of(trees[0])
+    if found := first_problem(nodes):
         node, message = found
         error = error_at(sql, tokens[0].start, f"syntax error: {message}")
         error.position = position(node) or error.position
         raise error
-    return cast(exp.Expression, watched(trees[0]))
+    watch(nodes)
+    return cast(exp.Expression, trees[0])
 
 
 def tokenize(sql: str) -> list[Token]:
@@ -298,13 +300,20 @@ def position(expression: exp.Expr) -> tuple[int, int] | None:
     """The 1-based line and column where an expression starts, None if it has no token."""
     if START not in expression.meta:
         # Children first, each once: a statement asks for the place of every one of its nodes.
-        for node in reversed(list(expression.walk(bfs=False, prune=lambda one: START in one.meta))):
-            node.meta.setdefault(START, _start(node))
+        waiting = [expression]
+        for node in waiting:  # which grows meanwhile
+            waiting += [child for child in node.iter_expressions() if START not in child.meta]
+        for node in reversed(waiting):
+            node.meta[START] = _start(node)
     found: tuple[int, int] | None = expression.meta[START]
     return found
 
 
 def _start(node: exp.Expr) -> tuple[int, int] | None:
-    own = [] if node.meta.get("line") is None else [(node.meta["line"], node.meta["col"])]
-    below = (child.meta[START] for child in node.iter_expressions())
-    return min((*own, *(place for place in below if place is not None)), default=None)
+    line = node.meta.get("line")
+    first = None if line is None else (line, node.meta["col"])
+    for child in node.iter_expressions():
+        place = child.meta[START]
+        if place is not None and (first is None or place < first):
+            first = place
+    return first

@@ -6,7 +6,7 @@ argument that nobody reads would be a clause without effect.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from sqlglot import exp
@@ -35,51 +35,51 @@ class Arguments(dict[str, Any]):
     __slots__ = ("read",)
 
     def __init__(self, given: dict[str, Any]) -> None:
-        super().__init__(given)
+        dict.__init__(self, given)
         self.read: set[str] = set()
 
     def get(self, key: str, default: Any = None) -> Any:
         """The argument, which is read by this."""
         self.read.add(key)
-        return super().get(key, default)
+        return dict.get(self, key, default)
 
     def __getitem__(self, key: str) -> Any:
         self.read.add(key)
-        return super().__getitem__(key)
+        return dict.__getitem__(self, key)
 
 
-def watched(tree: exp.Expr) -> exp.Expr:
-    """The tree, which from now on knows what of it was read; copies of it do not."""
-    for node in list(tree.walk()):
+def nodes_of(tree: exp.Expr) -> list[exp.Expr]:
+    """The tree and everything below it, parents first; nothing of it counts as read by this."""
+    found = [tree]
+    for node in found:  # which grows meanwhile
         check_cancelled()
+        for value in node.args.values():
+            if isinstance(value, exp.Expr):
+                found.append(value)
+            elif isinstance(value, list):
+                found += [item for item in value if isinstance(item, exp.Expr)]
+    return found
+
+
+def watch(nodes: Iterable[exp.Expr]) -> None:
+    """From now on these nodes know what of them was read; copies of them do not."""
+    for node in nodes:
         node.args = Arguments(node.args)
-    return tree
 
 
 def first_unread(tree: exp.Expr) -> tuple[exp.Expr, str] | None:
     """The first node, from the root down, with an argument that was set and never read."""
-    waiting = [tree]
-    while waiting:
-        check_cancelled()
-        node = waiting.pop()
-        for key, value in node.args.items():
-            if is_set(value) and not _was_read(node, key):
+    for node in nodes_of(tree):
+        arguments: dict[str, Any] = node.args
+        if not isinstance(arguments, Arguments):  # a node of the binder's own making
+            continue
+        for key, value in arguments.items():
+            unread = key not in arguments.read and is_set(value)
+            if unread and key not in MANNER.get(type(node), ()):
                 return node, key
-        waiting.extend(_children(node))
     return None
 
 
 def is_set(value: Any) -> bool:
     """Whether an argument says anything."""
     return value is not None and value is not False and value != []
-
-
-def _was_read(node: exp.Expr, key: str) -> bool:
-    arguments: dict[str, Any] = node.args
-    if not isinstance(arguments, Arguments):  # a node of the binder's own making
-        return True
-    return key in arguments.read or key in MANNER.get(type(node), ())
-
-
-def _children(node: exp.Expr) -> Iterator[exp.Expr]:
-    return node.iter_expressions(reverse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sqlglot import exp
 
@@ -114,9 +114,9 @@ CHECKS: dict[type[exp.Expr], Callable[..., str | None]] = {
 }
 
 
-def first_problem(tree: exp.Expr) -> tuple[exp.Expr, str] | None:
-    """The first node of the tree that is not SQL, and why."""
-    for node in tree.walk():
+def first_problem(nodes: Iterable[exp.Expr]) -> tuple[exp.Expr, str] | None:
+    """The first of a tree's nodes that is not SQL, and why."""
+    for node in nodes:
         check_cancelled()
         check = CHECKS.get(type(node))
         if check is not None and (problem := check(node)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any
 
 from tensorsql.cancellation import check_cancelled
@@ -218,12 +219,18 @@ def checked_size(expression: Expression) -> Expression:
 def transform(expression: Expression, rewrite: Callable[[Expression], Expression]) -> Expression:
     """Rewrite bottom-up; returns the same object where nothing changed."""
     children = expression.children
-    if children:
-        check_cancelled()
-    new = tuple(transform(child, rewrite) for child in children)
-    if any(a is not b for a, b in zip(new, children, strict=True)):
+    if not children:
+        return rewrite(expression)
+    check_cancelled()
+    new = tuple([transform(child, rewrite) for child in children])
+    if not are_same(new, children):
         expression = expression.with_children(new)
     return rewrite(expression)
+
+
+def are_same(new: tuple[Any, ...], old: tuple[Any, ...]) -> bool:
+    """Whether these are the very same objects."""
+    return all(map(is_, new, old))
 
 
 def _operands(expression: Expression) -> Iterator[Expression]:
@@ -239,6 +246,13 @@ def columns_of(expression: Expression) -> frozenset[int]:
     return frozenset().union(*map(columns_of, _operands(expression)))
 
 
+@remembered
+def classes_of(expression: Expression) -> frozenset[type[Expression]]:
+    """The classes of the nodes in the expression."""
+    own = frozenset((type(expression), *map(type, expression.children)))
+    return own.union(*map(classes_of, _operands(expression)))
+
+
 def substitute(expression: Expression, mapping: dict[int, Expression]) -> Expression:
     """Replace column references by the expressions that define them."""
 
@@ -250,11 +264,16 @@ def substitute(expression: Expression, mapping: dict[int, Expression]) -> Expres
 
 def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
     """The operands of a (nested) AND, left to right; TRUE and None have none."""
-    if expression is None or expression == TRUE:
+    if expression is None or is_true(expression):
         return ()
     if isinstance(expression, Call) and expression.function.name == "and":
-        return tuple(part for arg in expression.args for part in conjuncts(arg))
+        return tuple([part for arg in expression.args for part in conjuncts(arg)])
     return (expression,)
+
+
+def is_true(expression: Expression) -> bool:
+    """Whether it is the literal TRUE."""
+    return expression is TRUE or (isinstance(expression, Literal) and expression == TRUE)
 
 
 def conjunction(parts: tuple[Expression, ...] | list[Expression]) -> Expression:

@@ -227,16 +227,18 @@ class Dependencies:
         self.keys: list[tuple[frozenset[int], frozenset[int]]] = []
         self._add(plan)
 
-    def determined(self, start: Iterable[int]) -> frozenset[int]:
-        """Columns whose value is the same wherever the columns `start` are."""
-        known: set[int] = set()
-        new = set(start)
-        while new:
-            known |= new
-            found = {columns for id in new for columns in self.single.get(id, ())}
-            found.update(columns for key, columns in self.keys if key <= known)
-            new = set().union(*found) - known
-        return frozenset(known)
+    def determine(self, start: Iterable[int], column: int) -> bool:
+        """Whether the column's value is the same wherever those of the columns `start` are."""
+        waiting = list(start)
+        known = set(waiting)
+        while waiting and column not in known:
+            found = list(self.single.get(waiting.pop(), ()))
+            if not waiting:
+                found += [columns for key, columns in self.keys if key <= known]
+            for columns in found:
+                waiting += columns - known
+                known |= columns
+        return column in known
 
     def _add(self, plan: Plan) -> None:
         match plan:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tensorsql.planner.expressions import Call, ColumnRef, Expression, walk
+from tensorsql.planner.expressions import Call, ColumnRef, Expression, highest_cost, walk
 from tensorsql.planner.index_plans import IndexUse
 from tensorsql.planner.logical import Aggregate, Project
 from tensorsql.planner.plan import Field, Plan
@@ -21,6 +21,8 @@ COSTLY = 1000.0  # per row, relative to adding two integers: more than reading a
 
 def costly_calls(expression: Expression) -> tuple[Call, ...]:
     """The calls within an expression that are worth an index."""
+    if highest_cost(expression) < COSTLY:
+        return ()
     return tuple(
         node for node in walk(expression) if isinstance(node, Call) and node.function.cost >= COSTLY
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.planner.expressions import ColumnRef, Expression, SortKey, columns_of
+from tensorsql.planner.expressions import ColumnRef, Expression, SortKey, are_same, columns_of
 from tensorsql.planner.functions import Signature
 from tensorsql.planner.index_plans import IndexTopN
 from tensorsql.planner.logical import DependentJoin, Reference, Scan
@@ -21,8 +21,8 @@ def transform_up(plan: Plan, rewrite: Callable[[Plan], Plan]) -> Plan:
     """Rewrite inputs first, then the node; returns the same object where nothing changed."""
     check_cancelled()
     inputs = plan.inputs
-    new = tuple(transform_up(child, rewrite) for child in inputs)
-    if any(a is not b for a, b in zip(new, inputs, strict=True)):
+    new = tuple([transform_up(child, rewrite) for child in inputs])
+    if not are_same(new, inputs):
         plan = plan.with_inputs(new)
     return rewrite(plan)
 
@@ -32,10 +32,8 @@ def transform_expressions(plan: Plan, rewrite: Callable[[Expression], Expression
 
     def node(current: Plan) -> Plan:
         old = current.expressions
-        new = tuple(rewrite(expression) for expression in old)
-        if all(a is b for a, b in zip(new, old, strict=True)):
-            return current
-        return current.with_expressions(new)
+        new = tuple([rewrite(expression) for expression in old])
+        return current if are_same(new, old) else current.with_expressions(new)
 
     return transform_up(plan, node)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,18 +77,23 @@ class TableState:
 
     def relation(self, indexes: tuple[IndexEntry, ...] = ()) -> Relation:
         """The table as planning sees it; every call opens the same reader."""
-        names = tuple(column.name for column in self.schema.columns)
         return Relation(
             self.schema.name,
             self.schema,
             self.rows,
             self.live_rows,
             self._open,
-            LazyStatistics(names, self._statistics),
+            self.statistics,
             self.identity,
             self.version,
             indexes,
         )
+
+    @cached_property
+    def statistics(self) -> LazyStatistics:
+        """What is known of each column, merged from the segments."""
+        names = tuple(column.name for column in self.schema.columns)
+        return LazyStatistics(names, self._statistics)
 
     def _open(self) -> Any:
         from tensorsql.storage.table import SegmentsReader

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from tensorsql.errors import Error
 from tensorsql.parser.dialect import parse
-from tensorsql.parser.door import MANNER, is_set, watched
+from tensorsql.parser.door import MANNER, is_set, watch
 from tensorsql.planner import plan
 from tensorsql.planner.binder import bind
 
@@ -146,7 +146,8 @@ def test_every_argument_of_every_node_counts(
                 tried.add((type(node), key))
                 (mutated,) = parse(text)
                 changed = next(itertools.islice(mutated.walk(), place, None))
-                changed.args[key] = watched(exp.Var(this="beyond"))
+                changed.args[key] = exp.Var(this="beyond")
+                watch([changed.args[key]])
                 # What sqlglot would never make may as well fail in other ways than with an Error.
                 with contextlib.suppress(Exception):
                     if text_of_plan(mutated, catalog, monkeypatch) == plain:

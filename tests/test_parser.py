@@ -13,6 +13,7 @@ from sqlglot import exp
 from tensorsql.errors import ParseError
 from tensorsql.parser import statements
 from tensorsql.parser.dialect import DIALECT, is_complete, parse, position, split
+from tensorsql.parser.door import nodes_of
 from tensorsql.parser.validation import first_problem
 
 TPCH = sorted((Path(__file__).parent.parent / "tpch" / "queries").glob("q*.sql"))
@@ -351,7 +352,7 @@ def one(sql: str) -> exp.Expression:
 def test_every_form_of_the_language_parses(sql: str) -> None:
     tree = one(sql)
     assert not list(tree.find_all(exp.Command, exp.Predict, exp.ParameterizedAgg))
-    assert first_problem(tree) is None
+    assert first_problem(nodes_of(tree)) is None
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS)

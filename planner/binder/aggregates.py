@@ -19,6 +19,7 @@ from tensorsql.planner.expressions import (
     ColumnRef,
     Expression,
     WindowCall,
+    are_same,
     transform,
     walk,
 )
@@ -145,6 +146,6 @@ def _over_children(
 ) -> Expression:
     children = expression.children
     new = tuple(rewrite(child) for child in children)
-    if all(a is b for a, b in zip(new, children, strict=True)):
+    if are_same(new, children):
         return expression
     return expression.with_children(new)

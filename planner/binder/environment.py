@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from tensorsql.parser.door import nodes_of
 from tensorsql.planner.binder.catalog import BindCatalog
 from tensorsql.planner.binder.scope import ROW_ID
 
@@ -29,7 +30,8 @@ class Words:
     @cached_property
     def row_id(self) -> bool:
         """Whether `rowid` is named anywhere: scans offer it only then."""
-        names = (node.name for node in self.tree.find_all(exp.Identifier, exp.Literal))
+        nodes = nodes_of(self.tree)
+        names = (node.name for node in nodes if isinstance(node, (exp.Identifier, exp.Literal)))
         given = self.values.values() if isinstance(self.values, Mapping) else self.values or ()
         texts = (value for value in given if isinstance(value, str))
         return any(name.lower() == ROW_ID for name in chain(names, texts))

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from sqlglot import exp
 
 from tensorsql.errors import BindError, nearest
+from tensorsql.parser.door import nodes_of
 from tensorsql.planner.binder.literals import literal_of_value
 from tensorsql.planner.expressions import Literal
 
+PARAMETERS = (exp.Placeholder, exp.Parameter)
 Given = Sequence[Any] | Mapping[str, Any] | None
 
 
 def check_count(statements: Sequence[exp.Expr], given: Given) -> None:
     """BindError if more values were given by position than the statements have parameters."""
-    if given is None or isinstance(given, Mapping):
+    if not given or isinstance(given, Mapping):
         return
     needed = max((_count(statement) for statement in statements), default=0)
     if len(given) > needed:
@@ -30,20 +33,25 @@ def _count(statement: exp.Expr) -> int:
 
 
 def _placeholders(statement: exp.Expr) -> list[exp.Expr]:
-    return list(statement.find_all(exp.Placeholder, exp.Parameter))
+    return [node for node in nodes_of(statement) if isinstance(node, PARAMETERS)]
 
 
 class Parameters:
     """The values given with a statement; `?` are numbered by where they stand in the text."""
 
     def __init__(self, statement: exp.Expr, given: Given) -> None:
+        self.statement = statement
+        self.given = given
+
+    @cached_property
+    def numbers(self) -> dict[int, int]:
+        """The number of each `?` by its place."""
         places = {
             node.meta["start"]
-            for node in statement.find_all(exp.Placeholder)
-            if not node.args.get("this")
+            for node in nodes_of(self.statement)
+            if isinstance(node, exp.Placeholder) and not node.args.get("this")
         }
-        self.numbers = {place: number for number, place in enumerate(sorted(places), 1)}
-        self.given = given
+        return {place: number for number, place in enumerate(sorted(places), 1)}
 
     def literal(self, node: exp.Placeholder | exp.Parameter) -> Literal:
         """The value of a parameter as a literal; BindError where none was given."""

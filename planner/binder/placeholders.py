@@ -11,6 +11,7 @@ from tensorsql.planner.expressions import (
     AggregateCall,
     Expression,
     WindowCall,
+    classes_of,
     columns_of,
     walk,
 )
@@ -85,6 +86,8 @@ def left_outside(plan: Plan) -> frozenset[OuterAggregate]:
 
 def outer_aggregates(expression: Expression) -> Iterator[OuterAggregate]:
     """Those in the expression's subqueries that are left to a query around them."""
+    if not contains(expression, SubqueryExpression):
+        return
     for node in walk(expression):
         if isinstance(node, SubqueryExpression):
             yield from left_outside(node.plan)
@@ -93,9 +96,9 @@ def outer_aggregates(expression: Expression) -> Iterator[OuterAggregate]:
 def is_plain(expression: Expression) -> bool:
     """Whether it can be computed from a row alone: no aggregate, window function or subquery."""
     special = (AggregateCall, OuterAggregate, WindowCall, SubqueryExpression, UnnestExpression)
-    return not any(isinstance(node, special) for node in walk(expression))
+    return not contains(expression, *special)
 
 
 def contains(expression: Expression, *kinds: type[Expression]) -> bool:
     """Whether a node of one of these classes is somewhere in the expression."""
-    return any(isinstance(node, kinds) for node in walk(expression))
+    return any(issubclass(kind, kinds) for kind in classes_of(expression))

@@ -298,6 +298,8 @@ def _aggregated(expression: Expression, ids: frozenset[int]) -> bool:
     """Whether an aggregate of these columns stands in it that is no window call's function."""
     if _reached(expression, ids):
         return True
+    if not contains(expression, AggregateCall):
+        return False
     windows = [node for node in walk(expression) if isinstance(node, WindowCall)]
     functions = {id(window.call) for window in windows}
     return any(
@@ -307,8 +309,14 @@ def _aggregated(expression: Expression, ids: frozenset[int]) -> bool:
 
 def _unnested(plan: Plan, expressions: list[Expression]) -> tuple[Plan, list[Expression]]:
     found = dict.fromkeys(
-        node for item in expressions for node in walk(item) if isinstance(node, UnnestExpression)
+        node
+        for item in expressions
+        if contains(item, UnnestExpression)
+        for node in walk(item)
+        if isinstance(node, UnnestExpression)
     )
+    if not found:
+        return plan, expressions
     if len(found) > 1:
         raise UnsupportedError("one UNNEST in a select list; put the others into FROM")
     for node in found:

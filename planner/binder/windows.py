@@ -141,7 +141,11 @@ def _end(
 def add_windows(plan: Plan, expressions: list[Expression]) -> tuple[Plan, list[Expression]]:
     """Compute the window calls in the expressions (equal ones once) and read their columns."""
     found = dict.fromkeys(
-        node for item in expressions for node in walk(item) if isinstance(node, WindowCall)
+        node
+        for item in expressions
+        if contains(item, WindowCall)
+        for node in walk(item)
+        if isinstance(node, WindowCall)
     )
     if not found:
         return plan, expressions

@@ -13,6 +13,7 @@ from tensorsql.planner.cardinality import Estimator
 from tensorsql.planner.expressions import (
     TRUE,
     Expression,
+    are_same,
     columns_of,
     conjunction,
     conjuncts,
@@ -55,7 +56,7 @@ def _visit(plan: Plan, estimator: Estimator) -> Plan:
         leaves = [_visit(leaf, estimator) for leaf in graph.leaves]
         return _restore(plan, _build(graph, leaves, estimator))
     new = tuple(_visit(child, estimator) for child in plan.inputs)
-    same = all(a is b for a, b in zip(new, plan.inputs, strict=True))
+    same = are_same(new, plan.inputs)
     return plan if same else plan.with_inputs(new)
 
 

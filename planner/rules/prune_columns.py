@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import columns_of
+from tensorsql.planner.expressions import are_same, columns_of
 from tensorsql.planner.logical import (
     Aggregate,
     Distinct,
@@ -67,14 +67,14 @@ def _read(plan: Plan) -> Needed:
 def _inputs(plan: Plan, needed: Needed) -> Plan:
     old = plan.inputs
     new = tuple(_prune(child, needed) for child in old)
-    same = all(a is b for a, b in zip(new, old, strict=True))
+    same = are_same(new, old)
     return plan if same else plan.with_inputs(new)
 
 
 def _join(plan: Join, needed: Needed) -> Plan:
     """A join copies its inputs' columns, so what only the inputs needed is left out before it."""
     new = tuple(_trimmed(_prune(child, needed), needed) for child in plan.inputs)
-    same = all(a is b for a, b in zip(new, plan.inputs, strict=True))
+    same = are_same(new, plan.inputs)
     return plan if same else plan.with_inputs(new)
 
 

@@ -9,6 +9,7 @@ from tensorsql.planner.expressions import (
     ColumnRef,
     Expression,
     Literal,
+    are_same,
     columns_of,
     conjunction,
     conjuncts,
@@ -76,7 +77,7 @@ def _keep(old: Filter, new: Plan, parts: Parts) -> Plan:
 
 
 def _inputs(plan: Plan, new: tuple[Plan, ...]) -> Plan:
-    same = all(a is b for a, b in zip(new, plan.inputs, strict=True))
+    same = are_same(new, plan.inputs)
     return plan if same else plan.with_inputs(new)
 
 

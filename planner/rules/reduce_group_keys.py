@@ -42,7 +42,7 @@ def _needless(plan: Aggregate) -> set[int]:
     # Text keys cost most to group by: try to drop them first.
     for field, id in sorted(plain, key=lambda pair: not pair[0].type.is_text):
         rest.remove(id)
-        if rest and id in known.determined(rest):
+        if rest and known.determine(rest, id):
             needless.add(field.id)
         else:
             rest.append(id)

@@ -7,13 +7,12 @@ from functools import partial
 
 from tensorsql.planner.cardinality import Estimator
 from tensorsql.planner.expressions import (
-    Call,
     ColumnRef,
     Expression,
     conjunction,
     conjuncts,
+    highest_cost,
     is_volatile,
-    walk,
 )
 from tensorsql.planner.logical import Aggregate, Filter, Join, Project, Scan
 from tensorsql.planner.plan import Plan
@@ -105,5 +104,4 @@ def _repeatable(plan: Plan) -> bool:
 
 
 def _is_cheap(expression: Expression) -> bool:
-    costs = [node.function.cost for node in walk(expression) if isinstance(node, Call)]
-    return not is_volatile(expression) and max(costs, default=0.0) < EXPENSIVE
+    return not is_volatile(expression) and highest_cost(expression) < EXPENSIVE

@@ -13,6 +13,7 @@ import dataclasses
 
 from tensorsql.planner.expressions import (
     Expression,
+    are_same,
     columns_of,
     conjunction,
     conjuncts,
@@ -37,7 +38,7 @@ def unnest_dependent_joins(plan: Plan) -> Plan:
         return unnest_dependent_joins(_unnest(plan))
     inputs = plan.inputs
     new = tuple(map(unnest_dependent_joins, inputs))
-    if all(a is b for a, b in zip(new, inputs, strict=True)):
+    if are_same(new, inputs):
         return plan
     return plan.with_inputs(new)
 
