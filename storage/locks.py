@@ -17,6 +17,7 @@ from pathlib import Path
 from tensorsql.errors import InterruptedError
 from tensorsql.storage.forks import watch
 
+SIGNED = 100  # characters of a signature, which covers the last one
 POLL = 0.005  # seconds between two tries for a lock
 
 
@@ -67,9 +68,8 @@ class FileLock:
 
     def sign(self) -> None:
         """Write into the file that this process holds it."""
-        text = json.dumps({"process": os.getpid(), "since": time.time()}).encode()
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, text, 0)
+        text = json.dumps({"process": os.getpid(), "since": time.time()})
+        os.pwrite(self._handle, text.ljust(SIGNED).encode(), 0)
 
     def holder(self) -> str:
         """Who signed last, such as "process 12 since 10:31:02"; "another process" if nobody did."""

@@ -27,6 +27,8 @@ def merged_with(state: TableState, new: Segment) -> tuple[Segment, ...]:
         if found - count < FAN_IN - 1 or rows > MOST_ROWS:
             break
         count = found
+    if not count:
+        return ()
     chosen = state.segments[len(state.segments) - count :]
     return chosen if sum(_bytes(state, part) for part in (*chosen, new)) <= MOST_BYTES else ()
 

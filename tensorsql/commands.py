@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tensorsql.storage.column import Column
     from tensorsql.storage.database import Transaction
 
+FEW = 4096  # rows that are put together at once
 Created = (
     statements.CreateTable | statements.CreateView | statements.CreateModel | statements.CreateIndex
 )
@@ -92,7 +93,9 @@ def _columns(plan: Plan, session: Session) -> list[Column]:
     """The rows of a plan, as columns in the order of its fields."""
     fields = plan.fields
     ids, types = tuple(f.id for f in fields), tuple(f.type for f in fields)
-    return in_helper(Result(("",), types, ids, session.run_plan(plan)).columns)
+    source = session.run_plan(plan)
+    result = Result(("",), types, ids, source)
+    return result.columns() if source.morsels(FEW) <= 1 else in_helper(result.columns)
 
 
 def insert(statement: statements.Insert, session: Session, transaction: Transaction) -> Result:

@@ -10,7 +10,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from tensorsql.errors import Error, ProgrammingError, UnsupportedError
 from tensorsql.parser.dialect import tokenize
-from tensorsql.planner.binder.python_values import python_value
+from tensorsql.planner.binder.python_values import python_values
 from tensorsql.result import Result
 from tensorsql.storage.python_arrays import object_array
 
@@ -95,7 +95,7 @@ def parameter_table(rows: Sequence[Any], width: int) -> pa.Table | None:
     """The parameter rows as a table; None where they do not make columns of one type each."""
     if not rows or any(not isinstance(row, (list, tuple)) or len(row) != width for row in rows):
         return None
-    columns = [[python_value(row[i]) for row in rows] for i in range(width)]
+    columns = [python_values([row[i] for row in rows]) for i in range(width)]
     if any(len(set(map(type, column)) - {type(None)}) > 1 for column in columns):
         return None  # Arrow would make them alike, and text of 1 is not that of 1.0
     try:

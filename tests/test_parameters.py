@@ -15,6 +15,7 @@ import pytest
 
 import tensorsql
 from tensorsql import Connection, errors
+from tensorsql.planner.binder import python_values
 
 DATE = datetime.date(2020, 1, 31)
 MOMENT = datetime.datetime(2020, 1, 31, 10, 11, 12, 345678)
@@ -148,3 +149,24 @@ def test_own_types_stay(connection: Connection) -> None:
     values += [MOMENT, datetime.time(1, 2), datetime.timedelta(days=-1), [1, None], {"a": [1]}]
     marks = ", ".join("?" for _ in values)
     assert list(connection.execute(f"SELECT {marks}", values).fetchall()[0]) == values
+
+
+PLAIN = [[1, None, 2], [True, False], [0.5, None], ["é", None], [b"x"], [DATE], [None], []]
+
+
+@pytest.mark.parametrize("column", PLAIN)
+def test_plain_columns_are_looked_at_as_one(
+    column: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their values are as each alone, and no call is made for each."""
+    assert python_values.python_values(column) == [*map(python_values.python_value, column)]
+    calls: list[Any] = []
+    monkeypatch.setattr(python_values, "python_value", calls.append)
+    python_values.python_values(column)
+    assert len(calls) <= column.count(None)
+
+
+@pytest.mark.parametrize("column", [[1 << 127, 1], [None, "\ud800"], ["\ud83d", "\ude00"]])
+def test_plain_columns_are_checked(column: list[Any]) -> None:
+    with pytest.raises(errors.Error):
+        python_values.python_values(column)

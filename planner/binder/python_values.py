@@ -29,6 +29,28 @@ def python_value(value: Any) -> Any:
         raise BindError(f"{value} is beyond the years that Python's dates have") from None
 
 
+def python_values(values: list[Any]) -> list[Any]:
+    """Each as `python_value` has it; those of one plain type are looked at as one."""
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) == 1 and _are_plain(kinds.pop(), values):
+        return values
+    return [python_value(value) for value in values]
+
+
+def _are_plain(kind: type, values: list[Any]) -> bool:
+    """Whether values of one type, and None, are Python's own and all within bounds."""
+    if kind is int:
+        given = [value for value in values if value is not None]
+        return min(given) >= -WIDEST and max(given) < WIDEST
+    if kind is str:
+        try:
+            "".join(value for value in values if value is not None).encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+    return kind in (bool, float, bytes, datetime.date)
+
+
 def _converted(value: Any) -> Any:
     if type(value) in PLAIN:
         return _checked(value)
