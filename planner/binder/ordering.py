@@ -82,7 +82,11 @@ def limited(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
     if limit is None and offset is None:
         return plan
     options = None if limit is None else limit.args.get("limit_options")
-    if options is not None and (options.args.get("percent") or options.args.get("with_ties")):
+    if (
+        limit is not None
+        and options is not None
+        and (options.args.get("percent") or options.args.get("with_ties"))
+    ):
         raise UnsupportedError(
             "LIMIT takes a number of rows, no percentage or ties", position(limit)
         )
