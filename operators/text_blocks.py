@@ -116,7 +116,7 @@ def _size(column: Column) -> int:
             return _size(column.one) * column.length
         case Dictionary():
             entries = column.dictionary.entries
-            return entries.nbytes * len(column) // max(len(entries), 1)
+            return int(entries.nbytes) * len(column) // max(len(entries), 1)
         case List():
             start, stop = int(column.offsets[0]), int(column.offsets[-1])
             return _size(slice_column(column.child, start, stop))

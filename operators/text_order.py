@@ -23,7 +23,7 @@ def text_order(values: pa.LargeBinaryArray) -> NDArray[np.int64]:
     """The places of distinct texts in ascending order."""
     check_cancelled()
     if len(values) <= PART:
-        return pc.sort_indices(values).to_numpy().astype(np.int64)
+        return np.asarray(pc.sort_indices(values), np.int64)
     owners = _owners(values, _separators(values))
     parts = []
     for owner in range(FAN_OUT):
