@@ -44,7 +44,7 @@ class Parameters:
         self.given = given
 
     @cached_property
-    def numbers(self) -> dict[int, int]:
+    def numbers(self) -> dict[Any, int]:
         """The number of each `?` by its place."""
         places = {
             node.meta["start"]

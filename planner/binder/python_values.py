@@ -41,7 +41,7 @@ def _are_plain(kind: type, values: list[Any]) -> bool:
     """Whether values of one type, and None, are Python's own and all within bounds."""
     if kind is int:
         given = [value for value in values if value is not None]
-        return min(given) >= -WIDEST and max(given) < WIDEST
+        return bool(min(given) >= -WIDEST and max(given) < WIDEST)
     if kind is str:
         try:
             "".join(value for value in values if value is not None).encode()
