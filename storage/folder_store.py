@@ -66,6 +66,7 @@ class FolderStore:
         self.owner = Owner(f'database "{folder}"')
         self._turns = FolderTurns(folder)
         self._readers = Readers(folder, read_only)
+        self._aside: set[str] = set()
         self._sweeps = not read_only
         self._lease: FileLock | None = None
         try:
@@ -157,7 +158,8 @@ class FolderStore:
                 self.files.seal(path)
         for parent in {path.parent for path in paths}:
             sync(parent)
-        removed = put_aside(self.folder, self._catalog.replaced(), self._readers, base.version)
+        replaced = self._catalog.replaced()
+        removed = put_aside(self.folder, replaced, self._readers, base.version, self._aside)
         self._catalog.save(base, changed, [file.name for file in removed])
         self.files.fresh.clear()
 

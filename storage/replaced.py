@@ -35,9 +35,12 @@ class Replaced:
 
 
 def put_aside(
-    folder: Path, files: Sequence[Replaced], readers: Readers, version: int
+    folder: Path, files: Sequence[Replaced], readers: Readers, version: int, aside: set[str]
 ) -> list[Replaced]:
-    """Put aside what nobody needs at this version; those that were removed for good."""
+    """Put aside what nobody needs at this version; those that were removed for good.
+
+    `aside` has the names of those that need not be moved again, and is kept up.
+    """
     if not files:
         return []
     spans = readers.spans(version)
@@ -45,9 +48,12 @@ def put_aside(
     if len(free) < len(files):
         readers.renew(version)
     for file in free:
-        with suppress(FileNotFoundError):  # it was put aside before
-            move(folder, file.name, folder / SWEPT)
+        if file.name not in aside:
+            with suppress(FileNotFoundError):  # another process has put it aside
+                move(folder, file.name, folder / SWEPT)
+            aside.add(file.name)
     removed = _not_kept(free)
+    aside.difference_update(file.name for file in removed)
     for file in removed:
         remove(folder / SWEPT / file.name)
         _remove_if_empty(folder / SWEPT, file.name)
