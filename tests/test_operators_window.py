@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
+from fractions import Fraction
 from typing import Any
 
 import duckdb
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from plans import everywhere, key, literal, ref, table
 
 import tensorsql
-from tensorsql.operators import frame_tree
+from tensorsql.operators import frame_tree, window
 from tensorsql.planner.expressions import Literal, WindowCall, WindowFrame
 from tensorsql.planner.logical import Window
 from tensorsql.planner.plan import new_field
@@ -97,6 +99,8 @@ LONG_FRAMES = (
 LONG_CALLS = (
     *("count(*)", "count(i)", "sum(i)", "avg(i)", "min(i)", "max(s)", "first(s)", "last(i)"),
     *("any_value(s)", "sum(i) FILTER (WHERE k = 1)", "sum(f)", "avg(f)", "min(f)", "max(f)"),
+    *("stddev_pop(f)", "stddev_samp(g)", "var_pop(f)", "var_samp(i) FILTER (WHERE k = 1)"),
+    *("covar_pop(f, g)", "covar_samp(g, x)", "corr(f, x)", "arg_min(s, f)", "arg_max(x, s)"),
     *("string_agg(s, ',')", "count(DISTINCT s)"),
 )
 
@@ -115,6 +119,7 @@ def test_long_frames_agree_with_duckdb(frame: str) -> None:
         "i": lambda: chosen.choice([None, chosen.randint(-(2**62), 2**62)]),
         "s": lambda: chosen.choice([None, chosen.choice("abc") * chosen.randint(0, 3)]),
         "f": lambda: chosen.choice([None, 0.5, chosen.uniform(-9, 9), 1.0]),
+        "g": lambda: chosen.choice([None, 1000 + chosen.random()]),
         "k": lambda: chosen.choice([0, 1]),
     }
     columns = {name: [make() for _ in range(600)] for name, make in kinds.items()}
@@ -124,7 +129,65 @@ def test_long_frames_agree_with_duckdb(frame: str) -> None:
     sql = f"SELECT x, {calls} FROM rows ORDER BY x"
     expected = CONNECTION.execute(sql).fetchall()
     for ours, theirs in zip(connection.execute(sql).fetchall(), expected, strict=True):
+        assert list(map(alike, ours, theirs)) == [True] * len(ours), (ours, theirs)
+
+
+SPREADS = ("stddev_pop(v)", "var_samp(v)", "covar_pop(v, x)", "corr(v, v)", "corr(x, v)")
+
+
+@pytest.mark.parametrize("value", ["0.1", "1e9 + 0.1", "-7e300", "'inf'", "'nan'", "NULL"])
+def test_equal_values_spread_by_nothing(value: str) -> None:
+    """By states as of all rows: exactly 0, NaN of what has no mean, NULL of nothing."""
+    rows = f"SELECT range x, CAST({value} AS DOUBLE) v FROM range(100)"
+    whole = f"SELECT {', '.join(SPREADS)} FROM ({rows}) q"
+    framed = f"SELECT {', '.join(f'{call} OVER (ORDER BY x)' for call in SPREADS)} FROM ({rows}) q"
+    expected = CONNECTION.execute(whole).fetchone()
+    for sql in (whole, framed):
+        assert repr(tensorsql.connect().execute(sql).fetchall()[-1]) == repr(expected)
+
+
+def test_spread_of_large_values_is_that_of_what_they_differ_by() -> None:
+    """Closer to the exact variance than one pass over the values would come."""
+    chosen = random.Random(1)
+    values = [1e9 + chosen.randint(0, 999) / 128 for _ in range(200)]
+    rows = pa.table({"x": list(range(200)), "v": values})
+    sql = "SELECT var_pop(v) OVER (ORDER BY x) FROM rows ORDER BY x"
+    found = tensorsql.connect().register("rows", rows).execute(sql).fetchall()
+    for place in range(200):
+        exact = statistics.pvariance(map(Fraction, values[: place + 1]))
+        assert math.isclose(found[place][0], exact, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("special", [math.inf, -math.inf, math.nan])
+def test_what_is_no_number_spoils_only_the_frames_that_have_it(special: float) -> None:
+    rows = pa.table({"x": range(300), "v": [special if x == 150 else x**2 / 7 for x in range(300)]})
+    frame = "ORDER BY x ROWS BETWEEN 60 PRECEDING AND 60 FOLLOWING"
+    calls = ", ".join(f"{call} OVER ({frame})" for call in SPREADS)
+    sql = f"SELECT {calls} FROM rows ORDER BY x"
+    found = tensorsql.connect().register("rows", rows).execute(sql).fetchall()
+    for ours, theirs in zip(found, CONNECTION.execute(sql).fetchall(), strict=True):
         assert all(map(alike, ours, theirs)), (ours, theirs)
+
+
+def work(monkeypatch: pytest.MonkeyPatch, call: str, rows: int) -> int:
+    """How many rows and states a running frame over some rows reads."""
+    met: list[int] = []
+    for module in (frame_tree, window):
+        taken = module.take
+        counted = lambda column, rows, taken=taken: (met.append(len(rows)), taken(column, rows))[1]  # noqa: E731
+        monkeypatch.setattr(module, "take", counted)
+    connection = tensorsql.connect()
+    table = f"(SELECT range x, range * 37 % 101 v FROM range({rows}))"
+    connection.execute(f"SELECT {call} OVER (ORDER BY x) FROM {table} q").fetchall()
+    monkeypatch.undo()
+    return sum(met)
+
+
+@pytest.mark.parametrize("call", ["stddev(v)", "corr(v, x)", "arg_max(x, v)"])
+def test_twice_the_rows_are_little_more_than_twice_the_work(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    assert work(monkeypatch, call, 4096) < 2.6 * work(monkeypatch, call, 2048)
 
 
 def test_work_of_a_frame_does_not_grow_with_its_length(monkeypatch: pytest.MonkeyPatch) -> None:

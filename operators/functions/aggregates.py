@@ -236,14 +236,21 @@ class Edge(Reducing):
         return state[1]
 
 
-class ArgExtreme(Collecting):
+class ArgExtreme(Reducing):
     """ARG_MIN(x, by) and ARG_MAX(x, by): x of the first row with the extreme `by`."""
 
     def __init__(self, largest: bool) -> None:
         self.largest = largest
 
-    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
-        return rows.pick(arguments[0], extreme_rows(rows, arguments[1], self.largest))
+    def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
+        found = extreme_rows(rows, arguments[1], self.largest)
+        return rows.pick(arguments[1], found), rows.pick(arguments[0], found)
+
+    def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
+        return self.partial(rows, state[::-1], call)
+
+    def final(self, state: State, call: AggregateCall) -> Column:
+        return state[1]
 
 
 def flat(column: Column) -> Tensor:

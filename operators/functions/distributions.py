@@ -1,4 +1,4 @@
-"""Aggregate kernels over whole groups: variance, quantiles, mode, lists, joined text."""
+"""Aggregate kernels over whole groups: products, quantiles, mode, lists, joined text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels, wide
-from tensorsql.operators.functions.aggregates import flat, means
+from tensorsql.operators.functions.aggregates import flat
 from tensorsql.operators.grouping import Aggregate, Collecting, Grouped
 from tensorsql.operators.key_codes import group_rows
 from tensorsql.operators.literals import wide_numbers, wide_of
@@ -26,54 +26,10 @@ from tensorsql.storage.column import (
     take,
 )
 from tensorsql.storage.concat import bytes_of, concat, expand
-from tensorsql.storage.rounding import multiply_add, square_root
+from tensorsql.storage.rounding import multiply_add
 from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
 
 EXACT = 1 << 53  # whole numbers below are doubles
-
-
-def _deviations(rows: Grouped, values: Tensor) -> Tensor:
-    return values.double() - means(rows, values).index_select(0, rows.numbers)
-
-
-def _present(rows: Grouped, least: int) -> Tensor | None:
-    """Groups with at least `least` rows; None = all."""
-    found = rows.sizes >= least
-    return None if bool(found.all()) else found
-
-
-def _nullable(values: Tensor, present: Tensor | None) -> Column:
-    return Flat(DOUBLE, values if present is None else values.masked_fill(~present, 0), present)
-
-
-class Covariance(Collecting):
-    """Mean product of deviations from the means (two passes); of x with itself: the variance.
-
-    `sample` divides by n - 1 and is NULL for one row; `root` takes the square root.
-    """
-
-    def __init__(self, sample: bool, root: bool = False) -> None:
-        self.sample = sample
-        self.root = root
-
-    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
-        deviations = [_deviations(rows, flat(argument)) for argument in arguments]
-        products = deviations[0] * deviations[-1]
-        sums = kernels.sum_by(rows.numbers, rows.count, products)
-        result = sums / (rows.sizes - int(self.sample)).clamp(min=1)
-        result = square_root(result) if self.root else result
-        return _nullable(result, _present(rows, 1 + self.sample))
-
-
-class Correlation(Collecting):
-    """CORR(y, x): covariance over both deviations; NaN where one of them does not vary."""
-
-    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
-        y, x = (_deviations(rows, flat(argument)) for argument in arguments)
-        xy, xx, yy = (
-            kernels.sum_by(rows.numbers, rows.count, part) for part in (x * y, x * x, y * y)
-        )
-        return _nullable(xy / (square_root(xx) * square_root(yy)), _present(rows, 1))
 
 
 class Product(Collecting):
@@ -82,7 +38,11 @@ class Product(Collecting):
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         table = torch.ones(rows.count, dtype=torch.float64)
         table.scatter_reduce_(0, rows.numbers, flat(arguments[0]).double(), "prod")
-        return _nullable(table, _present(rows, 1))
+        return Flat(
+            DOUBLE,
+            table if rows.present is None else table.masked_fill(~rows.present, 0),
+            rows.present,
+        )
 
 
 class Quantile(Collecting):
@@ -237,11 +197,6 @@ def _offsets(sizes: Tensor) -> Tensor:
     return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
 
 
-var_pop: Aggregate = Covariance(sample=False)
-var_samp: Aggregate = Covariance(sample=True)
-stddev_pop: Aggregate = Covariance(sample=False, root=True)
-stddev_samp: Aggregate = Covariance(sample=True, root=True)
-correlation: Aggregate = Correlation()
 product: Aggregate = Product()
 quantile_cont: Aggregate = Quantile(continuous=True)
 quantile_disc: Aggregate = Quantile(continuous=False)

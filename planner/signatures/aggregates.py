@@ -41,7 +41,7 @@ def _keeping_nulls(name: str, result: Result, kernel: str) -> Signature:
 
 
 def _real(name: str, kernel: str, arguments: int = 1) -> Signature:
-    return _aggregate(name, (DOUBLE,) * arguments, DOUBLE, f"distributions.{kernel}")
+    return _aggregate(name, (DOUBLE,) * arguments, DOUBLE, kernel)
 
 
 SIGNATURES: tuple[Signature, ...] = (
@@ -63,14 +63,14 @@ SIGNATURES: tuple[Signature, ...] = (
     _keeping_nulls("last", first, "aggregates.last"),
     _aggregate("arg_min", ("any", "any"), first, "aggregates.arg_min"),
     _aggregate("arg_max", ("any", "any"), first, "aggregates.arg_max"),
-    _real("var_pop", "var_pop"),
-    _real("var_samp", "var_samp"),
-    _real("stddev_pop", "stddev_pop"),
-    _real("stddev_samp", "stddev_samp"),
-    _real("covar_pop", "var_pop", 2),
-    _real("covar_samp", "var_samp", 2),
-    _real("corr", "correlation", 2),
-    _real("product", "product"),
+    _real("var_pop", "moments.var_pop"),
+    _real("var_samp", "moments.var_samp"),
+    _real("stddev_pop", "moments.stddev_pop"),
+    _real("stddev_samp", "moments.stddev_samp"),
+    _real("covar_pop", "moments.covar_pop", 2),
+    _real("covar_samp", "moments.covar_samp", 2),
+    _real("corr", "moments.correlation", 2),
+    _real("product", "distributions.product"),
     _aggregate("median", (DECIMALS,), first, "distributions.quantile_cont"),
     *(
         _aggregate("median", (each,), each, "distributions.quantile_cont")
