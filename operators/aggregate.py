@@ -103,7 +103,7 @@ class CallInput:
 
     def piece(self, columns: Sequence[Column], groups: Grouped) -> Piece:
         """What one batch leaves of the call."""
-        counted = self._counted(columns)
+        counted = self.counted(columns)
         kept = [columns[place] for place in (*self.arguments, *self.order)]
         if counted is not None:
             rows = kernels.nonzero(counted)
@@ -114,7 +114,7 @@ class CallInput:
         assert isinstance(self.kernel, Reducing)
         return Piece(None, list(self.kernel.partial(groups, kept, self.call)))
 
-    def _counted(self, columns: Sequence[Column]) -> Tensor | None:
+    def counted(self, columns: Sequence[Column]) -> Tensor | None:
         """bool per row: passes the filter and has no NULL argument that would skip it."""
         counted = None if self.filter is None else true_rows(columns[self.filter])
         if self.call.function.nulls == "propagate":

@@ -10,19 +10,21 @@ rows'.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import null_column, take_or_null
-from tensorsql.operators.key_codes import Groups, KeyCodes
+from tensorsql.operators.key_codes import Groups, KeyCodes, group_rows
 from tensorsql.operators.ordering import Direction, order_codes, sort_rows
 from tensorsql.planner.expressions import AggregateCall
-from tensorsql.storage.column import Column
+from tensorsql.storage.column import Column, Flat
+from tensorsql.storage.types import BIGINT
 
 
 @dataclass
@@ -85,6 +87,24 @@ class Grouped:
         keys = [KeyCodes(self.numbers, max(self.count, 1)), *order_codes([column], [Direction()])]
         return sort_rows(keys, len(column))
 
+    def ranked(self, column: Column) -> Callable[[Tensor], Tensor]:
+        """From places in each group's ascending order to rows, -1 where the group has none."""
+        order = self.sorted_by(column)
+
+        def row(place: Tensor) -> Tensor:
+            if int(order.shape[0]) == 0:
+                return torch.full((self.count,), -1)
+            at = (self.starts + place).clamp(max=int(order.shape[0]) - 1)
+            return order.index_select(0, at).masked_fill(self.sizes == 0, -1)
+
+        return row
+
+    def distinct(self, columns: Sequence[Column]) -> Tensor:
+        """int64 different values per group."""
+        keys: list[Column] = [Flat(BIGINT, self.numbers), *columns]
+        first = group_rows(keys, len(columns[0])).first
+        return kernels.count_by(self.numbers.index_select(0, first), self.count)
+
     def first(self) -> Tensor:
         """int64 first row of each group, -1 where it has none."""
         if self.firsts is not None:
@@ -98,6 +118,34 @@ class Grouped:
         if len(column) == 0:
             return null_column(column.type, self.count)
         return take_or_null(column, rows)
+
+
+class RankedRows(Protocol):
+    """The rows of groups, or of overlapping frames, as ranks in their order tell them."""
+
+    @property
+    def count(self) -> int:
+        """How many groups there are."""
+
+    @property
+    def sizes(self) -> Tensor:
+        """int64 rows per group."""
+
+    @property
+    def present(self) -> Tensor | None:
+        """bool per group: whether it has rows; None = all have."""
+
+    def first(self) -> Tensor:
+        """int64 first row of each group, -1 where it has none."""
+
+    def pick(self, column: Column, rows: Tensor) -> Column:
+        """The column at one row per group, NULL where it is -1."""
+
+    def ranked(self, column: Column) -> Callable[[Tensor], Tensor]:
+        """From places in each group's ascending order to rows, -1 where the group has none."""
+
+    def distinct(self, columns: Sequence[Column]) -> Tensor:
+        """int64 different values per group."""
 
 
 State = tuple[Column, ...]
@@ -120,8 +168,27 @@ class Collecting(Aggregate):
     paired: Reducing | None = None
 
 
+class Ranking(Collecting):
+    """A collecting aggregate that reads rows by rank only, so that long frames cost little."""
+
+    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+        """One row per group."""
+        return self.of_ranks(rows, arguments, call)
+
+    def of_ranks(
+        self, rows: RankedRows, arguments: Sequence[Column], call: AggregateCall
+    ) -> Column:
+        """One row per group, or per frame."""
+        raise NotImplementedError
+
+
 class Reducing(Aggregate):
-    """An aggregate with a small state; NULL in its first column marks groups without rows."""
+    """An aggregate with a small state; NULL in its first column marks groups without rows.
+
+    `of_distinct` computes it, too, of different values only.
+    """
+
+    of_distinct: Ranking | None = None
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
         """The state of some rows."""

@@ -1,28 +1,23 @@
 """Window: functions over the rows of a partition in an order; rows keep their place.
 
 All rows are kept, then sorted once per call. Aggregates are computed once per distinct frame: long
-frames from a tree of states, short ones and those of aggregates without states over the frame's
-rows, in blocks, where a running frame over a large partition costs its square.
+frames from trees, short ones and those of aggregates that have no tree over the frame's rows, in
+blocks, where a running frame over a large partition costs its square.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import UnsupportedError
-from tensorsql.operators import kernels
-from tensorsql.operators.aggregate import CallInput, Merged
 from tensorsql.operators.columns import concat_batches
 from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.frame_tree import FrameTree
+from tensorsql.operators.framed import FramedCall
 from tensorsql.operators.functions.registry import kernel_of
-from tensorsql.operators.grouping import Grouped
 from tensorsql.operators.key_codes import KeyCodes, group_rows, number_groups
 from tensorsql.operators.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.partitions import Partitions, partitions
@@ -37,7 +32,6 @@ from tensorsql.storage.concat import concat
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream
 
-BLOCK_ROWS = 1 << 20
 LONG = 32  # rows of a frame, on average, from which a tree of them pays
 
 
@@ -131,25 +125,6 @@ def _aggregate(call: WindowCall, window: Partitions, columns: Sequence[Column]) 
     """The aggregate of each row's frame, computed once per distinct frame."""
     frames = number_groups(KeyCodes(window.low * (window.rows + 1) + window.high, 2**62))
     low, high = (end.index_select(0, frames.first) for end in (window.low, window.high))
-    whole = CallInput(call.call, 0)
-    if int((high - low).sum()) > LONG * window.rows and whole.pair():
-        tree = FrameTree.of(whole, columns, window.rows)
-        return take(tree.results(low, high), frames.numbers)
-    results = []
-    for start, stop in _blocks(high - low):
-        check_cancelled()
-        owner, members = kernels.ranges(low[start:stop], (high - low)[start:stop])
-        grouped = Grouped(owner.to(torch.int64), stop - start)
-        piece = whole.piece([take(column, members) for column in columns], grouped)
-        results.append(whole.result([piece], Merged.of_one(stop - start)))
-    return take(concat(results), frames.numbers)
-
-
-def _blocks(sizes: Tensor) -> Iterator[tuple[int, int]]:
-    """Ranges of frames with some `BLOCK_ROWS` rows in all."""
-    ends, start, done = sizes.cumsum(0), 0, 0
-    while start < int(sizes.shape[0]):
-        stop = int(torch.searchsorted(ends, done + BLOCK_ROWS, right=True))
-        stop = min(max(stop, start + 1), int(sizes.shape[0]))
-        yield start, stop
-        start, done = stop, int(ends[stop - 1])
+    framed = FramedCall(call.call, columns, low, high, window.start)
+    long = int((high - low).sum()) > LONG * window.rows
+    return take(framed.of_long() if long else framed.of_short(), frames.numbers)

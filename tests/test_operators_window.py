@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plans import everywhere, key, literal, ref, table
 
 import tensorsql
-from tensorsql.operators import frame_tree, window
+from tensorsql.operators import frame_ranks, frame_tree, framed, window
 from tensorsql.planner.expressions import Literal, WindowCall, WindowFrame
 from tensorsql.planner.logical import Window
 from tensorsql.planner.plan import new_field
@@ -101,7 +101,11 @@ LONG_CALLS = (
     *("any_value(s)", "sum(i) FILTER (WHERE k = 1)", "sum(f)", "avg(f)", "min(f)", "max(f)"),
     *("stddev_pop(f)", "stddev_samp(g)", "var_pop(f)", "var_samp(i) FILTER (WHERE k = 1)"),
     *("covar_pop(f, g)", "covar_samp(g, x)", "corr(f, x)", "arg_min(s, f)", "arg_max(x, s)"),
-    *("string_agg(s, ',')", "count(DISTINCT s)"),
+    *("string_agg(s, ',')", "count(DISTINCT s)", "count(DISTINCT f)", "sum(DISTINCT k)"),
+    *("avg(DISTINCT f)", "var_pop(DISTINCT f)", "count(DISTINCT k) FILTER (WHERE k = 1)"),
+    *("median(f)", "quantile_cont(f, 0.3)", "quantile_disc(s, 0.8)", "median(DISTINCT f)"),
+    *("quantile_disc(x, 0.5) FILTER (WHERE k = 1)", "median(i)", "max(DISTINCT s)"),
+    *("quantile_cont(CAST(x AS DECIMAL(30, 1)), 0.25)", "median(f) FILTER (WHERE k = 7)"),
 )
 
 
@@ -135,10 +139,11 @@ def test_long_frames_agree_with_duckdb(frame: str) -> None:
 SPREADS = ("stddev_pop(v)", "var_samp(v)", "covar_pop(v, x)", "corr(v, v)", "corr(x, v)")
 
 
+@pytest.mark.parametrize("count", [1, 100])
 @pytest.mark.parametrize("value", ["0.1", "1e9 + 0.1", "-7e300", "'inf'", "'nan'", "NULL"])
-def test_equal_values_spread_by_nothing(value: str) -> None:
+def test_equal_values_spread_by_nothing(value: str, count: int) -> None:
     """By states as of all rows: exactly 0, NaN of what has no mean, NULL of nothing."""
-    rows = f"SELECT range x, CAST({value} AS DOUBLE) v FROM range(100)"
+    rows = f"SELECT range x, CAST({value} AS DOUBLE) v FROM range({count})"
     whole = f"SELECT {', '.join(SPREADS)} FROM ({rows}) q"
     framed = f"SELECT {', '.join(f'{call} OVER (ORDER BY x)' for call in SPREADS)} FROM ({rows}) q"
     expected = CONNECTION.execute(whole).fetchone()
@@ -172,10 +177,16 @@ def test_what_is_no_number_spoils_only_the_frames_that_have_it(special: float) -
 def work(monkeypatch: pytest.MonkeyPatch, call: str, rows: int) -> int:
     """How many rows and states a running frame over some rows reads."""
     met: list[int] = []
-    for module in (frame_tree, window):
+    for module in (frame_tree, framed, window):
         taken = module.take
         counted = lambda column, rows, taken=taken: (met.append(len(rows)), taken(column, rows))[1]  # noqa: E731
         monkeypatch.setattr(module, "take", counted)
+    levels = frame_ranks._levels
+    monkeypatch.setattr(
+        frame_ranks,
+        "_levels",
+        lambda codes: (level for level in levels(codes) if met.append(len(codes)) is None),
+    )
     connection = tensorsql.connect()
     table = f"(SELECT range x, range * 37 % 101 v FROM range({rows}))"
     connection.execute(f"SELECT {call} OVER (ORDER BY x) FROM {table} q").fetchall()
@@ -183,7 +194,13 @@ def work(monkeypatch: pytest.MonkeyPatch, call: str, rows: int) -> int:
     return sum(met)
 
 
-@pytest.mark.parametrize("call", ["stddev(v)", "corr(v, x)", "arg_max(x, v)"])
+TREES = (
+    *("stddev(v)", "corr(v, x)", "arg_max(x, v)", "count(DISTINCT v)", "sum(DISTINCT v)"),
+    *("median(v)", "quantile_disc(v, 0.2)", "avg(DISTINCT x)", "approx_count_distinct(x)"),
+)
+
+
+@pytest.mark.parametrize("call", TREES)
 def test_twice_the_rows_are_little_more_than_twice_the_work(
     monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

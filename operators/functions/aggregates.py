@@ -11,7 +11,15 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels, wide
-from tensorsql.operators.grouping import Aggregate, Collecting, Grouped, Reducing, State
+from tensorsql.operators.grouping import (
+    Aggregate,
+    Collecting,
+    Grouped,
+    RankedRows,
+    Ranking,
+    Reducing,
+    State,
+)
 from tensorsql.operators.key_codes import KeyCodes
 from tensorsql.operators.ordering import Direction, order_codes, sort_rows
 from tensorsql.planner.expressions import AggregateCall
@@ -22,8 +30,19 @@ from tensorsql.storage.types import BIGINT, DOUBLE, HUGEINT, Kind
 _LOW = 0xFFFFFFFF
 
 
+class CountDistinct(Ranking):
+    """COUNT(DISTINCT x), and APPROX_COUNT_DISTINCT(x), counted exactly, too."""
+
+    def of_ranks(
+        self, rows: RankedRows, arguments: Sequence[Column], call: AggregateCall
+    ) -> Column:
+        return Flat(BIGINT, rows.distinct(arguments))
+
+
 class Count(Reducing):
     """COUNT(*) and COUNT(x): rows that count; 0 for none."""
+
+    of_distinct = CountDistinct()
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
         return (Flat(BIGINT, rows.sizes),)
@@ -261,6 +280,7 @@ def flat(column: Column) -> Tensor:
 
 
 count: Aggregate = Count()
+count_distinct: Aggregate = CountDistinct()
 integer_sum: Aggregate = IntegerSum()
 integer_average: Aggregate = IntegerAverage()
 float_sum: Aggregate = FloatSum()

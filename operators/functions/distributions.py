@@ -11,7 +11,7 @@ from torch import Tensor
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels, wide
 from tensorsql.operators.functions.aggregates import flat
-from tensorsql.operators.grouping import Aggregate, Collecting, Grouped
+from tensorsql.operators.grouping import Aggregate, Collecting, Grouped, RankedRows, Ranking
 from tensorsql.operators.key_codes import group_rows
 from tensorsql.operators.literals import wide_numbers, wide_of
 from tensorsql.planner.expressions import AggregateCall
@@ -45,7 +45,7 @@ class Product(Collecting):
         )
 
 
-class Quantile(Collecting):
+class Quantile(Ranking):
     """QUANTILE_CONT and QUANTILE_DISC(x, share), and MEDIAN(x): the share's place in order.
 
     Continuous ones lie between two neighbours; on DECIMAL they are cut to its digits. A call with
@@ -55,42 +55,28 @@ class Quantile(Collecting):
     def __init__(self, continuous: bool) -> None:
         self.continuous = continuous
 
-    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
+    def of_ranks(
+        self, rows: RankedRows, arguments: Sequence[Column], call: AggregateCall
+    ) -> Column:
         column = expand(arguments[0])
-        order = self._order(rows, column, call)
+        row, last = rows.ranked(column), (rows.sizes - 1).clamp(min=0)
+
+        def value(place: Tensor) -> Column:
+            return rows.pick(column, row(last - place if call.order_by else place))
+
         share: Tensor | float = 0.5
         if len(arguments) > 1:
             share = flat(rows.pick(arguments[1], rows.first())).double()
             if not bool(((share >= 0) & (share <= 1)).all()):
                 raise OutOfRangeError("the share of a quantile is between 0 and 1")
         if not self.continuous:
-            place = (torch.ceil(rows.sizes * share) - 1).clamp(min=0).to(torch.int64)
-            return rows.pick(column, self._rows(rows, order, place))
-        exact = (rows.sizes - 1).clamp(min=0).double() * share
+            return value((torch.ceil(rows.sizes * share) - 1).clamp(min=0).to(torch.int64))
+        exact = last.double() * share
         below = exact.floor().to(torch.int64)
-        low, high = (
-            rows.pick(column, self._rows(rows, order, place))
-            for place in (below, exact.ceil().to(torch.int64))
-        )
+        low, high = value(below), value(exact.ceil().to(torch.int64))
         if call.type.is_wide:
             return _between_words(call, low, high, exact - below, rows.present)
         return _between(call, flat(low), flat(high), exact - below, rows.present)
-
-    def _order(self, rows: Grouped, column: Column, call: AggregateCall) -> Tensor:
-        order = rows.sorted_by(column)
-        if not call.order_by:
-            return order
-        ends = rows.starts + rows.sizes - 1
-        numbers = rows.numbers.index_select(0, order)
-        mirrored = (rows.starts + ends).index_select(0, numbers) - torch.arange(len(order))
-        return order.index_select(0, mirrored)
-
-    def _rows(self, rows: Grouped, order: Tensor, place: Tensor) -> Tensor:
-        """The rows at a place within each group, -1 for groups without rows."""
-        if int(order.shape[0]) == 0:
-            return torch.full((rows.count,), -1)
-        at = (rows.starts + place).clamp(max=int(order.shape[0]) - 1)
-        return order.index_select(0, at).masked_fill(rows.sizes == 0, -1)
 
 
 def _between(
@@ -143,16 +129,6 @@ class Mode(Collecting):
         return rows.pick(column, first.masked_fill(found < 0, -1))
 
 
-class CountDistinct(Collecting):
-    """APPROX_COUNT_DISTINCT(x), counted exactly."""
-
-    def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
-        column = arguments[0]
-        values = group_rows([Flat(BIGINT, rows.numbers), column], len(column))
-        owner = rows.numbers.index_select(0, values.first)
-        return Flat(BIGINT, kernels.count_by(owner, rows.count))
-
-
 class Collected(Collecting):
     """LIST(x): all values in row order, NULLs too; NULL for no rows."""
 
@@ -201,6 +177,5 @@ product: Aggregate = Product()
 quantile_cont: Aggregate = Quantile(continuous=True)
 quantile_disc: Aggregate = Quantile(continuous=False)
 mode: Aggregate = Mode()
-count_distinct: Aggregate = CountDistinct()
 collected: Aggregate = Collected()
 joined: Aggregate = Joined()

@@ -93,6 +93,8 @@ class PairedCovariance(Moments):
     def final(self, state: State, call: AggregateCall) -> Column:
         sizes, sums = flat(state[0]), flat(state[-1])
         result = sums / (sizes - int(self.sample)).clamp(min=1)
+        if len(state) == 3:  # one value varies by nothing, even if it is no number
+            result = result.masked_fill(sizes <= 1, 0)
         return _nullable(square_root(result) if self.root else result, sizes > int(self.sample))
 
 

@@ -83,7 +83,7 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     _aggregate("quantile_disc", ("any", DOUBLE), first, "distributions.quantile_disc"),
     _aggregate("mode", ("any",), first, "distributions.mode"),
-    _aggregate("approx_count_distinct", ("any",), BIGINT, "distributions.count_distinct"),
+    _aggregate("approx_count_distinct", ("any",), BIGINT, "aggregates.count_distinct"),
     _aggregate("string_agg", ("any",), VARCHAR, "distributions.joined"),
     _aggregate("string_agg", ("any", VARCHAR), VARCHAR, "distributions.joined"),
     _keeping_nulls("list", _list, "distributions.collected"),
