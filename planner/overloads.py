@@ -103,10 +103,15 @@ def _cost(signature: Signature, args: Sequence[Expression]) -> int | None:
     total = 0
     for parameter, arg in zip(parameters, args, strict=True):
         cost = _argument_cost(arg, parameter)
-        if cost is None:
+        if cost is None or (signature.kind == "aggregate" and _is_truth_of_number(arg, parameter)):
             return None
         total += cost
     return total
+
+
+def _is_truth_of_number(arg: Expression, parameter: Parameter) -> bool:
+    """Whether a number would be read as true or false, as NOT and AND do, but no aggregate."""
+    return parameter == BOOLEAN and arg.type.is_numeric
 
 
 def parameters_of(signature: Signature, count: int) -> tuple[Parameter, ...] | None:

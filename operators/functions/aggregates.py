@@ -52,16 +52,20 @@ class Count(Reducing):
 
 
 class IntegerSum(Reducing):
-    """SUM of integers, booleans and decimals, exact in 128 bits; an overflow is an error."""
+    """SUM of integers, booleans and decimals, exact in 128 bits; an overflow is an error.
+
+    Only the whole sum must fit: a wide argument's state counts what its partial sums carry.
+    """
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
-        return (_sum(rows, expand(arguments[0])),)
+        return _sums(rows, expand(arguments[0]), None, call)
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
-        return (_sum(rows, state[0]),)
+        return _sums(rows, state[0], state[-1], call)
 
     def final(self, state: State, call: AggregateCall) -> Column:
         total = state[0]
+        _check_range(state[1:])
         if isinstance(total, Wide):
             if call.type.kind is Kind.DECIMAL:
                 limit = 10**call.type.precision - 1
@@ -78,14 +82,17 @@ class IntegerAverage(Reducing):
     """AVG of integers and decimals: the exact sum, divided once."""
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
-        return (_sum(rows, expand(arguments[0])), Flat(BIGINT, rows.sizes))
+        total, *carried = _sums(rows, expand(arguments[0]), None, call)
+        return (total, Flat(BIGINT, rows.sizes), *carried)
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
         counts = rows.sums(flat(state[1]))
-        return (_sum(rows, state[0]), Flat(BIGINT, counts))
+        total, *carried = _sums(rows, state[0], state[-1], call)
+        return (total, Flat(BIGINT, counts), *carried)
 
     def final(self, state: State, call: AggregateCall) -> Column:
         total, counts = state[0], flat(state[1])
+        _check_range(state[2:])
         argument = call.args[0].type
         scale = 10**argument.scale if argument.kind is Kind.DECIMAL else 1
         exact = _longdouble(total)
@@ -101,8 +108,22 @@ def _longdouble(sums: Column) -> np.ndarray[Any, Any]:
     return np.asarray(sums.hi.numpy(), np.longdouble) * np.longdouble(2**64) + low
 
 
-def _sum(rows: Grouped, column: Column) -> Column:
-    """Sums as BIGINT where they must fit, else as HUGEINT."""
+def _sums(rows: Grouped, column: Column, carried: Column | None, call: AggregateCall) -> State:
+    """Sums as BIGINT where they must fit, else as HUGEINT; of wide ones, what they carry, too."""
+    total, carry = _sum(rows, column)
+    if not call.args[0].type.is_wide:
+        return (total,)
+    carry = torch.zeros(rows.count, dtype=torch.int64) if carry is None else carry
+    return (total, Flat(BIGINT, carry if carried is None else carry + rows.sums(flat(carried))))
+
+
+def _check_range(carried: State) -> None:
+    """Sums that carry anything past 128 bits are out of range."""
+    if any(bool(flat(each).any()) for each in carried):
+        raise OutOfRangeError("the sum is out of the range of HUGEINT; cast its argument to DOUBLE")
+
+
+def _sum(rows: Grouped, column: Column) -> tuple[Column, Tensor | None]:
     if isinstance(column, Wide):
         values = column.lo
         if not bool((column.hi == values >> 63).all()):
@@ -113,7 +134,7 @@ def _sum(rows: Grouped, column: Column) -> Column:
     if count and not _fits(values, count):
         values = values.to(torch.int64)
         return _limb_sum(rows, values >> 63, values)
-    return Flat(BIGINT, rows.sums(values.to(torch.int64)), rows.present)
+    return Flat(BIGINT, rows.sums(values.to(torch.int64)), rows.present), None
 
 
 def _fits(values: Tensor, count: int) -> bool:
@@ -124,16 +145,15 @@ def _fits(values: Tensor, count: int) -> bool:
     return max(-low, high) * count < 2**63
 
 
-def _limb_sum(rows: Grouped, hi: Tensor, lo: Tensor) -> Wide:
-    """Sums of 32-bit limbs in int64, which hold 2**31 rows, with the carries passed on after."""
-    estimate = kernels.sum_by(rows.numbers, rows.count, hi.double())
-    if bool((estimate.abs() >= 2.0**63).any()):
-        raise OutOfRangeError("the sum is out of the range of HUGEINT; cast its argument to DOUBLE")
-    limbs = (lo & _LOW, (lo >> 32) & _LOW, hi)
-    low, middle, high = (kernels.sum_by(rows.numbers, rows.count, limb) for limb in limbs)
-    middle = middle + (low >> 32)
-    high = high + (middle >> 32)
-    return Wide(HUGEINT, high, (middle << 32) | (low & _LOW), rows.present)
+def _limb_sum(rows: Grouped, hi: Tensor, lo: Tensor) -> tuple[Wide, Tensor]:
+    """Sums of 32-bit limbs in int64, which hold 2**31 rows, and how often 2**128 is missing."""
+    limbs = (lo & _LOW, (lo >> 32) & _LOW, hi & _LOW, hi >> 32)
+    first, second, third, last = (kernels.sum_by(rows.numbers, rows.count, each) for each in limbs)
+    second = second + (first >> 32)
+    third = third + (second >> 32)
+    last = last + (third >> 32)
+    high, low = (last << 32) | (third & _LOW), (second << 32) | (first & _LOW)
+    return Wide(HUGEINT, high, low, rows.present), (last + 2**31) >> 32
 
 
 class PairedSum(Reducing):

@@ -1,0 +1,79 @@
+"""Every aggregate and window function gives what DuckDB gives, at the edges of every type.
+
+In groups, filtered, DISTINCT, ordered and over frames; longer with TENSORSQL_SOAK=1.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator, Sequence
+
+import pytest
+from aggregate_differences import intended
+from function_differences import Failure
+from fuzz_aggregates import SOURCES, Call, aggregates, calls, names_of, windows
+from test_fuzz_functions import Engines
+
+SOAK = os.environ.get("TENSORSQL_SOAK") == "1"
+ROWS, MIXED, SHAPES, FRAMES = (14, 4, 1000, 12) if SOAK else (9, 1, 1, 5)
+SEEDS = range(3) if SOAK else (1,)
+
+SHOWN = 3
+
+
+@pytest.fixture(scope="module")
+def engines() -> Engines:
+    return Engines()
+
+
+@pytest.mark.parametrize("name", names_of("aggregate"))
+def test_aggregate(name: str, engines: Engines) -> None:
+    found = []
+    for call in _calls(name, engines):
+        for source in SOURCES if SOAK else random.Random(name).sample(SOURCES, 4):
+            if call.types or "a0" not in source:
+                found += _differences(call, aggregates(call), source, engines)
+    _report(found)
+
+
+@pytest.mark.parametrize("name", names_of("window") + names_of("aggregate"))
+def test_window(name: str, engines: Engines) -> None:
+    found = []
+    for call in _calls(name, engines):
+        asked = windows(call, random.Random(str(call)), FRAMES)
+        found += _differences(call, asked, "FROM t ORDER BY i", engines)
+    _report(found)
+
+
+def _report(found: Sequence[str]) -> None:
+    if found:
+        pytest.fail(f"{len(found)} differences:\n" + "\n".join(found[:SHOWN]), pytrace=False)
+
+
+def _calls(name: str, engines: Engines) -> Iterator[Call]:
+    for seed in SEEDS:
+        draw = random.Random(f"{name} {seed}")
+        several = list(calls(name, draw, ROWS, MIXED))
+        for call in draw.sample(several, min(SHAPES, len(several))):
+            if engines.create(call.table()):
+                yield call
+
+
+def _differences(call: Call, asked: Sequence[str], source: str, engines: Engines) -> Iterator[str]:
+    """Together, and apart where something differs."""
+    together = f"SELECT {', '.join(map(_item, asked))} {source}"
+    ours, theirs = engines.of_ours(together), engines.of_theirs(together)
+    answered = not isinstance(ours, Failure) and not isinstance(theirs, Failure)
+    if answered and (ours == theirs or intended(call.name, ours, theirs) is not None):
+        return
+    for each in asked:
+        query = f"SELECT {_item(each)} {source}"
+        ours, theirs = engines.of_ours(query), engines.of_theirs(query)
+        failed = isinstance(ours, Failure) and isinstance(theirs, Failure)
+        if ours != theirs and not failed and intended(call.name, ours, theirs) is None:
+            yield f"{query}\n  of {call.table()}\n  {ours}\n  is not {theirs}"
+
+
+def _item(call: str) -> str:
+    return f"({call})::VARCHAR, typeof({call})"
