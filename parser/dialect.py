@@ -79,7 +79,7 @@ from tensorsql.parser.door import nodes_of, watch
 from tensorsql.parser.escapes import unescaped
 from tensorsql.parser.grammar import TensorParser
 from tensorsql.parser.pieces import pieces
-from tensorsql.parser.runs import RUN, LiteralRun
+from tensorsql.parser.runs import RUN, LiteralRun, without_runs
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.parser.validation import first_problem
 
@@ -156,7 +156,7 @@ def stored_text(node: exp.Expr) -> str:
     except Error:
         again = None
     same = again if isinstance(node, QUERIES) or again is None else again.expressions[0]
-    if same != node:
+    if same is None or (same != node and without_runs(same) != without_runs(node)):
         raise UnsupportedError(f"{text} cannot be stored", position(node))
     return text
 

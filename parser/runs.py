@@ -114,6 +114,14 @@ def written_out(node: LiteralRun) -> list[exp.Expr]:
     return [exp.Tuple(expressions=literals[at : at + width]) for at in starts]
 
 
+def without_runs(tree: exp.Expr) -> exp.Expr:
+    """A copy with every run written out, since one text may hold a run where its like has none."""
+    copy = tree.copy()
+    for node in list(copy.find_all(LiteralRun)):
+        node.replace(written_out(node))
+    return copy
+
+
 def _places(written: Token) -> Iterator[tuple[int, int, str]]:
     """Line, column and text of each literal."""
     text, line, before = written.text, written.line, 1 - written.col

@@ -12,7 +12,7 @@ from sqlglot import exp
 import tensorsql
 from tensorsql import Connection, errors
 from tensorsql.parser import pieces, runs
-from tensorsql.parser.dialect import parse, position, text_of
+from tensorsql.parser.dialect import parse, position, stored_text, text_of
 
 MANY = 10**9
 LITERALS = {
@@ -185,3 +185,18 @@ def test_views_of_runs_are_stored() -> None:
     items = ", ".join(map(str, range(200)))
     text = str(connection.execute(f"EXPLAIN SELECT * FROM v WHERE a IN ({items})").fetchall())
     assert "a IN (0, 1, 2, … 196 more …, 199)" in text
+
+
+@pytest.mark.parametrize("kind", LITERALS)
+@pytest.mark.parametrize("written", ["VALUES{rows}", "SELECT i IN({items}), [{items}]"])
+def test_texts_are_stored_that_alone_have_a_run_or_have_none(
+    monkeypatch: pytest.MonkeyPatch, kind: str, written: str
+) -> None:
+    """Blanks and comments change as a view is stored, and so does what is read as a run."""
+    items = [*LITERALS[kind] * 64][:64]
+    for between in (",", ", /* a comment */ ", f",{' ' * 20}"):
+        rows = between.join(f"({item})" for item in items)
+        text = written.format(rows=rows, items=between.join(items))
+        for long in (0, len(text) + 1, MANY):
+            monkeypatch.setattr(pieces, "LONG", long)
+            assert stored_text(parse(text)[0])
