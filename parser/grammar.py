@@ -206,6 +206,15 @@ class TensorParser(CommandParser):
             self.raise_error("expected a name")
         return alias
 
+    def _parse_query_modifiers(self, this: Any) -> Any:
+        """In parentheses UNNEST and VALUES can be joined too, where they are tables."""
+        if isinstance(this, exp.Unnest):
+            joins = list(self._parse_joins())
+            return self.expression(exp.Table(this=this, joins=joins)) if joins else this
+        if isinstance(this, exp.Table) and isinstance(this.this, exp.Values):
+            this.this.set("alias", this.args["alias"].pop())  # (VALUES …) AS alias, as it was
+        return super()._parse_query_modifiers(this)
+
     def _parse_limit(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
         limit = super()._parse_limit(*args, **kwargs)
         if isinstance(limit, exp.Fetch) and not limit.args.get("limit_options"):

@@ -49,6 +49,8 @@ def bind_joined(
 def bind_item(node: exp.Expr, environment: Environment, outer: Scope | None) -> Tables:
     """One item of a FROM clause under its alias. `outer` sees the items before it."""
     match node:
+        case exp.Table() if isinstance(node.this, (exp.Unnest, exp.Values)):
+            return bind_item(node.this, environment, outer)
         case exp.Table() if isinstance(node.this, (exp.Anonymous, exp.Func)):
             return table_functions.bind_call(node, node.this, environment, outer)
         case exp.Table():
