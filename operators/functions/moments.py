@@ -57,12 +57,11 @@ class Moments(Reducing):
 
 
 def _mean(rows: Grouped, counts: Tensor | None, sizes: Tensor, values: Tensor) -> Tensor:
-    """float64 mean per group, by what values are more than the group's first one."""
-    if int(values.shape[0]) == 0:
-        return torch.zeros(rows.count, dtype=torch.float64)
-    first = values.index_select(0, rows.first().clamp(min=0))
-    more = _times(values - first.index_select(0, rows.numbers), counts)
-    return first + kernels.sum_by(rows.numbers, rows.count, more) / sizes.clamp(min=1)
+    """float64 mean per group, by what values are more than the group's last one."""
+    last = torch.zeros(rows.count, dtype=torch.float64)
+    kernels.write(last, rows.numbers, values)
+    more = _times(values - last.index_select(0, rows.numbers), counts)
+    return last + kernels.sum_by(rows.numbers, rows.count, more) / sizes.clamp(min=1)
 
 
 def _times(values: Tensor, counts: Tensor | None) -> Tensor:
