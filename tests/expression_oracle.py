@@ -14,7 +14,6 @@ import torch
 from binding import MemoryCatalog, plan_of
 
 from tensorsql.errors import Error
-from tensorsql.operators.columns import to_bytes
 from tensorsql.operators.evaluate import compile_expressions
 from tensorsql.operators.literals import to_python
 from tensorsql.operators.program import Context
@@ -22,6 +21,7 @@ from tensorsql.planner.logical import Project, Scan
 from tensorsql.storage.arrow import from_arrow
 from tensorsql.storage.arrow_types import arrow_type
 from tensorsql.storage.column import Batch, Column, Dictionary, Flat
+from tensorsql.storage.concat import bytes_of
 
 Layout = Callable[[Column], Column]
 
@@ -37,7 +37,7 @@ def narrowed(column: Column) -> Column:
 
 def as_bytes(column: Column) -> Column:
     """Text as bytes."""
-    return to_bytes(column) if isinstance(column, Dictionary) else column
+    return bytes_of(column) if isinstance(column, Dictionary) else column
 
 
 def as_dictionary(column: Column) -> Column:

@@ -51,7 +51,7 @@ def test_large(connection: Connection, sql: str, answer: object) -> None:
         "SELECT " + "(" * 5000 + "1" + ")" * 5000,
         "SELECT " + "upper(" * 2000 + "'a'" + ")" * 2000,
         "SELECT " + "NOT " * 5000 + "true",
-        "SELECT * FROM " + "(SELECT * FROM " * 2000 + "t" + ")" * 2000,
+        "SELECT * FROM " + "(SELECT * FROM " * 5000 + "t" + ")" * 5000,
         "SELECT 1" + " BETWEEN 1 AND 2" * 60,
         "SELECT " + "nullif(" * 40 + "1" + ", 2)" * 40,
         "SELECT * FROM range(100000000000)",
@@ -62,7 +62,7 @@ def test_large(connection: Connection, sql: str, answer: object) -> None:
 def test_too_large(connection: Connection, sql: str) -> None:
     before = sys.getrecursionlimit()
     began = time.monotonic()
-    with pytest.raises((errors.UnsupportedError, errors.OutOfRangeError, errors.ConversionError)):
+    with pytest.raises((errors.NotSupportedError, errors.DataError, errors.BindError)):
         connection.execute(sql)
     assert time.monotonic() - began < 10
     assert sys.getrecursionlimit() == before

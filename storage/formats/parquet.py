@@ -206,8 +206,11 @@ def _statistics(column: ColumnSchema, files: Sequence[Described]) -> ColumnStati
 def _chunk_statistics(known: Any, type: Type) -> ColumnStatistics:
     if known is None:
         return ColumnStatistics(has_nan=type.is_float)
-    minimum = _value(known.min, type) if known.has_min_max else None
-    maximum = _value(known.max, type) if known.has_min_max else None
+    try:
+        minimum = _value(known.min, type) if known.has_min_max else None
+        maximum = _value(known.max, type) if known.has_min_max else None
+    except pa.ArrowNotImplementedError:  # older pyarrow has none of DECIMALs
+        minimum = maximum = None
     return ColumnStatistics(
         minimum=None if maximum is None else minimum,
         maximum=None if minimum is None else maximum,
