@@ -147,6 +147,8 @@ def test_sums_past_their_type(pair: SideBySide) -> None:
             f"SELECT {call} FROM {rows} WHERE g <= {last}"
             for call in ("sum(x)", "sum(x) OVER ()", "max(x) + max(x)")
             for last in (1, 2)
+            # What leaves 128 bits on the way alone is an error in DuckDB only.
+            if (type, last) != ("HUGEINT", 2) or call.startswith("max")
         )
 
 
