@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tensorsql.planner.expressions import (
     AggregateCall,
@@ -17,6 +17,8 @@ from tensorsql.planner.expressions import (
 )
 from tensorsql.planner.memo import hashed_once, remembered
 from tensorsql.planner.plan import Field, Plan
+
+Node = TypeVar("Node", bound=Expression)
 
 
 @hashed_once
@@ -102,3 +104,15 @@ def is_plain(expression: Expression) -> bool:
 def contains(expression: Expression, *kinds: type[Expression]) -> bool:
     """Whether a node of one of these classes is somewhere in the expression."""
     return any(issubclass(kind, kinds) for kind in classes_of(expression))
+
+
+def distinct_nodes(expressions: Iterable[Expression], kind: type[Node]) -> list[Node]:
+    """The nodes of a class in the expressions, in order, equal ones once."""
+    found = dict.fromkeys(
+        node
+        for item in expressions
+        if contains(item, kind)
+        for node in walk(item)
+        if isinstance(node, kind)
+    )
+    return list(found)

@@ -17,7 +17,12 @@ from tensorsql.planner.binder.expressions import NOT_OF_A_ROW, ExpressionBinder
 from tensorsql.planner.binder.from_clause import bind_from
 from tensorsql.planner.binder.grouping import group_keys
 from tensorsql.planner.binder.ordering import column_position, is_all, limited
-from tensorsql.planner.binder.placeholders import UnnestExpression, contains, outer_aggregates
+from tensorsql.planner.binder.placeholders import (
+    UnnestExpression,
+    contains,
+    distinct_nodes,
+    outer_aggregates,
+)
 from tensorsql.planner.binder.scope import Aliases, Scope
 from tensorsql.planner.binder.stars import expand, is_star
 from tensorsql.planner.binder.subqueries import filtered, plant
@@ -308,13 +313,7 @@ def _aggregated(expression: Expression, ids: frozenset[int]) -> bool:
 
 
 def _unnested(plan: Plan, expressions: list[Expression]) -> tuple[Plan, list[Expression]]:
-    found = dict.fromkeys(
-        node
-        for item in expressions
-        if contains(item, UnnestExpression)
-        for node in walk(item)
-        if isinstance(node, UnnestExpression)
-    )
+    found = distinct_nodes(expressions, UnnestExpression)
     if not found:
         return plan, expressions
     if len(found) > 1:

@@ -10,7 +10,7 @@ from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder import functions
 from tensorsql.planner.binder.calls import call_parts
-from tensorsql.planner.binder.placeholders import contains
+from tensorsql.planner.binder.placeholders import contains, distinct_nodes
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.constants import fold
 from tensorsql.planner.expressions import (
@@ -20,7 +20,6 @@ from tensorsql.planner.expressions import (
     WindowCall,
     WindowFrame,
     transform,
-    walk,
 )
 from tensorsql.planner.logical import Window
 from tensorsql.planner.plan import Field, Plan, new_field
@@ -140,16 +139,10 @@ def _end(
 
 def add_windows(plan: Plan, expressions: list[Expression]) -> tuple[Plan, list[Expression]]:
     """Compute the window calls in the expressions (equal ones once) and read their columns."""
-    found = dict.fromkeys(
-        node
-        for item in expressions
-        if contains(item, WindowCall)
-        for node in walk(item)
-        if isinstance(node, WindowCall)
-    )
+    found = distinct_nodes(expressions, WindowCall)
     if not found:
         return plan, expressions
-    plan, calls = plant(plan, list(found))
+    plan, calls = plant(plan, found)
     fields: dict[Expression, Field] = {
         call: new_field(call.call.function.name, call.type) for call in found
     }
