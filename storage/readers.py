@@ -107,9 +107,14 @@ class Readers:
         return max(self._versions(), default=0)
 
     def _versions(self) -> list[int]:
-        if not self._read_only:
+        try:
+            listed = os.listdir(self._folder)
+        except FileNotFoundError:
+            if self._read_only:
+                raise
             self._folder.mkdir(exist_ok=True)
-        names = (name.partition(".")[0] for name in os.listdir(self._folder))
+            return []
+        names = (name.partition(".")[0] for name in listed)
         return sorted(int(name) for name in names if name.isdecimal())
 
     def _path(self, version: int) -> Path:
