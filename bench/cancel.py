@@ -2,8 +2,9 @@
 
 python -m bench.cancel [--rows 10000000] [--only "sort,COPY csv"]
 
-"latency" is the longest time from the interrupt to the error, "work left behind" the longest time
-after it in which a thread was still at work. Kinds that had ended before any moment have neither.
+"latency" is the longest time from the interrupt to the error (or the answer, if that came before),
+"work left behind" the longest time after it in which a thread was still at work. Kinds that had
+ended before any moment have neither.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ KINDS = {
     "sort": "SELECT * FROM t ORDER BY x",
     "sort by text": "SELECT * FROM t ORDER BY s, x DESC",
     "top-n": "SELECT * FROM t ORDER BY f LIMIT 1000000",
+    "summarize": "SUMMARIZE t",
     "rank": "SELECT rank() OVER (PARTITION BY k ORDER BY x) FROM t",
     "running sum": "SELECT sum(x) OVER (ORDER BY x) FROM t",
     "sliding sum": f"SELECT sum(x) {FRAME} FROM t",
@@ -42,8 +44,12 @@ KINDS = {
     "median": "SELECT k, median(f) FROM t GROUP BY k",
     "count distinct": "SELECT k, count(DISTINCT x) FROM t GROUP BY k",
     "string_agg": "SELECT k, string_agg(s, ',') FROM t GROUP BY k",
+    "lists": "SELECT sum(len(l)), count(*) FILTER (WHERE list_has(l, 'text 5')) FROM (SELECT list(s) AS l FROM t GROUP BY k)",
+    "unnest": "SELECT count(*) FROM t, UNNEST([x, k, x + k])",
+    "rollup": "SELECT k, x % 7, k % 3, sum(f) FROM t GROUP BY CUBE (k, x % 7, k % 3)",
     "distinct": "SELECT DISTINCT x, k FROM t",
     "join": "SELECT sum(a.k) FROM t a JOIN t b ON a.x = b.x",
+    "semi join": "SELECT count(*) FROM t WHERE x NOT IN (SELECT x + k FROM t)",
     "cross join": "SELECT count(*) FROM t a, t b WHERE a.x + b.x = 17",
     "union": "SELECT x FROM t UNION SELECT x + 1 FROM t",
     "text functions": "SELECT sum(length(regexp_replace(upper(s), '[0-9]+', 'x', 'g'))) FROM t",
@@ -54,6 +60,7 @@ KINDS = {
     "UPDATE": "UPDATE t SET f = f + 1, s = s || 'a'",
     "DELETE": "DELETE FROM t WHERE x % 2 = 0",
     "CREATE TABLE AS masks": "CREATE TABLE more AS SELECT mask FROM masks",
+    "CHECKPOINT": "CHECKPOINT",
     "COPY parquet": "COPY t TO '{folder}/t.parquet'",
     "COPY csv": "COPY t TO '{folder}/t.csv'",
     "COPY json": "COPY t TO '{folder}/t.json'",
@@ -62,8 +69,16 @@ KINDS = {
     "fetchall": "SELECT * FROM t",
     "df": "SELECT * FROM t",
     "masks": "SELECT count(*) FROM masks WHERE CP(mask, ((3, 3), (90, 90)), (0.3, 0.8)) > 99",
+    "masks by groups": "SELECT index % 9, CP(MASK_UNION(mask), -, (0.5, 1.0)) "
+    "FROM masks GROUP BY ALL",
+    "IOU": "SELECT sum(IOU(a.mask > 0.5, b.mask > 0.4)) FROM masks a, masks b "
+    "WHERE a.index = b.index + 1",
     "CREATE INDEX CHI": "CREATE INDEX chi ON masks USING CHI (mask)",
     "PREDICT": "SELECT sum(PREDICT(network, image)) FROM images",
+    "ACTIVATIONS": "SELECT max(activation) FROM ACTIVATIONS(data => images, model => network, "
+    "layer => 'relu')",
+    "TOPK_SIMILAR": "SELECT * FROM TOPK_SIMILAR(data => images, model => network, layer => 'relu', "
+    "neurons => [1, 2, 3], input => 5, k => 20)",
     "CREATE INDEX NPI": "CREATE INDEX npi ON images USING NPI (network, 'relu')",
     "integrity_check": "PRAGMA integrity_check",
     "planning": "SELECT 1 WHERE " + " AND ".join(f"{i} <> 1" for i in range(40_000)),
@@ -109,7 +124,7 @@ def prepared(folder: str, rows: int) -> Connection:
 
 
 def latency(connection: Connection, kind: str, sql: str, moment: float) -> float | None:
-    """Seconds from the interrupt to the error; None where the statement had ended before."""
+    """Seconds from the interrupt to the end; None where the statement had ended before."""
     told: list[float] = []
 
     def interrupt() -> None:
@@ -121,7 +136,7 @@ def latency(connection: Connection, kind: str, sql: str, moment: float) -> float
     timer.start()
     try:
         FETCH.get(kind, Cursor.rowcount.fget)(connection.execute(sql))
-        return None
+        return time.perf_counter() - told[0] if told else None
     except InterruptedError:
         return time.perf_counter() - told[0]
     finally:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def compile_unnest(plan: Unnest, node: int, compiler: Compiler) -> Stream:
     """The input's stream with its rows repeated per element."""
     (stream,) = compiler.inputs(plan, node)
-    passed = tuple(field.id for field in plan.input.fields)
+    passed = tuple(field.id for field in plan.passed)
     ordinality = None if plan.ordinality is None else plan.ordinality.id
     return stream.then(UnnestRecipe(node, plan.expression, passed, plan.element.id, ordinality))
 

@@ -294,17 +294,23 @@ class SetOperation(Binary):
 
 @dataclass(frozen=True)
 class Unnest(Unary):
-    """One row per element of a LIST expression, beside the input's columns."""
+    """One row per element of a LIST expression, beside the input's columns but those dropped."""
 
     input: Plan
     element: Field
     expression: Expression
     ordinality: Field | None = None
+    dropped: frozenset[int] = frozenset()  # ids: repeating a list per element would be quadratic
+
+    @property
+    def passed(self) -> Fields:
+        """The input's columns that are repeated."""
+        return tuple(field for field in self.input.fields if field.id not in self.dropped)
 
     @cached_property
     def fields(self) -> Fields:
         extra = (self.element,) if self.ordinality is None else (self.element, self.ordinality)
-        return (*self.input.fields, *extra)
+        return (*self.passed, *extra)
 
     @property
     def expressions(self) -> tuple[Expression, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tensorsql.errors import CorruptError, IOError
+from tensorsql.errors import CorruptError, InternalError, IOError
 from tensorsql.storage.checksums import BLOCK, Checksum
 
 HEADER = 512  # bytes that hold the header of any array of ours
@@ -88,6 +88,8 @@ class CheckedFile:
     def compare_buffer(self, buffer: pa.Buffer, start: int, stop: int, part: str = "") -> None:
         """`compare` for bytes of an Arrow buffer that lies in the mapping."""
         begin = buffer.address - self.buffer.address
+        if start < stop and not 0 <= begin + start < begin + stop <= self.size:
+            raise InternalError(f'a buffer lies outside the mapping of "{self.path}"')
         self.compare(begin + start, begin + stop, part)
 
     def array(self) -> CheckedArray:

@@ -154,7 +154,7 @@ class FolderStore:
         for path in paths:
             if path.is_dir():
                 for part in [path, *path.rglob("*")]:
-                    sync(part)
+                    in_helper(partial(sync, part))
                 self.files.seal(path)
         for parent in {path.parent for path in paths}:
             sync(parent)

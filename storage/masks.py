@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.storage.checked_file import CheckedArray
 from tensorsql.storage.column import Column, Constant, Flat, RowRef, Wide
 from tensorsql.storage.database_files import DatabaseFiles
@@ -26,6 +27,8 @@ from tensorsql.storage.large_files import LargeFile
 from tensorsql.storage.types import Kind, Type, mask
 
 Integers = NDArray[np.int64]
+
+PACKED_PIXELS = 1 << 22  # copied between two looks at whether that is cancelled
 
 
 class Scaled(Protocol):
@@ -179,10 +182,14 @@ def pack(source: MaskSource, rows: Integers) -> MaskBlock:
     offsets = np.cumsum(areas) - areas
     pixels = np.empty(int(areas.sum()), np.dtype(source.element))
     stored = pixels.view(np.uint8) if pixels.dtype == np.bool_ else pixels
-    for height, width, chosen in same_size(heights, widths):
-        lines = np.repeat(rows[chosen], height), np.tile(np.arange(height), len(chosen))
-        places = offsets[chosen][:, None] + np.arange(height * width)
-        stored[places] = source.lines(*lines).reshape(len(chosen), -1)
+    for height, width, places in same_size(heights, widths):
+        each = max(1, PACKED_PIXELS // (height * width))
+        for start in range(0, len(places), each):
+            check_cancelled()
+            chosen = places[start : start + each]
+            lines = np.repeat(rows[chosen], height), np.tile(np.arange(height), len(chosen))
+            into = offsets[chosen][:, None] + np.arange(height * width)
+            stored[into] = source.lines(*lines).reshape(len(chosen), -1)
     return MaskBlock(pixels, offsets, heights, widths)
 
 

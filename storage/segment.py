@@ -121,8 +121,7 @@ class FileSource:
         self.path = path
         self._files = files
         self._rows = rows
-        self._file: CheckedFile | None = None
-        self._batch: pa.RecordBatch | None = None
+        self._open: Once[tuple[CheckedFile, pa.RecordBatch]] = Once()
         self._arrays: Once[pa.Array] = Once()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -169,13 +168,15 @@ class FileSource:
         return array
 
     def _opened(self) -> tuple[CheckedFile, pa.RecordBatch]:
-        if self._batch is None or self._file is None:
-            self._file = self._files.open(self.path)
-            batch = open_batch(self._file)
-            if batch.num_rows != self._rows:
-                raise self.damaged(f"it has {batch.num_rows} rows, not {self._rows}", "")
-            self._batch = batch
-        return self._file, self._batch
+        """The file and what lies in its mapping, of which there is one for all threads."""
+        return self._open.get("", self._open_batch)
+
+    def _open_batch(self) -> tuple[CheckedFile, pa.RecordBatch]:
+        file = self._files.open(self.path)
+        batch = open_batch(file)
+        if batch.num_rows != self._rows:
+            raise self.damaged(f"it has {batch.num_rows} rows, not {self._rows}", "")
+        return file, batch
 
 
 def _part(column: str) -> str:

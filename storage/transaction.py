@@ -185,8 +185,7 @@ class Transaction(EntryChanges):
         """Delete rows by id (a tensor or array) and return how many there were."""
         state = self._state(name)
         self._write_table(name)
-        given = np.asarray(row_ids, dtype=np.int64)
-        asked = apart(lambda: np.unique(given), len(given))
+        asked = np.asarray(row_ids, dtype=np.int64)
         deletions, count = dict(state.deletions), 0
         left = []
         for segment in state.segments:
@@ -195,8 +194,9 @@ class Transaction(EntryChanges):
             found = found[found >= 0]
             known = state.deleted(segment) if len(found) else None
             flags = np.zeros(segment.rows, np.bool_) if known is None else known.copy()
-            fresh = int((~flags[found]).sum())
-            flags[found] = True
+            before = int(np.count_nonzero(flags))
+            flags[found] = True  # an id may be given twice
+            fresh = int(np.count_nonzero(flags)) - before
             count += fresh
             if fresh and flags.all():
                 deletions.pop(segment.first_row_id, None)
@@ -377,7 +377,7 @@ class Transaction(EntryChanges):
         return -next(self._database.uncommitted)
 
     def _keep(self, schema: TableSchema, segment: Segment) -> Segment:
-        kept = self._store.keep(with_key_indexes(schema, segment))
+        kept = self._store.keep(apart(lambda: with_key_indexes(schema, segment), segment.rows))
         self._remember(kept.name)
         return kept
 

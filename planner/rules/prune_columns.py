@@ -14,6 +14,7 @@ from tensorsql.planner.logical import (
     Reference,
     Scan,
     SetOperation,
+    Unnest,
     Values,
     Window,
     With,
@@ -55,6 +56,8 @@ def _prune(plan: Plan, needed: Needed) -> Plan:
             return _literal_rows(plan, needed)
         case Distinct(on=None):
             return _inputs(plan, plan.input.ids)
+        case Unnest():
+            return _unnest(plan, needed)
         case Join():
             return _join(plan, needed | _read(plan))
     return _inputs(plan, needed | _read(plan))
@@ -112,6 +115,13 @@ def _window(plan: Window, needed: Needed) -> Plan:
         return _prune(plan.input, needed)
     if kept != plan.calls:
         plan = dataclasses.replace(plan, calls=kept)
+    return _inputs(plan, needed | _read(plan))
+
+
+def _unnest(plan: Unnest, needed: Needed) -> Plan:
+    dropped = plan.input.ids - needed
+    if dropped != plan.dropped:
+        plan = dataclasses.replace(plan, dropped=dropped)
     return _inputs(plan, needed | _read(plan))
 
 

@@ -26,6 +26,7 @@ from tensorsql.planner.traversal import free_columns, walk_plan
 from tensorsql.planner.unnesting.domain import Domain, Pushed, made_exact
 from tensorsql.planner.unnesting.pull_up_predicates import pull_up_predicates
 from tensorsql.planner.unnesting.push_domain import push
+from tensorsql.planner.unnesting.row_wise import row_wise
 
 
 def unnest_dependent_joins(plan: Plan) -> Plan:
@@ -53,6 +54,9 @@ def _unnest(join: DependentJoin) -> Plan:
     outer = free_columns(right) & left_ids
     if not outer:
         return Join(join.kind, join.left, right, join.condition, join.mark)
+    alone = row_wise(join, right)
+    if alone is not None:
+        return alone
     domain = Domain.over(join, right, _may_substitute(right, outer))
     pushed = push(right, domain)
     return domain.wrap(_compare(join, pushed, domain))

@@ -7,7 +7,6 @@ Masks of one grid shape share a block of at most `BLOCK_ROWS` rows, whatever the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import IOError as FileError
 from tensorsql.storage.checked_file import CheckedArray
 from tensorsql.storage.database_files import OpenFiles
+from tensorsql.storage.large_files import LargeFile
 from tensorsql.storage.mask_counts import chunks, read_block
 from tensorsql.storage.mask_values import bin_edges
 from tensorsql.storage.masks import Integers, MaskSource, same_size
@@ -161,6 +162,7 @@ def _count_cells(
     cells = (places * bins).astype(np.int64)
     result = np.empty((down, across, bins - 1, len(rows)), count_dtype(cell * cell))
     for part in chunks(len(rows), height * width * 4):
+        check_cancelled()
         pixels = read_block(source, rows[part], 0, height)
         count = len(pixels)
         codes = _bins(pixels, edges) + cells
@@ -182,7 +184,7 @@ def _bins(pixels: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def save_block(block: ChiBlock, directory: Path, stem: str) -> None:
-    """Write a block as two .npy files, durably."""
+    """Write a block as two .npy files."""
     rows = np.stack([block.row_ids, block.heights, block.widths])
     _save(directory / f"{stem}.counts.npy", block.whole())
     _save(directory / f"{stem}.rows.npy", np.hstack([rows, np.full((3, 1), block.cell)]))
@@ -190,10 +192,8 @@ def save_block(block: ChiBlock, directory: Path, stem: str) -> None:
 
 def _save(path: Path, array: np.ndarray) -> None:
     try:
-        with path.open("wb") as file:
+        with LargeFile(path) as file:
             np.save(file, array)
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as error:
         raise FileError(f'index file "{path}" cannot be written: {error}') from None
 

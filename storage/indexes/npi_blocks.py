@@ -18,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import DataError
 from tensorsql.errors import IOError as FileError
 from tensorsql.storage.checked_file import CheckedArray
 from tensorsql.storage.database_files import OpenFiles
+from tensorsql.storage.large_files import LargeFile
 
 ARRAYS = ("row_ids", "planes", "lower", "upper", "mai_rows", "mai_values")
 
@@ -142,6 +144,7 @@ def build_block(row_ids: Tensor, activations: Tensor, partitions: int, ratio: fl
     mai_values = np.empty((neurons, mai), lower.dtype)
     # Neurons in groups, so that sorting a wide layer needs little memory at a time.
     for start in range(0, neurons, 256):
+        check_cancelled()
         part = activations[:, start : start + 256].T.contiguous()
         stop = start + len(part)
         values, order = torch.sort(part, dim=1, descending=True, stable=True)
@@ -169,7 +172,8 @@ def save_block(block: Block, directory: str, number: int) -> None:
     """Write the block's arrays as `.npy` files, which `load_blocks` maps."""
     try:
         for name in ARRAYS:
-            np.save(block_file(directory, number, name), getattr(block, name))
+            with LargeFile(block_file(directory, number, name)) as file:
+                np.save(file, getattr(block, name))
     except OSError as error:
         raise FileError(
             f'cannot write an index to "{directory}": {error.strerror or error}'

@@ -35,6 +35,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_type
 
+from tensorsql.cancellation import check_cancelled
+
 Text: TypeAlias = pa.ChunkedArray
 Reading: TypeAlias = Callable[[Text], pa.ChunkedArray]
 
@@ -80,6 +82,7 @@ def _trimmed(text: Text) -> Text:
 
 
 def _require(flags: pa.ChunkedArray) -> None:
+    check_cancelled()
     if pc.all(flags).as_py() is False:
         raise _Other
 
