@@ -44,7 +44,8 @@ KINDS = {
     "median": "SELECT k, median(f) FROM t GROUP BY k",
     "count distinct": "SELECT k, count(DISTINCT x) FROM t GROUP BY k",
     "string_agg": "SELECT k, string_agg(s, ',') FROM t GROUP BY k",
-    "lists": "SELECT sum(len(l)), count(*) FILTER (WHERE list_has(l, 'text 5')) FROM (SELECT list(s) AS l FROM t GROUP BY k)",
+    "lists": "SELECT sum(len(l)), count(*) FILTER (WHERE list_has(l, 'text 5')) "
+    "FROM (SELECT list(s) AS l FROM t GROUP BY k)",
     "unnest": "SELECT count(*) FROM t, UNNEST([x, k, x + k])",
     "rollup": "SELECT k, x % 7, k % 3, sum(f) FROM t GROUP BY CUBE (k, x % 7, k % 3)",
     "distinct": "SELECT DISTINCT x, k FROM t",
