@@ -31,7 +31,7 @@ def in_blocks(kernel: Kernel, call: Call) -> Kernel:
         return kernel
 
     def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-        ends = block_ends(_weights(arguments, frame.count))
+        ends = _ends(arguments, frame.count)
 
         def block(start: int, stop: int) -> Column:
             if (start, stop) == (0, frame.count):
@@ -94,17 +94,19 @@ def _is_text(type: Type) -> bool:
     return type.is_text or type.kind is Kind.BLOB or inside
 
 
-def _weights(arguments: Sequence[Column], count: int) -> Tensor | None:
-    """The bytes of the rows up to each; None if all together fit into a block."""
-    if count < 2 or sum(_size(each) for each in arguments) <= BLOCK:
-        return None
-    weights = torch.zeros(count, dtype=torch.int64)
-    for each in arguments:
-        if isinstance(each, Bytes):
-            weights += each.offsets[1:] - each.offsets[0]
-        elif size := _size(each):
-            weights += torch.arange(1, count + 1) * size // count
-    return weights
+def _ends(arguments: Sequence[Column], count: int) -> list[int]:
+    """The row behind each block; none if all together fit into one."""
+    own = [each for each in arguments if isinstance(each, Bytes)]
+    shared = sum(_size(each) for each in arguments if not isinstance(each, Bytes))
+    total = shared + sum(map(_size, own))
+    if count < 2 or total <= BLOCK:
+        return []
+    if not own:
+        return [*range(step := max(BLOCK * count // total, 1), count, step), count]
+    weights = sum((each.offsets[1:] - each.offsets[0] for each in own), torch.zeros(()).long())
+    if shared:
+        weights = weights + torch.arange(1, count + 1) * shared // count
+    return block_ends(weights)
 
 
 def _size(column: Column) -> int:

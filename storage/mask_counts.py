@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tensorsql.cancellation import check_cancelled
 from tensorsql.storage.masks import Integers, MaskSource, clip, same_size
 
 CHUNK_PIXELS = 1 << 22
@@ -57,9 +58,13 @@ def read_block(source: MaskSource, rows: Integers, top: int, bottom: int) -> np.
 
 
 def chunks(count: int, pixels: int) -> Iterator[slice]:
-    """Slices of so many masks that they hold about `CHUNK_PIXELS` pixels."""
+    """Slices of so many masks that they hold about `CHUNK_PIXELS` pixels.
+
+    InterruptedError between two of them once the statement is cancelled.
+    """
     step = max(1, CHUNK_PIXELS // max(pixels, 1))
     for start in range(0, count, step):
+        check_cancelled()
         yield slice(start, min(start + step, count))
 
 

@@ -14,7 +14,7 @@ from tensorsql.operators.grouping import Collecting, Grouped
 from tensorsql.planner.expressions import AggregateCall
 from tensorsql.storage.column import Column, RowRef
 from tensorsql.storage.concat import expand
-from tensorsql.storage.mask_counts import CHUNK_PIXELS, at, read_block
+from tensorsql.storage.mask_counts import CHUNK_PIXELS, at, chunks, read_block
 from tensorsql.storage.masks import Integers, MaskSource, StoredMasks, regular_block
 
 
@@ -49,12 +49,18 @@ class Pixelwise(Collecting):
     def _groups(
         self, members: Members, groups: Integers, sizes: Integers, call: AggregateCall
     ) -> np.ndarray:
-        pixels = members.pixels(groups, sizes)
-        if self._mean:
-            exact = np.float64 if pixels.dtype.kind == "f" else np.int64
-            pixels = pixels.astype(exact)
-        starts = np.cumsum(sizes[groups]) - sizes[groups]
-        result: np.ndarray = self._combine.reduceat(pixels, starts, axis=0)
+        """Of each group one mask [groups, h, w], its members combined some at a time."""
+        result, last = np.zeros(0), -1
+        for owner, pixels in members.pieces(groups, sizes):
+            if self._mean:
+                pixels = pixels.astype(np.float64 if pixels.dtype.kind == "f" else np.int64)
+            starts = np.flatnonzero(np.diff(owner, prepend=-1))
+            found, numbers = self._combine.reduceat(pixels, starts, axis=0), owner[starts]
+            if last < 0:
+                result = np.empty((len(groups), *found.shape[1:]), found.dtype)
+            elif numbers[0] == last:  # the group goes on
+                found[0] = self._combine(result[last], found[0])
+            result[numbers], last = found, int(numbers[-1])
         if self._mean:
             result = result / (sizes[groups] * members.source.scale)[:, None, None]
         return result.astype(np.dtype(call.type.element), copy=False)
@@ -97,17 +103,23 @@ class Members:
             result.append(low)
         return result[0], result[1]
 
-    def pixels(self, groups: Integers, sizes: Integers) -> np.ndarray:
-        """All pixels of these groups' members, in order; 0 and 1 where there is a threshold."""
+    def pieces(self, groups: Integers, sizes: Integers) -> Iterator[tuple[Integers, np.ndarray]]:
+        """Members of these groups, in order: the place of each one's group, and its pixels.
+
+        Pixels are 0 and 1 where there is a threshold.
+        """
         starts = np.cumsum(sizes) - sizes
         first = np.cumsum(sizes[groups]) - sizes[groups]
         places = np.arange(int(sizes[groups].sum()))
         places += np.repeat(starts[groups] - first, sizes[groups])
-        found = read_block(self.source, self._rows[places], 0, int(self._heights[places[0]]))
-        if self._least is None:
-            return found
-        result: np.ndarray = (found >= at(self._least, places)[:, None, None]).view(np.uint8)
-        return result
+        owner = np.repeat(np.arange(len(groups)), sizes[groups])
+        height, width = int(self._heights[places[0]]), int(self._widths[places[0]])
+        for piece in chunks(len(places), height * width):
+            rows = places[piece]
+            found = read_block(self.source, self._rows[rows], 0, height)
+            if self._least is not None:
+                found = (found >= at(self._least, rows)[:, None, None]).view(np.uint8)
+            yield owner[piece], found
 
 
 intersect = Pixelwise(np.minimum)

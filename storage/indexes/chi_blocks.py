@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import IOError as FileError
 from tensorsql.storage.checked_file import CheckedArray
 from tensorsql.storage.database_files import OpenFiles
@@ -162,7 +161,6 @@ def _count_cells(
     cells = (places * bins).astype(np.int64)
     result = np.empty((down, across, bins - 1, len(rows)), count_dtype(cell * cell))
     for part in chunks(len(rows), height * width * 4):
-        check_cancelled()
         pixels = read_block(source, rows[part], 0, height)
         count = len(pixels)
         codes = _bins(pixels, edges) + cells
