@@ -26,31 +26,33 @@ Made = TypeVar("Made")
 
 def in_blocks(kernel: Kernel, call: Call) -> Kernel:
     """The kernel, a block at a time where its texts are long; as it is where it has none."""
+    makes_text = _is_text(call.type)
     varying = any(_is_text(arg.type) for arg in call.args if not isinstance(arg, Literal))
-    if call.function.lazy or not (varying or _is_text(call.type)):
+    if call.function.lazy or not (varying or makes_text):
         return kernel
 
     def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-        ends = _ends(arguments, frame.count)
+        total = _total(arguments, makes_text)
+        if total <= BLOCK or frame.count < 2:
+            return _apart(kernel, total, arguments, call, frame)
+        ends = _ends(arguments, frame.count, makes_text)
 
         def block(start: int, stop: int) -> Column:
-            if (start, stop) == (0, frame.count):
-                return _apart(kernel, arguments, call, frame)
             active = None if frame.active is None else frame.active[start:stop]
             own = Frame(stop - start, active, frame.context, frame.proven)
-            return _apart(kernel, [slice_column(c, start, stop) for c in arguments], call, own)
-
-        if len(ends) < 2:
-            return block(0, frame.count)
+            parts = [slice_column(each, start, stop) for each in arguments]
+            return _apart(kernel, _total(parts, makes_text), parts, call, own)
 
         return concat(of_blocks(block, ends, _size))
 
     return run
 
 
-def _apart(kernel: Kernel, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def _apart(
+    kernel: Kernel, total: int, arguments: Sequence[Column], call: Call, frame: Frame
+) -> Column:
     """The kernel's column; of a text that is long in itself, on a thread that can be left."""
-    if sum(_size(each) for each in arguments) <= LONG:
+    if total <= LONG:
         return kernel(arguments, call, frame)
     return in_helper(lambda: kernel(arguments, call, frame))
 
@@ -69,10 +71,8 @@ def of_blocks(
     return made
 
 
-def block_ends(weights: Tensor | None) -> list[int]:
+def block_ends(weights: Tensor) -> list[int]:
     """The row behind each block of about BLOCK bytes; `weights` are those of the rows so far."""
-    if weights is None:
-        return []
     count, total = len(weights), int(weights[-1])
     marks = torch.arange(1, max(-(-total // BLOCK), 1), dtype=torch.int64) * BLOCK
     ends = torch.searchsorted(weights, marks) + 1
@@ -94,15 +94,21 @@ def _is_text(type: Type) -> bool:
     return type.is_text or type.kind is Kind.BLOB or inside
 
 
-def _ends(arguments: Sequence[Column], count: int) -> list[int]:
-    """The row behind each block; none if all together fit into one."""
+def _total(arguments: Sequence[Column], makes_text: bool) -> int:
+    """The bytes of the texts that a kernel reads.
+
+    Those that rows share are read once, unless the kernel makes others of them for each row.
+    """
+    return sum(_size(each) for each in arguments if makes_text or isinstance(each, Bytes | List))
+
+
+def _ends(arguments: Sequence[Column], count: int, makes_text: bool) -> list[int]:
+    """The row behind each block of at least two rows."""
     own = [each for each in arguments if isinstance(each, Bytes)]
-    shared = sum(_size(each) for each in arguments if not isinstance(each, Bytes))
-    total = shared + sum(map(_size, own))
-    if count < 2 or total <= BLOCK:
-        return []
+    others = [each for each in arguments if not isinstance(each, Bytes)]
+    shared = _total(others, makes_text)
     if not own:
-        return [*range(step := max(BLOCK * count // total, 1), count, step), count]
+        return [*range(step := max(BLOCK * count // shared, 1), count, step), count]
     weights = sum((each.offsets[1:] - each.offsets[0] for each in own), torch.zeros(()).long())
     if shared:
         weights = weights + torch.arange(1, count + 1) * shared // count
