@@ -12,14 +12,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.operators.aggregate import compile_aggregate
+from tensorsql.operators.aggregate.aggregate import compile_aggregate
 from tensorsql.operators.distinct import compile_distinct
 from tensorsql.operators.filter import compile_filter
 from tensorsql.operators.joins.compile import compile_join
 from tensorsql.operators.limit import compile_limit
-from tensorsql.operators.program import Context, Operator, Pipeline, Program, Recipe, Sink, Source
 from tensorsql.operators.project import compile_project
-from tensorsql.operators.result import Collect, ReadResult
+from tensorsql.operators.runtime.program import (
+    Context,
+    Operator,
+    Pipeline,
+    Program,
+    Recipe,
+    Sink,
+    Source,
+)
+from tensorsql.operators.runtime.result import Collect, ReadResult
 from tensorsql.operators.scan import compile_scan
 from tensorsql.operators.set_operation import compile_set_operation
 from tensorsql.operators.shared import compile_reference, compile_with
@@ -27,10 +35,10 @@ from tensorsql.operators.sort import compile_sort
 from tensorsql.operators.top_n import compile_top_n
 from tensorsql.operators.unnest import compile_unnest
 from tensorsql.operators.values import compile_literal_rows, compile_values
-from tensorsql.operators.window import compile_window
-from tensorsql.planner import index_plans, logical
-from tensorsql.planner.plan import Fields, Plan
-from tensorsql.planner.traversal import node_count
+from tensorsql.operators.windows.window import compile_window
+from tensorsql.planner.plans import index_plans, logical
+from tensorsql.planner.plans.plan import Fields, Plan
+from tensorsql.planner.plans.traversal import node_count
 
 
 @dataclass(frozen=True)
@@ -110,13 +118,13 @@ def compile_plan(plan: Plan, context: Context) -> Program:
 
 # These two are imported when first met: they pull in indexes and models.
 def _compile_index_filter(plan: Any, node: int, compiler: Compiler) -> Stream:
-    from tensorsql.operators.index_filter import compile_index_filter
+    from tensorsql.operators.search.index_filter import compile_index_filter
 
     return compile_index_filter(plan, node, compiler)
 
 
 def _compile_index_top_n(plan: Any, node: int, compiler: Compiler) -> Stream:
-    from tensorsql.operators.index_topn import compile_index_topn
+    from tensorsql.operators.search.index_topn import compile_index_topn
 
     return compile_index_topn(plan, node, compiler)
 

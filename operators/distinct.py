@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from tensorsql.operators.columns import concat_batches
-from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.key_codes import group_rows
-from tensorsql.operators.program import Merging, Run, Scope
-from tensorsql.operators.result import Columns, Rows
+from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.keys.key_codes import group_rows
+from tensorsql.operators.runtime.program import Merging, Run, Scope
+from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.sort import Keyed, take_batch
-from tensorsql.planner.expressions import Expression
-from tensorsql.planner.logical import Distinct
-from tensorsql.storage.column import Batch, Column, take
-from tensorsql.storage.concat import concat
+from tensorsql.planner.plans.expressions import Expression
+from tensorsql.planner.plans.logical import Distinct
+from tensorsql.storage.columns.column import Batch, Column, take
+from tensorsql.storage.columns.concat import concat
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.program import Run, Stateless
-from tensorsql.operators.ranges import Range, proven_ranges
-from tensorsql.planner.expressions import Expression
-from tensorsql.planner.logical import Filter
-from tensorsql.storage.column import Batch, Column, Flat
-from tensorsql.storage.concat import expand
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.functions.ranges import Range, proven_ranges
+from tensorsql.operators.runtime.program import Run, Stateless
+from tensorsql.planner.plans.expressions import Expression
+from tensorsql.planner.plans.logical import Filter
+from tensorsql.storage.columns.column import Batch, Column, Flat
+from tensorsql.storage.columns.concat import expand
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

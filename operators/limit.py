@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tensorsql.operators.program import Run, Scope
-from tensorsql.operators.result import Columns, Rows
-from tensorsql.planner.logical import Limit
-from tensorsql.storage.column import Batch, slice_column
+from tensorsql.operators.runtime.program import Run, Scope
+from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.planner.plans.logical import Limit
+from tensorsql.storage.columns.column import Batch, slice_column
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

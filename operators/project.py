@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.program import Operator, Run, Stateless
-from tensorsql.operators.ranges import Range, proven_ranges
-from tensorsql.planner.expressions import ColumnRef, Expression
-from tensorsql.planner.logical import Project
-from tensorsql.storage.column import Batch
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.functions.ranges import Range, proven_ranges
+from tensorsql.operators.runtime.program import Operator, Run, Stateless
+from tensorsql.planner.plans.expressions import ColumnRef, Expression
+from tensorsql.planner.plans.logical import Project
+from tensorsql.storage.columns.column import Batch
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

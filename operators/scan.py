@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tensorsql.operators import kernels
-from tensorsql.operators.program import Run
-from tensorsql.operators.result import morsel_count, morsel_range
-from tensorsql.planner.logical import Scan
-from tensorsql.storage.catalog import Relation
-from tensorsql.storage.column import Batch, Flat
-from tensorsql.storage.table import Reader
-from tensorsql.storage.types import BIGINT
+from tensorsql.operators.runtime.program import Run
+from tensorsql.operators.runtime.result import morsel_count, morsel_range
+from tensorsql.planner.plans.logical import Scan
+from tensorsql.storage.columns.column import Batch, Flat
+from tensorsql.storage.columns.types import BIGINT
+from tensorsql.storage.tables.catalog import Relation
+from tensorsql.storage.tables.table import Reader
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.distinct import DistinctRecipe
-from tensorsql.operators.key_codes import group_rows
-from tensorsql.operators.program import Run, Source
-from tensorsql.operators.result import Columns, Rows
+from tensorsql.operators.keys.key_codes import group_rows
+from tensorsql.operators.runtime.program import Run, Source
+from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.sort import take_batch
-from tensorsql.planner.logical import SetOperation
-from tensorsql.storage.column import Batch
-from tensorsql.storage.concat import concat
+from tensorsql.planner.plans.logical import SetOperation
+from tensorsql.storage.columns.column import Batch
+from tensorsql.storage.columns.concat import concat
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tensorsql.errors import InternalError
 from tensorsql.operators.project import ProjectRecipe
-from tensorsql.planner.logical import Reference, With
+from tensorsql.planner.plans.logical import Reference, With
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tensorsql.operators.columns import concat_batches
-from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.ordering import Direction, directions, order_codes, sort_rows
-from tensorsql.operators.program import Merging, Run, Scope
-from tensorsql.operators.result import Columns, Rows
-from tensorsql.planner.expressions import SortKey
-from tensorsql.planner.logical import Sort
-from tensorsql.storage.column import Batch, Column, take
-from tensorsql.storage.concat import concat
+from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.keys.ordering import Direction, directions, order_codes, sort_rows
+from tensorsql.operators.runtime.program import Merging, Run, Scope
+from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.planner.plans.expressions import SortKey
+from tensorsql.planner.plans.logical import Sort
+from tensorsql.storage.columns.column import Batch, Column, take
+from tensorsql.storage.columns.concat import concat
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

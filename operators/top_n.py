@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tensorsql.operators.columns import concat_batches
-from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.ordering import Direction, directions, first_rows, order_codes
-from tensorsql.operators.program import Merging, Run, Scope
-from tensorsql.operators.result import Columns, Rows
+from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.keys.ordering import Direction, directions, first_rows, order_codes
+from tensorsql.operators.runtime.program import Merging, Run, Scope
+from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.sort import take_batch
-from tensorsql.planner.expressions import SortKey
-from tensorsql.planner.logical import TopN
-from tensorsql.storage.column import Batch, Column, Flat, take
-from tensorsql.storage.concat import concat
-from tensorsql.storage.types import BIGINT
+from tensorsql.planner.plans.expressions import SortKey
+from tensorsql.planner.plans.logical import TopN
+from tensorsql.storage.columns.column import Batch, Column, Flat, take
+from tensorsql.storage.columns.concat import concat
+from tensorsql.storage.columns.types import BIGINT
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

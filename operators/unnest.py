@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from tensorsql.operators import kernels
-from tensorsql.operators.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.program import Run, Stateless
-from tensorsql.planner.expressions import Expression
-from tensorsql.planner.logical import Unnest
-from tensorsql.storage.column import Batch, Column, Flat, List, take
-from tensorsql.storage.concat import expand
-from tensorsql.storage.types import BIGINT
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.runtime.program import Run, Stateless
+from tensorsql.planner.plans.expressions import Expression
+from tensorsql.planner.plans.logical import Unnest
+from tensorsql.storage.columns.column import Batch, Column, Flat, List, take
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import BIGINT
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

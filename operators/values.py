@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.operators.columns import null_column
-from tensorsql.operators.evaluate import compile_expressions
-from tensorsql.operators.literals import column_of
-from tensorsql.operators.program import Context, Run
-from tensorsql.operators.result import Columns, Rows
-from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import LiteralRows, Values
-from tensorsql.storage.column import Batch, Column
-from tensorsql.storage.concat import concat
-from tensorsql.storage.types import Type
+from tensorsql.operators.columns.building import null_column
+from tensorsql.operators.columns.literals import column_of
+from tensorsql.operators.expressions.evaluate import compile_expressions
+from tensorsql.operators.runtime.program import Context, Run
+from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.planner.plans.expressions import Expression, Literal
+from tensorsql.planner.plans.logical import LiteralRows, Values
+from tensorsql.storage.columns.column import Batch, Column
+from tensorsql.storage.columns.concat import concat
+from tensorsql.storage.columns.types import Type
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tensorsql.planner.expression_text import INFIX, Names, nested, sort_text, text
-from tensorsql.planner.expressions import TRUE, ColumnRef, Expression, conjuncts
-from tensorsql.planner.index_plans import IndexFilter, IndexTopN
-from tensorsql.planner.logical import (
+from tensorsql.planner.plans.expression_text import INFIX, Names, nested, sort_text, text
+from tensorsql.planner.plans.expressions import TRUE, ColumnRef, Expression, conjuncts
+from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
+from tensorsql.planner.plans.logical import (
     Aggregate,
     DependentJoin,
     Distinct,
@@ -33,8 +33,8 @@ from tensorsql.planner.logical import (
     Window,
     With,
 )
-from tensorsql.planner.plan import Field, Plan
-from tensorsql.planner.traversal import walk_plan
+from tensorsql.planner.plans.plan import Field, Plan
+from tensorsql.planner.plans.traversal import walk_plan
 
 WIDTH = 110
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.expressions import Call, ColumnRef, Expression, substitute
-from tensorsql.planner.index_use import costly_calls
-from tensorsql.planner.logical import Filter, Project, TopN
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.provenance import expose_row_id
-from tensorsql.storage.indexes import INDEXES
+from tensorsql.operators.indexes import INDEXES
+from tensorsql.planner.analysis.index_use import costly_calls
+from tensorsql.planner.analysis.provenance import expose_row_id
+from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, substitute
+from tensorsql.planner.plans.logical import Filter, Project, TopN
+from tensorsql.planner.plans.plan import Plan
 
 
 def missing_index(node: Filter | TopN) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.planner.plan import Plan
+from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.rules.extract_common_conjuncts import extract_common_conjuncts
 from tensorsql.planner.rules.fold_constants import fold_constants
 from tensorsql.planner.rules.fuse_top_n import fuse_top_n

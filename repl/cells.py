@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tensorsql.planner.interval_text import format_interval
-from tensorsql.storage.types import Kind, Type
+from tensorsql.planner.functions.interval_text import format_interval
+from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.values import python_values
 
 LIST_ITEMS = 8  # a longer list shows its first items and its length

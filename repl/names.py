@@ -50,8 +50,8 @@ def names_of(session: Session) -> Names:
 
 def functions() -> tuple[str, ...]:
     """The functions that are called by name."""
-    from tensorsql.planner.resolve import EXPANSIONS
-    from tensorsql.planner.signatures import SIGNATURES
+    from tensorsql.planner.functions.resolve import EXPANSIONS
+    from tensorsql.planner.functions.signatures import SIGNATURES
 
     known = {name for name in (*SIGNATURES, *EXPANSIONS) if name[0].isalpha()}
     return tuple(sorted(known.difference(NOT_CALLED)))

@@ -14,7 +14,7 @@ import numpy as np
 from tensorsql.repl.cells import cell, cells
 from tensorsql.repl.table import write_table
 from tensorsql.rows import Rows
-from tensorsql.storage.types import Type
+from tensorsql.storage.columns.types import Type
 
 CHUNK = 10_000  # rows turned into text at a time
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tensorsql.repl.cells import cells
 from tensorsql.rows import Rows
-from tensorsql.storage.types import Type
+from tensorsql.storage.columns.types import Type
 
 MAX_ROWS = 40  # more are shown as the first and the last half of so many
 MAX_CELL = 100  # wider cells end in …

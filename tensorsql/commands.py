@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from tensorsql import settings
 from tensorsql.cancellation import check_cancelled, import_whole, in_helper
 from tensorsql.errors import CatalogError, IntegrityError, TransactionError, UnsupportedError
-from tensorsql.planner import statements
 from tensorsql.planner.explain import explain as explain_plan
-from tensorsql.planner.plan import Plan
+from tensorsql.planner.plans import statements
+from tensorsql.planner.plans.plan import Plan
 from tensorsql.result import Result
-from tensorsql.storage.types import BIGINT, VARCHAR
+from tensorsql.storage.columns.types import BIGINT, VARCHAR
 
 if TYPE_CHECKING:
-    from tensorsql.operators.program import Metrics
+    from tensorsql.operators.runtime.program import Metrics
     from tensorsql.session import Session
-    from tensorsql.storage.column import Column
-    from tensorsql.storage.database import Transaction
+    from tensorsql.storage.columns.column import Column
+    from tensorsql.storage.tables.database import Transaction
 
 FEW = 4096  # rows that are put together at once
 Created = (
@@ -106,7 +106,7 @@ def insert(statement: statements.Insert, session: Session, transaction: Transact
     try:
         return Result(changes=transaction.append(schema.name, named))
     except IntegrityError as error:
-        from tensorsql.operators.located import located_rows
+        from tensorsql.operators.expressions.located import located_rows
 
         raise located_rows(error, statement.plan) from None
 
@@ -126,8 +126,8 @@ def update(statement: statements.Update, session: Session, transaction: Transact
 
 
 def _row_ids(column: Column) -> Any:
-    from tensorsql.storage.column import Flat, widen
-    from tensorsql.storage.concat import expand
+    from tensorsql.storage.columns.column import Flat, widen
+    from tensorsql.storage.columns.concat import expand
 
     flat = widen(expand(column))
     assert isinstance(flat, Flat)
@@ -136,7 +136,7 @@ def _row_ids(column: Column) -> Any:
 
 def create_view(statement: statements.CreateView, _: Session, transaction: Transaction) -> Result:
     """Keep a view's text."""
-    from tensorsql.storage.catalog import ViewEntry
+    from tensorsql.storage.tables.catalog import ViewEntry
 
     if _stays("view", statement.name, statement, transaction):
         return Result()
@@ -187,8 +187,8 @@ def drop(statement: statements.Drop, _: Session, transaction: Transaction) -> Re
 
 def create_model(statement: statements.CreateModel, _: Session, transaction: Transaction) -> Result:
     """Read a model's file and keep it; others may write while it is loaded and tried."""
-    import_whole("tensorsql.storage.models.load")
-    from tensorsql.storage.models import keep_file, load_model
+    import_whole("tensorsql.operators.models.load")
+    from tensorsql.operators.models import keep_file, load_model
 
     there = _found("model", statement.name, transaction) is not None
     if not (there and statement.replace) and _stays(
@@ -206,8 +206,8 @@ def create_index(
     statement: statements.CreateIndex, session: Session, transaction: Transaction
 ) -> Result:
     """Build an index over the table's rows."""
-    from tensorsql.storage.catalog import IndexEntry
-    from tensorsql.storage.indexes import find_index
+    from tensorsql.operators.indexes import find_index
+    from tensorsql.storage.tables.catalog import IndexEntry
 
     if _stays("index", statement.name, statement, transaction):
         return Result()

@@ -44,7 +44,7 @@ def connect(
     """
     # `import tensorsql` is quick; parser and planner come with the first connection.
     from tensorsql.session import Session
-    from tensorsql.storage.database import Database
+    from tensorsql.storage.tables.database import Database
 
     if not isinstance(database, (str, os.PathLike)):
         raise errors.InterfaceError(f"a database is a path or ':memory:', not {database!r}")
@@ -191,8 +191,8 @@ class Connection:
         `options` are those of CREATE MODEL … WITH. CatalogError if there is such a model and
         `replace` is not set.
         """
-        import_whole("tensorsql.storage.models.load")
-        from tensorsql.storage.models.load import register_module
+        import_whole("tensorsql.operators.models.load")
+        from tensorsql.operators.models.load import register_module
 
         with self._working(), self.session.open_transaction() as transaction:
             if transaction.model(name) is not None:

@@ -12,7 +12,7 @@ from tensorsql.errors import Error, ProgrammingError, UnsupportedError
 from tensorsql.parser.dialect import tokenize
 from tensorsql.planner.binder.python_values import python_values
 from tensorsql.result import Result
-from tensorsql.storage.python_arrays import object_array
+from tensorsql.storage.columns.python_arrays import object_array
 
 if TYPE_CHECKING:
     from tensorsql.session import Parameters, Session

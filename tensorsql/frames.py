@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import ConversionError
-from tensorsql.storage.physical import one_array, values_of
-from tensorsql.storage.types import Kind, Type
+from tensorsql.storage.columns.physical import one_array, values_of
+from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.values import DAYS_PER_MONTH, python_values
 
 if TYPE_CHECKING:

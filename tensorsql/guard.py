@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tensorsql.cancellation import PATIENCE, check_cancelled, in_helper, is_anyone_left_behind
 from tensorsql.errors import Error, InternalError, IOError, OutOfMemoryError, UnsupportedError
-from tensorsql.storage.file_names import reason
+from tensorsql.storage.files.file_names import reason
 
 Answer = TypeVar("Answer")
 

@@ -6,11 +6,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tensorsql.errors import CatalogError, UnsupportedError
-from tensorsql.storage.catalog import IndexEntry, Relation
-from tensorsql.storage.indexes import find_index
+from tensorsql.operators.indexes import find_index
+from tensorsql.storage.tables.catalog import IndexEntry, Relation
 
 if TYPE_CHECKING:
-    from tensorsql.storage.database import Transaction
+    from tensorsql.storage.tables.database import Transaction
 
 
 def extend_index(entry: IndexEntry, transaction: Transaction, context: Any) -> None:

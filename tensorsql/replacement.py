@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
-from tensorsql.storage.catalog import Relation
+from tensorsql.storage.tables.catalog import Relation
 
 
 def find_object(name: str) -> Relation | None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.storage.types import Type
+from tensorsql.storage.columns.types import Type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tensorsql.operators.program import Source
-    from tensorsql.storage.column import Batch, Column
+    from tensorsql.operators.runtime.program import Source
+    from tensorsql.storage.columns.column import Batch, Column
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Result:
         """A result of Python rows, made without torch."""
         import pyarrow as pa
 
-        from tensorsql.storage.arrow_types import arrow_type
+        from tensorsql.storage.columns.arrow_types import arrow_type
 
         arrays = [
             pa.array([row[i] for row in rows], arrow_type(type)) for i, type in enumerate(types)
@@ -55,7 +55,7 @@ class Result:
         return self.source.read(0, 0) if self.source.morsels(0) else self._empty()
 
     def _empty(self) -> Batch:
-        from tensorsql.operators.columns import concat_batches
+        from tensorsql.operators.columns.building import concat_batches
 
         return concat_batches([], tuple(zip(self.ids, self.types, strict=True)))
 
@@ -69,7 +69,7 @@ class Result:
         if self.table is None:
             import pyarrow as pa
 
-            from tensorsql.storage.arrow import to_arrow
+            from tensorsql.storage.columns.arrow import to_arrow
 
             arrays = []
             for column in self.columns() if self.names else ():

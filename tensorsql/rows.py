@@ -13,7 +13,7 @@ from tensorsql.result import Result
 from tensorsql.values import python_values
 
 if TYPE_CHECKING:
-    from tensorsql.storage.column import Column
+    from tensorsql.storage.columns.column import Column
 
 BLOCK = 1 << 14  # rows between two looks at whether the fetching is cancelled
 
@@ -41,8 +41,8 @@ class Rows:
             return self._result.table.slice(start, stop - start)
         if (start, stop) == (0, len(self)):
             return self._result.arrow()
-        from tensorsql.storage.arrow import to_arrow
-        from tensorsql.storage.column import slice_column
+        from tensorsql.storage.columns.arrow import to_arrow
+        from tensorsql.storage.columns.column import slice_column
 
         arrays = []
         for column in self._columns:

@@ -22,7 +22,7 @@ class Services:
     def activations(self) -> Any:
         """The session's activation cache."""
         if self._activations is None:
-            from tensorsql.storage.activations import ActivationCache
+            from tensorsql.operators.models.activations import ActivationCache
 
             self._activations = ActivationCache()
         return self._activations
@@ -31,7 +31,7 @@ class Services:
     def inference(self) -> Any:
         """Opened models and the cache, behind one service."""
         if self._inference is None:
-            from tensorsql.storage.models.inference import Inference
+            from tensorsql.operators.models.inference import Inference
 
             self._inference = Inference(
                 self.activations, lambda: bool(self.session.settings["trust_models"])

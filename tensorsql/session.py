@@ -25,15 +25,15 @@ from tensorsql.parser.nesting import too_deep
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.parameters import check_count
 from tensorsql.planner.optimizer import Observe, optimize
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.statements import BoundStatement
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.statements import BoundStatement
 from tensorsql.result import Result
 from tensorsql.session_catalog import SessionCatalog
-from tensorsql.storage.catalog import Relation
+from tensorsql.storage.tables.catalog import Relation
 
 if TYPE_CHECKING:
-    from tensorsql.operators.program import Context, Source
-    from tensorsql.storage.database import Database, Transaction
+    from tensorsql.operators.runtime.program import Context, Source
+    from tensorsql.storage.tables.database import Database, Transaction
 
 # Statements that change the database; reading ones never wait for a writer. CREATE MODEL takes its
 # turn itself, after it has loaded and tried the model.
@@ -134,19 +134,19 @@ class Session:
     def run_optimized(self, plan: Plan, context: Context) -> Source:
         """compile → run: the rows of an optimized plan, what it did counted in `context`."""
         from tensorsql.operators.compiler import compile_plan
-        from tensorsql.operators.scheduler import run
+        from tensorsql.operators.runtime.scheduler import run
 
         try:
             return run(NESTING.plan(lambda: compile_plan(plan, context)), context)
         except ConversionError as error:
-            from tensorsql.operators.located import located
+            from tensorsql.operators.expressions.located import located
 
             raise located(error, plan) from None
 
     def context(self) -> Context:
         """What one run of a program may use."""
         import_engine()
-        from tensorsql.operators.program import Context
+        from tensorsql.operators.runtime.program import Context
         from tensorsql.services import Services
 
         if self.services is None:

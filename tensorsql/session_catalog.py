@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tensorsql.storage.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
+from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
 
 if TYPE_CHECKING:
     from tensorsql.session import Session
-    from tensorsql.storage.database import Transaction
+    from tensorsql.storage.tables.database import Transaction
 
 
 class SessionCatalog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from tensorsql.storage.types import INTEGERS, Kind, Type
+from tensorsql.storage.columns.types import INTEGERS, Kind, Type
 
 Date = datetime.date
 Time = datetime.time

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import ConversionError
-from tensorsql.storage.physical import one_array
-from tensorsql.storage.types import Kind, Type
+from tensorsql.storage.columns.physical import one_array
+from tensorsql.storage.columns.types import Kind, Type
 
 DAYS_PER_MONTH = 30  # what DuckDB's Python client counts
 

@@ -13,12 +13,12 @@ from tensorsql.errors import IOError as FileError
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.types import bind_type
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.statements import BoundStatement, Query
-from tensorsql.planner.traversal import free_columns
-from tensorsql.planner.verify import verify
-from tensorsql.storage import types
-from tensorsql.storage.catalog import (
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.statements import BoundStatement, Query
+from tensorsql.planner.plans.traversal import free_columns
+from tensorsql.planner.plans.verify import verify
+from tensorsql.storage.columns import types
+from tensorsql.storage.tables.catalog import (
     ColumnSchema,
     IndexEntry,
     ModelEntry,

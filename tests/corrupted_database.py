@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 import tensorsql
-from tensorsql.storage import checked_file, checksums, integrity
+from tensorsql.storage.files import checked_file, checksums
+from tensorsql.storage.tables import integrity
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BLOCK = 64

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tensorsql.storage import types
-from tensorsql.storage.catalog import ColumnSchema, TableSchema, ViewEntry
-from tensorsql.storage.database import Database
-from tensorsql.storage.folder_store import FolderStore  # noqa: F401  imported before the fork
+from tensorsql.storage.columns import types
+from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema, ViewEntry
+from tensorsql.storage.tables.database import Database
+from tensorsql.storage.tables.folder_store import FolderStore  # noqa: F401  imported before the fork
 
 SCHEMA = TableSchema(
     "t",

@@ -9,9 +9,9 @@ from sqllogic import Answer
 
 import tensorsql
 from tensorsql.errors import Error
-from tensorsql.planner.logical import Plan
 from tensorsql.planner.optimizer import Observe
-from tensorsql.planner.verify import verify
+from tensorsql.planner.plans.logical import Plan
+from tensorsql.planner.plans.verify import verify
 from tensorsql.session import Session
 
 

@@ -14,14 +14,14 @@ import torch
 from binding import MemoryCatalog, plan_of
 
 from tensorsql.errors import Error
-from tensorsql.operators.evaluate import compile_expressions
-from tensorsql.operators.literals import to_python
-from tensorsql.operators.program import Context
-from tensorsql.planner.logical import Project, Scan
-from tensorsql.storage.arrow import from_arrow
-from tensorsql.storage.arrow_types import arrow_type
-from tensorsql.storage.column import Batch, Column, Dictionary, Flat
-from tensorsql.storage.concat import bytes_of
+from tensorsql.operators.columns.literals import to_python
+from tensorsql.operators.expressions.evaluate import compile_expressions
+from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.plans.logical import Project, Scan
+from tensorsql.storage.columns.arrow import from_arrow
+from tensorsql.storage.columns.arrow_types import arrow_type
+from tensorsql.storage.columns.column import Batch, Column, Dictionary, Flat
+from tensorsql.storage.columns.concat import bytes_of
 
 Layout = Callable[[Column], Column]
 

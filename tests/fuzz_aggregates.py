@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fuzz_functions import VALUES, shapes
 
-from tensorsql.planner.signatures import ALIASES, SIGNATURES, masks, models, neurons
+from tensorsql.planner.functions.signatures import ALIASES, SIGNATURES, masks, models, neurons
 
 OURS = {each.name for group in (masks, models, neurons) for each in group.SIGNATURES}
 # What an argument may be where only some values mean anything: written as a constant.

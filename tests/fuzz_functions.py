@@ -10,10 +10,10 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tensorsql.planner.functions import Parameter, Signature
-from tensorsql.planner.resolve import EXPANSIONS
-from tensorsql.planner.signatures import SIGNATURES, masks, models, neurons
-from tensorsql.storage.types import Kind, Type
+from tensorsql.planner.functions.resolve import EXPANSIONS
+from tensorsql.planner.functions.signatures import SIGNATURES, masks, models, neurons
+from tensorsql.planner.plans.signature import Parameter, Signature
+from tensorsql.storage.columns.types import Kind, Type
 
 RECORD = "STRUCT(a INTEGER, b VARCHAR)"
 FLOATS = ("0", "-0.0", "1", "-1", "0.5", "-2.5", "1e300", "-1e-300", "nan", "inf", "-inf", "3.7")

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tensorsql.operators.columns.literals import column_of, to_python
 from tensorsql.operators.compiler import compile_plan
-from tensorsql.operators.literals import column_of, to_python
-from tensorsql.operators.program import Context
-from tensorsql.operators.scheduler import run
-from tensorsql.planner.expressions import AggregateCall, Expression, Literal, SortKey
-from tensorsql.planner.logical import Scan
-from tensorsql.planner.plan import Field, Plan, new_field
-from tensorsql.planner.resolve import resolve, resolve_aggregate
-from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
-from tensorsql.storage.column import Column, slice_column
-from tensorsql.storage.types import BIGINT, DOUBLE, INTEGER, VARCHAR, Type
+from tensorsql.operators.runtime.program import Context
+from tensorsql.operators.runtime.scheduler import run
+from tensorsql.planner.functions.resolve import resolve, resolve_aggregate
+from tensorsql.planner.plans.expressions import AggregateCall, Expression, Literal, SortKey
+from tensorsql.planner.plans.logical import Scan
+from tensorsql.planner.plans.plan import Field, Plan, new_field
+from tensorsql.storage.columns.column import Column, slice_column
+from tensorsql.storage.columns.types import BIGINT, DOUBLE, INTEGER, VARCHAR, Type
+from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
 
 MODES = [(1, 1), (7, 2), (7, 1), (131072, 1), (0, 2), (1, 2)]
 

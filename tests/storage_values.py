@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from tensorsql.storage import types
-from tensorsql.storage.arrow_types import arrow_type
-from tensorsql.storage.types import Type
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.arrow_types import arrow_type
+from tensorsql.storage.columns.types import Type
 
 
 def _integers(bits: int) -> st.SearchStrategy[int]:

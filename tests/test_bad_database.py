@@ -20,9 +20,9 @@ from fuzz_statements import WORLD
 
 import tensorsql
 from tensorsql import errors
-from tensorsql.storage import checked_file
-from tensorsql.storage.checked_file import CheckedFile
-from tensorsql.storage.segment import FileSource
+from tensorsql.storage.files import checked_file
+from tensorsql.storage.files.checked_file import CheckedFile
+from tensorsql.storage.tables.segment import FileSource
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 DAMAGES: dict[str, Callable[[Path], object]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tensorsql.operators.best_first import SORTED, _in_order
+from tensorsql.operators.search.best_first import SORTED, _in_order
 
 
 @pytest.mark.parametrize("count", [0, 1, SORTED, SORTED + 1, 20 * SORTED])

@@ -10,8 +10,8 @@ import pytest
 from binding import MemoryCatalog, bound, error_of, plan_of, sample
 
 from tensorsql.errors import BindError, CatalogError, InternalError, UnsupportedError
-from tensorsql.planner.expressions import TRUE, Call, Literal, WindowCall
-from tensorsql.planner.logical import (
+from tensorsql.planner.plans.expressions import TRUE, Call, Literal, WindowCall
+from tensorsql.planner.plans.logical import (
     Aggregate,
     DependentJoin,
     Filter,
@@ -23,8 +23,8 @@ from tensorsql.planner.logical import (
     Window,
     With,
 )
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.statements import (
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.statements import (
     CopyTo,
     CreateIndex,
     CreateTable,
@@ -37,10 +37,10 @@ from tensorsql.planner.statements import (
     Set,
     Update,
 )
-from tensorsql.planner.traversal import free_columns, walk_plan
-from tensorsql.planner.verify import verify
-from tensorsql.storage import types
-from tensorsql.storage.catalog import ViewEntry
+from tensorsql.planner.plans.traversal import free_columns, walk_plan
+from tensorsql.planner.plans.verify import verify
+from tensorsql.storage.columns import types
+from tensorsql.storage.tables.catalog import ViewEntry
 
 
 @pytest.fixture

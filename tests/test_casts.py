@@ -6,16 +6,16 @@ import duckdb
 import pytest
 
 from tensorsql.errors import ConversionError, Error
-from tensorsql.operators.evaluate import compile_expressions
-from tensorsql.operators.literals import column_of, to_python
-from tensorsql.operators.program import Context
-from tensorsql.planner.casts import can_cast, common_type, implicit_cost, is_safe
-from tensorsql.planner.conversions import convert
-from tensorsql.planner.expressions import ColumnRef
-from tensorsql.planner.resolve import cast
-from tensorsql.storage import types
-from tensorsql.storage.column import Batch
-from tensorsql.storage.types import VARCHAR, Type, decimal
+from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.expressions.evaluate import compile_expressions
+from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.functions.casts import can_cast, common_type, implicit_cost, is_safe
+from tensorsql.planner.functions.conversions import convert
+from tensorsql.planner.functions.resolve import cast
+from tensorsql.planner.plans.expressions import ColumnRef
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.column import Batch
+from tensorsql.storage.columns.types import VARCHAR, Type, decimal
 
 TEXTS = {
     "INTEGER": [

@@ -17,21 +17,21 @@ from hypothesis import strategies as st
 
 import tensorsql
 from tensorsql.errors import BindError, CatalogError
-from tensorsql.storage.catalog import IndexEntry, Relation
-from tensorsql.storage.column import Constant, Flat
-from tensorsql.storage.indexes import INDEXES
-from tensorsql.storage.indexes.chi_blocks import Histogram, build_blocks
-from tensorsql.storage.indexes.chi_bounds import (
+from tensorsql.operators.indexes import INDEXES
+from tensorsql.operators.indexes.chi.blocks import Histogram, build_blocks
+from tensorsql.operators.indexes.chi.bounds import (
     CellCounts,
     bin_range,
     cell_bounds,
     region_bounds,
 )
-from tensorsql.storage.indexes.chi_probe import ChiProbe
-from tensorsql.storage.mask_counts import Levels, at, count_pixels
-from tensorsql.storage.mask_values import default_scale, lower_level, upper_level
-from tensorsql.storage.masks import StoredMasks, regular_block
-from tensorsql.storage.types import BOX, DOUBLE
+from tensorsql.operators.indexes.chi.probe import ChiProbe
+from tensorsql.storage.columns.column import Constant, Flat
+from tensorsql.storage.columns.masks import StoredMasks, regular_block
+from tensorsql.storage.columns.types import BOX, DOUBLE
+from tensorsql.storage.masks.counts import Levels, at, count_pixels
+from tensorsql.storage.masks.levels import default_scale, lower_level, upper_level
+from tensorsql.storage.tables.catalog import IndexEntry, Relation
 
 PAPER = np.array(
     [

@@ -16,9 +16,9 @@ import pytest
 from crash_writer import SCHEMA, expected
 
 from tensorsql.errors import TransactionError
-from tensorsql.storage.arrow import to_arrow
-from tensorsql.storage.column import take
-from tensorsql.storage.database import Database, Transaction
+from tensorsql.storage.columns.arrow import to_arrow
+from tensorsql.storage.columns.column import take
+from tensorsql.storage.tables.database import Database, Transaction
 
 KILLS = 25
 

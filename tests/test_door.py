@@ -14,8 +14,8 @@ from sqlglot import exp
 from tensorsql.errors import Error
 from tensorsql.parser.dialect import parse
 from tensorsql.parser.door import MANNER, is_set, watch
-from tensorsql.planner import plan
 from tensorsql.planner.binder import bind
+from tensorsql.planner.plans import plan
 
 # A statement of every kind and with every node that binds.
 STATEMENTS = """

@@ -10,13 +10,20 @@ import pytest
 import torch
 
 from tensorsql.errors import ConversionError, OutOfRangeError
-from tensorsql.operators.evaluate import compile_expressions, evaluate_constant
-from tensorsql.operators.literals import column_of, to_python
-from tensorsql.operators.program import Context
-from tensorsql.planner.expressions import Call, ColumnRef, Expression, Literal
-from tensorsql.planner.resolve import cast, resolve
-from tensorsql.storage.column import Batch, Column, Constant, Dictionary, Flat, StringDictionary
-from tensorsql.storage.types import (
+from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.expressions.evaluate import compile_expressions, evaluate_constant
+from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.functions.resolve import cast, resolve
+from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal
+from tensorsql.storage.columns.column import (
+    Batch,
+    Column,
+    Constant,
+    Dictionary,
+    Flat,
+    StringDictionary,
+)
+from tensorsql.storage.columns.types import (
     BIGINT,
     BOOLEAN,
     DOUBLE,

@@ -14,22 +14,22 @@ import tensorsql
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators.compiler import COMPILE
 from tensorsql.operators.functions.registry import kernel_of
-from tensorsql.operators.grouping import Aggregate
-from tensorsql.planner import index_plans, logical
+from tensorsql.operators.indexes import INDEXES
+from tensorsql.operators.indexes.protocol import Index
+from tensorsql.operators.keys.grouping import Aggregate
 from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
 from tensorsql.planner.explain import explain
+from tensorsql.planner.functions.signatures import GROUPS, SIGNATURES
 from tensorsql.planner.optimizer import RULES
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.signatures import GROUPS, SIGNATURES
+from tensorsql.planner.plans import index_plans, logical
+from tensorsql.planner.plans.plan import Plan
 from tensorsql.repl.commands import COMMANDS
 from tensorsql.storage.formats import FORMATS
-from tensorsql.storage.indexes import INDEXES
-from tensorsql.storage.indexes.protocol import Index
 
 ROOT = Path(__file__).parent.parent
 # What a folder of extensions has beside them.
 SHARED = {
-    "planner/signatures": {"results"},
+    "planner/functions/signatures": {"results"},
     "repl/commands": {"command"},
     "storage/formats": {
         *("names", "objects", "options", "paths"),
@@ -81,7 +81,7 @@ def test_every_kernel_has_a_signature_and_every_signature_a_kernel() -> None:
 
 
 def test_every_group_of_signatures_is_registered() -> None:
-    for name, module in modules("planner/signatures"):
+    for name, module in modules("planner/functions/signatures"):
         assert any(module.SIGNATURES is group for group in GROUPS), name
         for alias, target in getattr(module, "ALIASES", {}).items():
             assert SIGNATURES[alias] is SIGNATURES[target], alias
@@ -129,7 +129,7 @@ def test_copy_and_from_go_by_the_registry(tmp_path: Path) -> None:
 
 def test_every_kind_of_index_is_registered() -> None:
     methods = set()
-    for _, module in modules("storage/indexes"):
+    for _, module in modules("operators/indexes"):
         for value in own(module).values():
             if inspect.isclass(value) and value is not Index and hasattr(value, "method"):
                 assert type(INDEXES[value.method]) is value

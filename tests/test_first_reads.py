@@ -16,9 +16,9 @@ import pytest
 
 import tensorsql
 from tensorsql.cancellation import import_engine
-from tensorsql.storage.arrow import to_arrow
-from tensorsql.storage.column import RowRef
-from tensorsql.storage.database import Database
+from tensorsql.storage.columns.arrow import to_arrow
+from tensorsql.storage.columns.column import RowRef
+from tensorsql.storage.tables.database import Database
 
 ROWS, THREADS, ROUNDS = 3000, 6, 12
 

@@ -21,7 +21,7 @@ import pytest
 import tensorsql
 from tensorsql import errors
 from tensorsql.dbapi import Connection
-from tensorsql.storage.database import Database
+from tensorsql.storage.tables.database import Database
 
 Action = Callable[[Connection], object]
 OF_A_FORK = "of which this one is a fork"
@@ -230,7 +230,7 @@ def test_a_killed_parent_with_a_child(folder: Path) -> None:
     """The child of a writer that was killed lives on; the writer's lock does not."""
     script = f"""
 import os, time
-from tensorsql.storage.database import Database
+from tensorsql.storage.tables.database import Database
 transaction = Database.open({str(folder)!r}).begin(write=True)
 child = os.fork()
 if not child:

@@ -23,7 +23,7 @@ from test_round_trips import FLAT, NESTED, made, tables
 
 import tensorsql
 from tensorsql import errors
-from tensorsql.storage.types import Kind
+from tensorsql.storage.columns.types import Kind
 
 DAY, NOON = dt.date(2020, 1, 2), dt.datetime(2020, 1, 2, 12)
 MIDNIGHT = dt.datetime(2020, 1, 2)

@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 
 from tensorsql.errors import Error
-from tensorsql.planner.casts import can_cast
-from tensorsql.planner.expressions import ColumnRef, Expression, Literal
-from tensorsql.planner.resolve import resolve
-from tensorsql.storage.types import (
+from tensorsql.planner.functions.casts import can_cast
+from tensorsql.planner.functions.resolve import resolve
+from tensorsql.planner.plans.expressions import ColumnRef, Expression, Literal
+from tensorsql.storage.columns.types import (
     BIGINT,
     BOOLEAN,
     DATE,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tensorsql.operators.functions.registry import kernel_of
-from tensorsql.planner.signatures import SIGNATURES
+from tensorsql.planner.functions.signatures import SIGNATURES
 
 SCALAR = [each for overloads in SIGNATURES.values() for each in overloads if each.kind == "scalar"]
 MODULES = (
@@ -57,10 +57,10 @@ sys.modules["torch"] = None
 import tensorsql.planner
 for module in pkgutil.walk_packages(tensorsql.planner.__path__, "tensorsql.planner."):
     importlib.import_module(module.name)
-from tensorsql.planner.constants import fold
-from tensorsql.planner.expressions import Literal
-from tensorsql.planner.resolve import resolve
-from tensorsql.storage.types import INTEGER
+from tensorsql.planner.functions.folding import fold
+from tensorsql.planner.plans.expressions import Literal
+from tensorsql.planner.functions.resolve import resolve
+from tensorsql.storage.columns.types import INTEGER
 call = resolve("+", [Literal(INTEGER, 1), Literal(INTEGER, 2)])
 assert fold(call).value == 3
 """

@@ -20,11 +20,11 @@ FOLDERS = ("parser", "planner", "operators", "storage", "repl", "tpch")
 ARROWS = {
     "parser": set(),
     "storage": set(),
-    "planner": {"parser", "storage", "storage/indexes"},
-    "storage/indexes": {"planner", "storage", "storage/models"},
-    "storage/models": {"planner", "storage"},
-    "operators": {"planner", "storage", "storage/indexes", "storage/models"},
-    "": {"operators", "planner", "parser", "storage", "storage/indexes", "storage/models"},
+    "planner": {"parser", "storage", "operators/indexes"},
+    "operators/indexes": {"planner", "storage", "operators/models"},
+    "operators/models": {"planner", "storage"},
+    "operators": {"planner", "storage", "operators/indexes", "operators/models"},
+    "": {"operators", "planner", "parser", "storage", "operators/indexes", "operators/models"},
     "repl": {"", "planner", "parser", "storage"},
     "tpch": {""},
 }

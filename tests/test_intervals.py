@@ -12,15 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tensorsql.operators.bounds import exact_interval, full_interval
-from tensorsql.operators.evaluate import compile_expressions
-from tensorsql.operators.program import Context
-from tensorsql.planner.expressions import AggregateCall, Call, ColumnRef, Expression, Literal
-from tensorsql.planner.group_intervals import Members, aggregate
-from tensorsql.planner.intervals import Interval, compose, constant
-from tensorsql.planner.resolve import cast, resolve, resolve_aggregate
-from tensorsql.storage import types
-from tensorsql.storage.column import Batch, Column, Flat
+from tensorsql.operators.expressions.evaluate import compile_expressions
+from tensorsql.operators.runtime.program import Context
+from tensorsql.operators.search.bounds import exact_interval, full_interval
+from tensorsql.planner.analysis.group_intervals import Members, aggregate
+from tensorsql.planner.analysis.intervals import Interval, compose, constant
+from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate
+from tensorsql.planner.plans.expressions import AggregateCall, Call, ColumnRef, Expression, Literal
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.column import Batch, Column, Flat
 
 INF = math.inf
 COLUMNS = {
@@ -160,8 +160,8 @@ def parts(interval: Interval) -> tuple[Any, Any, Any, Any]:
 def test_aggregates_enclose(
     table: tuple[Batch, dict[int, Interval]], name: str, argument: str
 ) -> None:
-    from tensorsql.operators.aggregate import AggregateRecipe
-    from tensorsql.operators.program import Run
+    from tensorsql.operators.aggregate.aggregate import AggregateRecipe
+    from tensorsql.operators.runtime.program import Run
 
     batch, known = table
     call = resolve_aggregate(name, [column(argument)], False, None, ())
@@ -221,8 +221,9 @@ def test_decided_truths() -> None:
 
 def test_import_is_free_of_torch() -> None:
     code = (
-        "import sys; import tensorsql.planner.intervals, tensorsql.planner.group_intervals; "
-        "import tensorsql.storage.indexes, tensorsql.planner.rules.use_index_topn; "
+        "import sys; import tensorsql.planner.analysis.intervals; "
+        "import tensorsql.planner.analysis.group_intervals; "
+        "import tensorsql.operators.indexes, tensorsql.planner.rules.use_index_topn; "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import tensorsql
-from tensorsql.storage import types
+from tensorsql.storage.columns import types
 from tensorsql.storage.formats import json as json_format
 from tensorsql.storage.formats.text import json_arrow
 

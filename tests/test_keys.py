@@ -16,14 +16,15 @@ from storage_values import array_of, python
 
 import tensorsql
 from tensorsql.errors import IntegrityError, UnsupportedError
-from tensorsql.storage import constraints, keys, merging, types
-from tensorsql.storage.arrow import to_arrow
-from tensorsql.storage.catalog import ColumnSchema, TableSchema
-from tensorsql.storage.constraints import check_keys
-from tensorsql.storage.database import Database, Transaction
-from tensorsql.storage.segment import Segment
-from tensorsql.storage.snapshot import TableState
-from tensorsql.storage.types import Type
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.arrow import to_arrow
+from tensorsql.storage.columns.types import Type
+from tensorsql.storage.tables import constraints, keys, merging
+from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
+from tensorsql.storage.tables.constraints import check_keys
+from tensorsql.storage.tables.database import Database, Transaction
+from tensorsql.storage.tables.segment import Segment
+from tensorsql.storage.tables.snapshot import TableState
 
 NAN = float("nan")
 NASTY: dict[Type, list[Any]] = {
@@ -72,7 +73,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         if found:
             raise IntegrityError(found)
 
-    monkeypatch.setattr("tensorsql.storage.transaction.check_keys", both)
+    monkeypatch.setattr("tensorsql.storage.tables.transaction.check_keys", both)
     monkeypatch.setattr(keys, "KEPT_ROWS", 6)
     return answers
 

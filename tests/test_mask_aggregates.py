@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tensorsql
-from tensorsql.storage import mask_counts
+from tensorsql.storage.masks import counts as mask_counts
 
 SIDE, MASKS = 6, 90
 KINDS = {

@@ -14,7 +14,7 @@ from PIL import Image
 
 import tensorsql
 from tensorsql.errors import ConversionError, DataError
-from tensorsql.storage.mask_values import lower_levels, upper_levels
+from tensorsql.storage.masks.levels import lower_levels, upper_levels
 
 SAMPLED = {"uint8": range(256), "uint16": range(0, 65536, 257), "float32": range(256)}
 SCALES = {"uint8": 255, "uint16": 65535, "float32": 255}

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tensorsql import errors
-from tensorsql.storage.models.load import load_model, open_model, register_module
-from tensorsql.storage.models.model import Model
+from tensorsql.operators.models.load import load_model, open_model, register_module
+from tensorsql.operators.models.model import Model
 
 
 class Formula(nn.Module):

@@ -20,8 +20,8 @@ import torch
 
 import tensorsql
 from tensorsql import errors
-from tensorsql.storage.models import loading
-from tensorsql.storage.models.load import load_model, open_model
+from tensorsql.operators.models import loading
+from tensorsql.operators.models.load import load_model, open_model
 from tests.model_archives import (
     exported,
     hostile_archives,

@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tensorsql import errors
-from tensorsql.storage import types
-from tensorsql.storage.activations import ActivationCache
-from tensorsql.storage.catalog import ModelEntry
-from tensorsql.storage.models.inference import Inference
-from tensorsql.storage.models.load import keep_file, load_model, open_model, register_module
+from tensorsql.operators.models.activations import ActivationCache
+from tensorsql.operators.models.inference import Inference
+from tensorsql.operators.models.load import keep_file, load_model, open_model, register_module
+from tensorsql.storage.columns import types
+from tensorsql.storage.tables.catalog import ModelEntry
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PT2 = EXAMPLES / "fashion.pt2"

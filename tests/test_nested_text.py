@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import tensorsql
 from tensorsql import Connection, errors
-from tensorsql.planner.conversions import from_text, to_text
-from tensorsql.storage import types
-from tensorsql.storage.types import Type
+from tensorsql.planner.functions.conversions import from_text, to_text
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import Type
 
 KINDS = [
     types.list_of(types.VARCHAR),

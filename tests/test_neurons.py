@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tensorsql import errors
+from tensorsql.operators.models import register_module
 from tensorsql.session import Session
-from tensorsql.storage.database import Database
-from tensorsql.storage.models import register_module
+from tensorsql.storage.tables.database import Database
 
 SEARCHES = ("bound_first", "nta")
 

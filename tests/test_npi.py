@@ -13,26 +13,26 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tensorsql.errors import BindError, DataError, IOError
-from tensorsql.storage.database import Database
-from tensorsql.storage.database_files import OpenFiles
-from tensorsql.storage.indexes.npi_blocks import (
+from tensorsql.operators.indexes.npi.blocks import (
     Block,
     build_block,
     load_blocks,
     partition_sizes,
     save_block,
 )
-from tensorsql.storage.indexes.npi_budget import (
+from tensorsql.operators.indexes.npi.budget import (
     Configuration,
     checked_options,
     configure,
     fit,
     partition_bytes,
 )
-from tensorsql.storage.indexes.npi_probe import NpiProbe, WalkingProbe, probe_of
-from tensorsql.storage.indexes.nta import BlockWalk
-from tensorsql.storage.measures import DISTANCES, SCORES, Cosine, Length, Lp, Measure
-from tensorsql.storage.models.inference import Question
+from tensorsql.operators.indexes.npi.nta import BlockWalk
+from tensorsql.operators.indexes.npi.probe import NpiProbe, WalkingProbe, probe_of
+from tensorsql.operators.models.inference import Question
+from tensorsql.operators.models.measures import DISTANCES, SCORES, Cosine, Length, Lp, Measure
+from tensorsql.storage.tables.database import Database
+from tensorsql.storage.tables.database_files import OpenFiles
 
 EXAMPLE_1 = [
     [2, 2, 2],

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from plans import aggregate, call, everywhere, execute, key, ref, table
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.planner.logical import Aggregate, Scan
-from tensorsql.planner.plan import new_field
-from tensorsql.storage.types import (
+from tensorsql.planner.plans.logical import Aggregate, Scan
+from tensorsql.planner.plans.plan import new_field
+from tensorsql.storage.columns.types import (
     BIGINT,
     BOOLEAN,
     DATE,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from plans import call, everywhere, execute, ref, table
 
 from tensorsql.errors import DataError
-from tensorsql.planner.expressions import TRUE, Expression, conjunction
-from tensorsql.planner.logical import Filter, Join, Scan, Values
-from tensorsql.planner.plan import new_field
-from tensorsql.storage.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR
+from tensorsql.planner.plans.expressions import TRUE, Expression, conjunction
+from tensorsql.planner.plans.logical import Filter, Join, Scan, Values
+from tensorsql.planner.plans.plan import new_field
+from tensorsql.storage.columns.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, VARCHAR
 
 LEFT = {"k": INTEGER, "s": VARCHAR, "f": DOUBLE, "l": INTEGER}
 RIGHT = {"k2": INTEGER, "s2": VARCHAR, "f2": DOUBLE, "r": INTEGER}

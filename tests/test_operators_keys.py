@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import take_or_null
-from tensorsql.operators.key_codes import fit, fit_dense, group_rows, key_codes
-from tensorsql.operators.literals import column_of, to_python
-from tensorsql.operators.ordering import Direction, order_codes, sort_rows
-from tensorsql.storage.column import Column, Constant, Dictionary, StringDictionary
-from tensorsql.storage.concat import concat
-from tensorsql.storage.types import (
+from tensorsql.operators.columns.building import take_or_null
+from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.keys.key_codes import fit, fit_dense, group_rows, key_codes
+from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows
+from tensorsql.storage.columns.column import Column, Constant, Dictionary, StringDictionary
+from tensorsql.storage.columns.concat import concat
+from tensorsql.storage.columns.types import (
     BIGINT,
     BOOLEAN,
     DOUBLE,

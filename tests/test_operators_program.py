@@ -12,12 +12,20 @@ from plans import aggregate, call, execute, key, ref, table
 
 from tensorsql.errors import InterruptedError, UnsupportedError
 from tensorsql.operators.compiler import COMPILE, compile_plan
-from tensorsql.operators.program import Context
-from tensorsql.operators.scheduler import run
-from tensorsql.planner.logical import Aggregate, DependentJoin, Filter, Join, Limit, Project, Sort
-from tensorsql.planner.plan import Plan, new_field
-from tensorsql.planner.traversal import walk_plan
-from tensorsql.storage.types import BIGINT, INTEGER
+from tensorsql.operators.runtime.program import Context
+from tensorsql.operators.runtime.scheduler import run
+from tensorsql.planner.plans.logical import (
+    Aggregate,
+    DependentJoin,
+    Filter,
+    Join,
+    Limit,
+    Project,
+    Sort,
+)
+from tensorsql.planner.plans.plan import Plan, new_field
+from tensorsql.planner.plans.traversal import walk_plan
+from tensorsql.storage.columns.types import BIGINT, INTEGER
 
 ROWS = [(place % 7, place) for place in range(500)]
 

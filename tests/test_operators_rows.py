@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import call, everywhere, execute, key, literal, ref, table
 
-from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import (
+from tensorsql.planner.plans.expressions import Expression, Literal
+from tensorsql.planner.plans.logical import (
     Distinct,
     Filter,
     Limit,
@@ -23,8 +23,8 @@ from tensorsql.planner.logical import (
     Values,
     With,
 )
-from tensorsql.planner.plan import Plan, new_field
-from tensorsql.storage.types import BIGINT, DOUBLE, INTEGER, INTERVAL, VARCHAR, list_of
+from tensorsql.planner.plans.plan import Plan, new_field
+from tensorsql.storage.columns.types import BIGINT, DOUBLE, INTEGER, INTERVAL, VARCHAR, list_of
 
 TYPES = {"i": INTEGER, "x": DOUBLE, "s": VARCHAR}
 VALUES = st.tuples(

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from plans import everywhere, key, literal, ref, table
 
 import tensorsql
-from tensorsql.operators import frame_ranks, frame_tree, framed, window
-from tensorsql.planner.expressions import Literal, WindowCall, WindowFrame
-from tensorsql.planner.logical import Window
-from tensorsql.planner.plan import new_field
-from tensorsql.planner.resolve import resolve_aggregate
-from tensorsql.storage.types import INTEGER, VARCHAR
+from tensorsql.operators.windows import frame_ranks, frame_tree, framed, window
+from tensorsql.planner.functions.resolve import resolve_aggregate
+from tensorsql.planner.plans.expressions import Literal, WindowCall, WindowFrame
+from tensorsql.planner.plans.logical import Window
+from tensorsql.planner.plans.plan import new_field
+from tensorsql.storage.columns.types import INTEGER, VARCHAR
 
 TYPES = {"p": INTEGER, "o": INTEGER, "v": VARCHAR, "n": INTEGER}
 FRAMES = {

@@ -13,9 +13,9 @@ from torch import nn
 
 import tensorsql
 from tensorsql import errors
-from tensorsql.storage.models.inference import Inference
-from tensorsql.storage.models.load import FORMATS
-from tensorsql.storage.models.options import EVERY_MODEL, OPTIONS, checked_options
+from tensorsql.operators.models.inference import Inference
+from tensorsql.operators.models.load import FORMATS
+from tensorsql.operators.models.options import EVERY_MODEL, OPTIONS, checked_options
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from side_by_side import SideBySide
 from torch import Tensor
 
 from tensorsql.errors import Error
-from tensorsql.operators.frame import Frame
+from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.registry import kernel_of
-from tensorsql.operators.program import Context
-from tensorsql.planner.expressions import Call
-from tensorsql.planner.functions import Signature
-from tensorsql.planner.signatures import SIGNATURES
-from tensorsql.storage.column import VALUE_DTYPE, Column, Constant, Flat
-from tensorsql.storage.types import Type
+from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.functions.signatures import SIGNATURES
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.planner.plans.signature import Signature
+from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Constant, Flat
+from tensorsql.storage.columns.types import Type
 
 ENDS = (0.0, -0.0, 1.0, 2.0, 0.5, 27.0, np.inf, -np.inf, np.nan, 5e-324, 1e-310, 1e308, -1e308)
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from tensorsql import errors
+from tensorsql.operators.models import register_module
 from tensorsql.session import Session
-from tensorsql.storage.database import Database
-from tensorsql.storage.models import register_module
+from tensorsql.storage.tables.database import Database
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

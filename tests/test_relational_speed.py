@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import tensorsql
 from tensorsql.operators import kernels
 from tensorsql.operators.functions.substring import containing
-from tensorsql.operators.key_codes import DistinctCoder
+from tensorsql.operators.keys.key_codes import DistinctCoder
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 

@@ -14,11 +14,12 @@ import pytest
 import tensorsql
 from tensorsql import errors
 from tensorsql.dbapi import Connection
-from tensorsql.storage import folder_store, replaced, types
-from tensorsql.storage.arrow import to_arrow
-from tensorsql.storage.catalog import ColumnSchema, TableSchema, ViewEntry
-from tensorsql.storage.database import Database, Transaction
-from tensorsql.storage.replaced import Replaced
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.arrow import to_arrow
+from tensorsql.storage.tables import folder_store, replaced
+from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema, ViewEntry
+from tensorsql.storage.tables.database import Database, Transaction
+from tensorsql.storage.tables.replaced import Replaced
 
 T = TableSchema("t", (ColumnSchema("i", types.BIGINT), ColumnSchema("word", types.VARCHAR)))
 ROWS = 20

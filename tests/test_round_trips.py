@@ -13,8 +13,8 @@ from storage_values import VALUES, array_of, python
 
 import tensorsql
 from tensorsql import Connection
-from tensorsql.storage import types
-from tensorsql.storage.types import Kind, Type
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import Kind, Type
 
 # what files are most often wrong about
 AWKWARD = [

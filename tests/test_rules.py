@@ -18,9 +18,9 @@ from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.explain import explain
 from tensorsql.planner.optimizer import RULES
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.statements import Query
-from tensorsql.planner.verify import verify
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.statements import Query
+from tensorsql.planner.plans.verify import verify
 from tensorsql.session import Session
 from tensorsql.session_catalog import SessionCatalog
 

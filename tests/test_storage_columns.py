@@ -16,14 +16,22 @@ from hypothesis import strategies as st
 from storage_values import VALUES, array_of, columns, python
 
 from tensorsql.errors import ConversionError, UnsupportedError
-from tensorsql.storage import types
-from tensorsql.storage.analyze import analyze, merge
-from tensorsql.storage.arrow import from_arrow, to_arrow
-from tensorsql.storage.arrow_types import arrow_type, type_of_arrow
-from tensorsql.storage.column import Bytes, Constant, Dictionary, Flat, Wide, slice_column, take
-from tensorsql.storage.concat import concat
-from tensorsql.storage.physical import physical
-from tensorsql.storage.types import Type
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.analyze import analyze, merge
+from tensorsql.storage.columns.arrow import from_arrow, to_arrow
+from tensorsql.storage.columns.arrow_types import arrow_type, type_of_arrow
+from tensorsql.storage.columns.column import (
+    Bytes,
+    Constant,
+    Dictionary,
+    Flat,
+    Wide,
+    slice_column,
+    take,
+)
+from tensorsql.storage.columns.concat import concat
+from tensorsql.storage.columns.physical import physical
+from tensorsql.storage.columns.types import Type
 
 SETTINGS = settings(max_examples=10, deadline=None)
 MAP = pa.map_(pa.string(), pa.int8())

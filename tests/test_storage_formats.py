@@ -18,11 +18,11 @@ from PIL import Image
 from storage_values import VALUES, columns, python
 
 from tensorsql.errors import BindError, CorruptError, Error, IOError, UnsupportedError
-from tensorsql.storage import types
-from tensorsql.storage.arrow import to_arrow
-from tensorsql.storage.catalog import Relation
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.arrow import to_arrow
 from tensorsql.storage.formats import file_relation, write_file
 from tensorsql.storage.formats.objects import is_table, relation
+from tensorsql.storage.tables.catalog import Relation
 
 SAMPLE = pa.table(
     {

@@ -27,9 +27,12 @@ from tensorsql.errors import (
     TransactionError,
     TypeMismatchError,
 )
-from tensorsql.storage import types
-from tensorsql.storage.arrow import to_arrow
-from tensorsql.storage.catalog import (
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.arrow import to_arrow
+from tensorsql.storage.columns.masks import StoredMasks, mask_column, regular_block
+from tensorsql.storage.columns.types import Type
+from tensorsql.storage.formats.objects import relation as object_relation
+from tensorsql.storage.tables.catalog import (
     ColumnSchema,
     IndexEntry,
     ModelEntry,
@@ -38,10 +41,7 @@ from tensorsql.storage.catalog import (
     TableSchema,
     ViewEntry,
 )
-from tensorsql.storage.database import Database, Transaction
-from tensorsql.storage.formats.objects import relation as object_relation
-from tensorsql.storage.masks import StoredMasks, mask_column, regular_block
-from tensorsql.storage.types import Type
+from tensorsql.storage.tables.database import Database, Transaction
 
 T = TableSchema(
     "t",
@@ -412,7 +412,7 @@ def test_opening_and_planning_need_no_torch(tmp_path: Path) -> None:
     script = f"""
 import sys
 sys.modules["torch"] = None
-from tensorsql.storage.database import Database
+from tensorsql.storage.tables.database import Database
 transaction = Database.open({str(tmp_path / "db")!r}).begin()
 relation = transaction.relation("t")
 assert relation.statistics["k"].dense and relation.schema.columns[1].name == "word"

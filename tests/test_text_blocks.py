@@ -7,7 +7,7 @@ import pytest
 import tensorsql
 from tensorsql.dbapi import Connection
 from tensorsql.errors import InterruptedError, OutOfMemoryError
-from tensorsql.operators import text_blocks
+from tensorsql.operators.functions import text_blocks
 from tests.test_cancel import Cancelling
 
 CALLS = (

@@ -18,12 +18,13 @@ import torch
 
 import tensorsql
 from tensorsql import errors, session
-from tensorsql.storage import folder_store, types
-from tensorsql.storage.catalog import ColumnSchema, TableSchema
-from tensorsql.storage.database import Database
-from tensorsql.storage.locks import FileLock, Wait
-from tensorsql.storage.transaction import Transaction
-from tensorsql.storage.turns import FolderTurns
+from tensorsql.storage.columns import types
+from tensorsql.storage.tables import folder_store
+from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
+from tensorsql.storage.tables.database import Database
+from tensorsql.storage.tables.locks import FileLock, Wait
+from tensorsql.storage.tables.transaction import Transaction
+from tensorsql.storage.tables.turns import FolderTurns
 
 T = TableSchema("t", (ColumnSchema("i", types.INTEGER),))
 HOLDER = r"process \d+ \(this one\) since \d\d:\d\d:\d\d"

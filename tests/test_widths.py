@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 import tensorsql
 from tensorsql.errors import Error
-from tensorsql.planner.signatures import SIGNATURES
+from tensorsql.planner.functions.signatures import SIGNATURES
 
 ARGUMENTS = ("", "b", "b, c", "b, c, 2")
 PLAIN = (torch.Tensor.to, torch.Tensor.view, torch.Tensor.type, torch.Tensor.float)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators import kernels, wide
-from tensorsql.operators.grouping import (
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import wide
+from tensorsql.operators.keys.grouping import (
     Aggregate,
     Collecting,
     Grouped,
@@ -20,12 +21,12 @@ from tensorsql.operators.grouping import (
     Reducing,
     State,
 )
-from tensorsql.operators.key_codes import KeyCodes
-from tensorsql.operators.ordering import Direction, order_codes, sort_rows
-from tensorsql.planner.expressions import AggregateCall
-from tensorsql.storage.column import Column, Flat, Wide
-from tensorsql.storage.concat import expand
-from tensorsql.storage.types import BIGINT, DOUBLE, HUGEINT, Kind
+from tensorsql.operators.keys.key_codes import KeyCodes
+from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows
+from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.column import Column, Flat, Wide
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import BIGINT, DOUBLE, HUGEINT, Kind
 
 _LOW = 0xFFFFFFFF
 

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators import wide
-from tensorsql.operators.frame import Frame
-from tensorsql.operators.layouts import operand
-from tensorsql.operators.literals import logical, wide_numbers
-from tensorsql.operators.ranges import Range, type_range
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import VALUE_DTYPE, Column, Constant, Flat, Wide
-from tensorsql.storage.types import HUGEINT, Kind, Type
+from tensorsql.operators.columns import wide
+from tensorsql.operators.columns.layouts import operand
+from tensorsql.operators.columns.literals import logical, wide_numbers
+from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.ranges import Range, type_range
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Constant, Flat, Wide
+from tensorsql.storage.columns.types import HUGEINT, Kind, Type
 
 Operation = Callable[[Any, Any], Any]
 Checked = Callable[[wide.Words, wide.Words], tuple[wide.Words, Tensor]]

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.frame import Frame
+from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.registry import Kernel
-from tensorsql.operators.layouts import values_of
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import VALUE_DTYPE, Column, Flat
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat
 
 
 def _of_words(apply: Callable[..., Tensor]) -> Kernel:

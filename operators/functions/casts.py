@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
-from tensorsql.operators.calendar import DAY, midnights
-from tensorsql.operators.frame import Frame
+from tensorsql.operators.columns.layouts import null_constant, with_validity
+from tensorsql.operators.columns.literals import to_python
+from tensorsql.operators.functions.calendar import DAY, midnights
+from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.operators.functions.tensor_casts import convert_tensor, lists_to_tensor
 from tensorsql.operators.functions.text_casts import parse_text, write_text
-from tensorsql.operators.layouts import null_constant, with_validity
-from tensorsql.operators.literals import to_python
-from tensorsql.planner.conversions import failed, no_tensor, out_of_range
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import (
+from tensorsql.planner.functions.conversions import failed, no_tensor, out_of_range
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import (
     Column,
     Constant,
     Flat,
@@ -30,8 +30,8 @@ from tensorsql.storage.column import (
     Struct,
     slice_column,
 )
-from tensorsql.storage.concat import expand
-from tensorsql.storage.types import BIGINT, DOUBLE, Kind, Type, list_of
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import BIGINT, DOUBLE, Kind, Type, list_of
 
 Converted = tuple[Column, Tensor | None]
 

@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.operators import wide
-from tensorsql.operators.columns import comparable, text_column
-from tensorsql.operators.frame import Frame
-from tensorsql.operators.key_codes import key_codes
-from tensorsql.operators.layouts import (
+from tensorsql.operators.columns import wide
+from tensorsql.operators.columns.building import comparable, text_column
+from tensorsql.operators.columns.layouts import (
     flat_of_arrow,
     operand,
     text_array,
@@ -28,8 +26,10 @@ from tensorsql.operators.layouts import (
     values_of,
     with_validity,
 )
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import (
+from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.keys.key_codes import key_codes
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import (
     Column,
     Constant,
     Dictionary,
@@ -41,8 +41,8 @@ from tensorsql.storage.column import (
     take,
     widen,
 )
-from tensorsql.storage.concat import concat, expand
-from tensorsql.storage.types import BOOLEAN, INTEGER, Kind
+from tensorsql.storage.columns.concat import concat, expand
+from tensorsql.storage.columns.types import BOOLEAN, INTEGER, Kind
 
 Compare = Callable[[Any, Any], Any]
 MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}

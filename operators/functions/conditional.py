@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tensorsql.operators.frame import Frame
+from tensorsql.operators.columns.layouts import null_constant, values_of
 from tensorsql.operators.functions.comparison import compare
+from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.logic import true_rows
-from tensorsql.operators.layouts import null_constant, values_of
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Constant, Flat, take
-from tensorsql.storage.concat import concat
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Constant, Flat, take
+from tensorsql.storage.columns.concat import concat
 
 
 def case(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

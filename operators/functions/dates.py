@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError, OutOfRangeError
-from tensorsql.operators.calendar import (
+from tensorsql.operators.columns.layouts import bytes_of_arrow, flat_of_arrow, numpy_view, values_of
+from tensorsql.operators.functions.calendar import (
     DAY,
     add_months,
     civil,
@@ -21,15 +22,14 @@ from tensorsql.operators.calendar import (
     trunc_div,
     weekday,
 )
-from tensorsql.operators.frame import Frame
+from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.operators.functions.strings import run_text
 from tensorsql.operators.functions.temporal import dated, interval, microseconds_of, parts_of
 from tensorsql.operators.functions.time_format import format_times
-from tensorsql.operators.layouts import bytes_of_arrow, flat_of_arrow, numpy_view, values_of
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Flat
-from tensorsql.storage.types import BIGINT, VARCHAR, Kind
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Flat
+from tensorsql.storage.columns.types import BIGINT, VARCHAR, Kind
 
 SECOND = 1_000_000
 MONTH_NAMES = [

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators import kernels, wide
+from tensorsql.operators import kernels
+from tensorsql.operators.columns import wide
+from tensorsql.operators.columns.literals import wide_numbers, wide_of
 from tensorsql.operators.functions.aggregates import flat
-from tensorsql.operators.grouping import Aggregate, Collecting, Grouped, RankedRows, Ranking
-from tensorsql.operators.key_codes import group_rows
-from tensorsql.operators.literals import wide_numbers, wide_of
-from tensorsql.planner.expressions import AggregateCall
-from tensorsql.storage.column import (
+from tensorsql.operators.keys.grouping import Aggregate, Collecting, Grouped, RankedRows, Ranking
+from tensorsql.operators.keys.key_codes import group_rows
+from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.column import (
     Bytes,
     Column,
     Dictionary,
@@ -25,9 +26,9 @@ from tensorsql.storage.column import (
     ragged_take,
     take,
 )
-from tensorsql.storage.concat import bytes_of, concat, expand
-from tensorsql.storage.rounding import multiply_add
-from tensorsql.storage.types import BIGINT, DOUBLE, VARCHAR
+from tensorsql.storage.columns.concat import bytes_of, concat, expand
+from tensorsql.storage.columns.rounding import multiply_add
+from tensorsql.storage.columns.types import BIGINT, DOUBLE, VARCHAR
 
 EXACT = 1 << 53  # whole numbers below are doubles
 

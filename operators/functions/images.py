@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from tensorsql.operators.frame import Frame, live_rows
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Flat, RowRef
-from tensorsql.storage.concat import expand
+from tensorsql.operators.functions.frame import Frame, live_rows
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Flat, RowRef
+from tensorsql.storage.columns.concat import expand
 
 
 def is_readable(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

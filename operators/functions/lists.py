@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
-from tensorsql.operators.columns import null_column
-from tensorsql.operators.frame import Frame
+from tensorsql.operators.columns.building import null_column
+from tensorsql.operators.columns.layouts import null_constant, values_of, with_validity
 from tensorsql.operators.functions.comparison import compare
-from tensorsql.operators.layouts import null_constant, values_of, with_validity
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Constant, Flat, List, Struct, take
-from tensorsql.storage.concat import concat, expand
-from tensorsql.storage.types import NULL
+from tensorsql.operators.functions.frame import Frame
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Constant, Flat, List, Struct, take
+from tensorsql.storage.columns.concat import concat, expand
+from tensorsql.storage.columns.types import NULL
 
 
 def list_value(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

@@ -12,11 +12,11 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from tensorsql.operators.frame import Frame, narrowed
-from tensorsql.operators.layouts import values_of
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Constant, Flat
-from tensorsql.storage.types import BOOLEAN
+from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.functions.frame import Frame, narrowed
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Constant, Flat
+from tensorsql.storage.columns.types import BOOLEAN
 
 # Which rows a later operand needs, given an earlier one of the same call.
 NARROWING = {"and": "not_false", "or": "not_true", "coalesce": "null"}

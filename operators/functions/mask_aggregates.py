@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from tensorsql.errors import DataError
-from tensorsql.operators.columns import null_column
+from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.functions.masks import above_levels
-from tensorsql.operators.grouping import Collecting, Grouped
-from tensorsql.planner.expressions import AggregateCall
-from tensorsql.storage.column import Column, RowRef
-from tensorsql.storage.concat import expand
-from tensorsql.storage.mask_counts import CHUNK_PIXELS, at, chunks, read_block
-from tensorsql.storage.masks import Integers, MaskSource, StoredMasks, regular_block
+from tensorsql.operators.keys.grouping import Collecting, Grouped
+from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.column import Column, RowRef
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.masks import Integers, MaskSource, StoredMasks, regular_block
+from tensorsql.storage.masks.counts import CHUNK_PIXELS, at, chunks, read_block
 
 
 class Pixelwise(Collecting):

@@ -10,14 +10,21 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import DataError
-from tensorsql.operators.frame import Frame, narrowed
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Constant, Flat, RowRef, take, valid_rows
-from tensorsql.storage.concat import expand
-from tensorsql.storage.mask_counts import Levels, at, chunks, corners, count_pixels, read_block
-from tensorsql.storage.mask_values import lower_levels, successor, upper_level, upper_levels
-from tensorsql.storage.masks import Integers, MaskSource, box_values, clip, levels, same_size
-from tensorsql.storage.types import BIGINT, BOX, DOUBLE
+from tensorsql.operators.functions.frame import Frame, narrowed
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, take, valid_rows
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.masks import (
+    Integers,
+    MaskSource,
+    box_values,
+    clip,
+    levels,
+    same_size,
+)
+from tensorsql.storage.columns.types import BIGINT, BOX, DOUBLE
+from tensorsql.storage.masks.counts import Levels, at, chunks, corners, count_pixels, read_block
+from tensorsql.storage.masks.levels import lower_levels, successor, upper_level, upper_levels
 
 Arguments = Sequence[Column]
 

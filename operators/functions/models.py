@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError
-from tensorsql.operators.frame import Frame, narrowed
+from tensorsql.operators.functions.frame import Frame, narrowed
 from tensorsql.operators.functions.neurons import runs
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.catalog import ModelEntry
-from tensorsql.storage.column import (
+from tensorsql.operators.models.inference import CHUNK, inference_of
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import (
     Column,
     Dictionary,
     Flat,
@@ -22,9 +22,9 @@ from tensorsql.storage.column import (
     valid_rows,
     widen,
 )
-from tensorsql.storage.concat import expand
-from tensorsql.storage.models.inference import CHUNK, inference_of
-from tensorsql.storage.types import DOUBLE, Kind
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import DOUBLE, Kind
+from tensorsql.storage.tables.catalog import ModelEntry
 
 Arguments = Sequence[Column]
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.functions.aggregates import flat
-from tensorsql.operators.grouping import Aggregate, Collecting, Grouped, Reducing, State
-from tensorsql.planner.expressions import AggregateCall
-from tensorsql.storage.column import Column, Flat
-from tensorsql.storage.rounding import square_root
-from tensorsql.storage.types import BIGINT, DOUBLE
+from tensorsql.operators.keys.grouping import Aggregate, Collecting, Grouped, Reducing, State
+from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.column import Column, Flat
+from tensorsql.storage.columns.rounding import square_root
+from tensorsql.storage.columns.types import BIGINT, DOUBLE
 
 
 class Moments(Reducing):

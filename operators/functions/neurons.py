@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError
-from tensorsql.operators.frame import Frame, live_rows
-from tensorsql.planner.expressions import Call
-from tensorsql.planner.neurons import check_range
-from tensorsql.storage.column import Column, Flat, List, take
-from tensorsql.storage.concat import expand
-from tensorsql.storage.models.inference import CHUNK, chunk_of, inference_of
-from tensorsql.storage.types import DOUBLE, Kind
+from tensorsql.operators.functions.frame import Frame, live_rows
+from tensorsql.operators.models.inference import CHUNK, chunk_of, inference_of
+from tensorsql.planner.analysis.neurons import check_range
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Flat, List, take
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import DOUBLE, Kind
 
 Arguments = Sequence[Column]
 EMPTY = torch.zeros(0, 0)

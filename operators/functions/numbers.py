@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators import wide
-from tensorsql.operators.frame import Frame
+from tensorsql.operators.columns import wide
+from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.columns.literals import constant
+from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.registry import Kernel
-from tensorsql.operators.layouts import values_of
-from tensorsql.operators.literals import constant
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Flat, Wide
-from tensorsql.storage.rounding import square_root
-from tensorsql.storage.types import DOUBLE
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Flat, Wide
+from tensorsql.storage.columns.rounding import square_root
+from tensorsql.storage.columns.types import DOUBLE
 
 
 def _of_floats(apply: Callable[..., Tensor]) -> Kernel:

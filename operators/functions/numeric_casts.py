@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tensorsql.operators import wide
-from tensorsql.operators.ranges import type_range
-from tensorsql.planner.casts import INTEGER_RANGES
-from tensorsql.storage.column import VALUE_DTYPE, Column, Flat, Wide
-from tensorsql.storage.types import BIGINT, Kind, Type
+from tensorsql.operators.columns import wide
+from tensorsql.operators.functions.ranges import type_range
+from tensorsql.planner.functions.casts import INTEGER_RANGES
+from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat, Wide
+from tensorsql.storage.columns.types import BIGINT, Kind, Type
 
 Converted = tuple[Column, Tensor | None]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 from tensorsql.errors import InternalError
 
 if TYPE_CHECKING:
-    from tensorsql.operators.frame import Frame
-    from tensorsql.planner.expressions import Call
-    from tensorsql.storage.column import Column
+    from tensorsql.operators.functions.frame import Frame
+    from tensorsql.planner.plans.expressions import Call
+    from tensorsql.storage.columns.column import Column
 
     Kernel = Callable[[Sequence[Column], Call, Frame], Column]
 else:

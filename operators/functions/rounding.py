@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators import wide
-from tensorsql.operators.frame import Frame
+from tensorsql.operators.columns import wide
+from tensorsql.operators.columns.layouts import retype, values_of
+from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.numeric_casts import convert_number
+from tensorsql.operators.functions.ranges import type_range
 from tensorsql.operators.functions.registry import Kernel
-from tensorsql.operators.layouts import retype, values_of
-from tensorsql.operators.ranges import type_range
-from tensorsql.planner.casts import MAX_DIGITS
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import VALUE_DTYPE, Column, Constant, Flat, Wide
-from tensorsql.storage.types import Kind, Type, decimal
+from tensorsql.planner.functions.casts import MAX_DIGITS
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Constant, Flat, Wide
+from tensorsql.storage.columns.types import Kind, Type, decimal
 
 LAST_POWER = 308
 # As the C library has them, which is what DuckDB scales by; beyond the last all are infinite.

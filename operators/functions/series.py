@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.frame import Frame
-from tensorsql.operators.layouts import values_of
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Flat, List
-from tensorsql.storage.types import BIGINT
+from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.functions.frame import Frame
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Flat, List
+from tensorsql.storage.columns.types import BIGINT
 
 LONGEST = 1 << 28  # elements in all: 2 GB
 WIDEST = 2.0**62  # from one end to the other

@@ -16,10 +16,7 @@ import torch
 
 from tensorsql.cancellation import in_helper
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.frame import Frame
-from tensorsql.operators.functions import graphemes
-from tensorsql.operators.functions.registry import Kernel
-from tensorsql.operators.layouts import (
+from tensorsql.operators.columns.layouts import (
     arrow_type_of,
     bytes_of_arrow,
     flat_of_arrow,
@@ -30,11 +27,20 @@ from tensorsql.operators.layouts import (
     text_scalar,
     with_validity,
 )
-from tensorsql.operators.text_blocks import BLOCK, LARGEST, block_ends, check_size, of_blocks
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Constant, Flat
-from tensorsql.storage.concat import expand
-from tensorsql.storage.types import VARCHAR, Kind, Type
+from tensorsql.operators.functions import graphemes
+from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.functions.text_blocks import (
+    BLOCK,
+    LARGEST,
+    block_ends,
+    check_size,
+    of_blocks,
+)
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Constant, Flat
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import VARCHAR, Kind, Type
 
 # An Arrow array and the values of the other arguments give an Arrow array of as many rows.
 Apply = Callable[..., pa.Array]

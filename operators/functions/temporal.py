@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators import wide
-from tensorsql.operators.calendar import (
+from tensorsql.operators.columns import wide
+from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.functions.calendar import (
     DAY,
     FIRST_DAY,
     LAST_DAY,
@@ -23,12 +24,11 @@ from tensorsql.operators.calendar import (
     split,
     trunc_div,
 )
-from tensorsql.operators.frame import Frame
-from tensorsql.operators.layouts import values_of
-from tensorsql.planner.expressions import Call
-from tensorsql.storage.column import Column, Constant, Flat, Interval
-from tensorsql.storage.rounding import multiply_add
-from tensorsql.storage.types import INTERVAL, Kind
+from tensorsql.operators.functions.frame import Frame
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.column import Column, Constant, Flat, Interval
+from tensorsql.storage.columns.rounding import multiply_add
+from tensorsql.storage.columns.types import INTERVAL, Kind
 
 Span = tuple[Tensor, Tensor, Tensor]
 MONTH_DAYS = 30

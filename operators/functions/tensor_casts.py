@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tensorsql.operators.columns.layouts import values_of, with_validity
 from tensorsql.operators.functions.numeric_casts import convert_number
-from tensorsql.operators.layouts import values_of, with_validity
-from tensorsql.storage.arrow_types import element_type, type_of_arrow
-from tensorsql.storage.column import VALUE_DTYPE, Column, Flat, List, Wide, take
-from tensorsql.storage.concat import expand, fetched
-from tensorsql.storage.types import BIGINT, DOUBLE, Kind, Type
+from tensorsql.storage.columns.arrow_types import element_type, type_of_arrow
+from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat, List, Wide, take
+from tensorsql.storage.columns.concat import expand, fetched
+from tensorsql.storage.columns.types import BIGINT, DOUBLE, Kind, Type
 
 Converted = tuple[Column, Tensor | None]
 

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
-from tensorsql.operators.calendar import DAY, FIRST_DAY
-from tensorsql.operators.layouts import bytes_of_arrow, numpy_view, retype, text_array
-from tensorsql.operators.literals import column_of, to_python
-from tensorsql.planner.conversions import from_text, to_text
-from tensorsql.storage.arrow import from_arrow
-from tensorsql.storage.arrow_types import arrow_type
-from tensorsql.storage.column import (
+from tensorsql.operators.columns.layouts import bytes_of_arrow, numpy_view, retype, text_array
+from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.functions.calendar import DAY, FIRST_DAY
+from tensorsql.planner.functions.conversions import from_text, to_text
+from tensorsql.storage.columns.arrow import from_arrow
+from tensorsql.storage.columns.arrow_types import arrow_type
+from tensorsql.storage.columns.column import (
     Bytes,
     Column,
     Constant,
@@ -33,8 +33,8 @@ from tensorsql.storage.column import (
     take,
     widen,
 )
-from tensorsql.storage.concat import expand, fetched
-from tensorsql.storage.types import VARCHAR, Kind, Type
+from tensorsql.storage.columns.concat import expand, fetched
+from tensorsql.storage.columns.types import VARCHAR, Kind, Type
 
 DECIMAL_DIGITS = 38  # what Arrow counts is right up to here
 Converted = tuple[Column, Tensor | None]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
-from tensorsql.operators.calendar import civil, days_of, iso_week, split, weekday
-from tensorsql.operators.layouts import numpy_view
+from tensorsql.operators.columns.layouts import numpy_view
+from tensorsql.operators.functions.calendar import civil, days_of, iso_week, split, weekday
 
 TEXT = pa.large_string()
 SECOND = 1_000_000

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.columns import take_or_null
+from tensorsql.operators.columns.building import take_or_null
+from tensorsql.operators.columns.layouts import with_validity
 from tensorsql.operators.functions.aggregates import flat
-from tensorsql.operators.layouts import with_validity
-from tensorsql.operators.partitions import Partitions
-from tensorsql.planner.expressions import AggregateCall
-from tensorsql.storage.column import Column, Flat
-from tensorsql.storage.concat import concat, expand
-from tensorsql.storage.types import BIGINT, DOUBLE
+from tensorsql.operators.keys.partitions import Partitions
+from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.column import Column, Flat
+from tensorsql.storage.columns.concat import concat, expand
+from tensorsql.storage.columns.types import BIGINT, DOUBLE
 
 
 def row_number(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tensorsql.operators.columns import concat_batches, null_column
-from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.columns.building import concat_batches, null_column
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.joins.matcher import KeyMatcher, KeySet, Matcher
-from tensorsql.operators.program import Merging, Run, Scope
-from tensorsql.operators.result import Columns, Rows
+from tensorsql.operators.runtime.program import Merging, Run, Scope
+from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.sort import Keyed
-from tensorsql.planner.expressions import Expression
-from tensorsql.storage.column import Batch, Column
-from tensorsql.storage.concat import concat
+from tensorsql.planner.plans.expressions import Expression
+from tensorsql.storage.columns.column import Batch, Column
+from tensorsql.storage.columns.concat import concat
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from tensorsql.operators.joins.probe import (
     SingleProbe,
 )
 from tensorsql.operators.joins.reverse import MarkedRecipe, ReverseRecipe
-from tensorsql.operators.result import Columns
-from tensorsql.planner.cardinality import Estimator
-from tensorsql.planner.expressions import Call, Expression, columns_of, conjunction, conjuncts
-from tensorsql.planner.logical import Join, Scan
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import walk_plan
+from tensorsql.operators.runtime.result import Columns
+from tensorsql.planner.analysis.estimates import Estimator
+from tensorsql.planner.plans.expressions import Call, Expression, columns_of, conjunction, conjuncts
+from tensorsql.planner.plans.logical import Join, Scan
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import walk_plan
 
 if TYPE_CHECKING:
     from tensorsql.operators.compiler import Compiler, Stream

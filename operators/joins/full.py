@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import null_column
+from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.joins.build import BuildSide
-from tensorsql.operators.program import Run
-from tensorsql.operators.result import CollectSink, Columns, Rows
-from tensorsql.storage.column import Batch, take
+from tensorsql.operators.runtime.program import Run
+from tensorsql.operators.runtime.result import CollectSink, Columns, Rows
+from tensorsql.storage.columns.column import Batch, take
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from tensorsql.operators import kernels
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import Matcher, matched, pairs
 from tensorsql.operators.joins.probe import PairFilter, Probe, ProbeRecipe
-from tensorsql.operators.program import Context
-from tensorsql.planner.expressions import Expression, conjunction
-from tensorsql.storage.column import Batch, Column, Flat, take
-from tensorsql.storage.concat import expand
-from tensorsql.storage.types import BOOLEAN
+from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.plans.expressions import Expression, conjunction
+from tensorsql.storage.columns.column import Batch, Column, Flat, take
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import BOOLEAN
 
 
 class MarkProbe(Probe):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.key_codes import KeyEncoder, fit_dense
-from tensorsql.storage.column import Column
+from tensorsql.operators.keys.key_codes import KeyEncoder, fit_dense
+from tensorsql.storage.columns.column import Column
 
 BLOCK_PAIRS = 1 << 19
 

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from tensorsql.errors import DataError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import take_or_null
-from tensorsql.operators.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.columns.building import take_or_null
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.filter import true_rows
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, matched, pairs
-from tensorsql.operators.program import Context, Operator, Run, Stateless
-from tensorsql.planner.expressions import Expression, columns_of
-from tensorsql.storage.column import Batch, Column, Constant, take
-from tensorsql.storage.concat import expand
+from tensorsql.operators.runtime.program import Context, Operator, Run, Stateless
+from tensorsql.planner.plans.expressions import Expression, columns_of
+from tensorsql.storage.columns.column import Batch, Column, Constant, take
+from tensorsql.storage.columns.concat import expand
 
 if TYPE_CHECKING:
     from tensorsql.operators.joins.compile import Condition

@@ -14,9 +14,9 @@ from tensorsql.operators import kernels
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import KeySet
 from tensorsql.operators.joins.probe import Probe, ProbeRecipe
-from tensorsql.operators.program import Merging, Run, Scope
-from tensorsql.operators.result import Rows
-from tensorsql.storage.column import Batch
+from tensorsql.operators.runtime.program import Merging, Run, Scope
+from tensorsql.operators.runtime.result import Rows
+from tensorsql.storage.columns.column import Batch
 
 if TYPE_CHECKING:
     from tensorsql.operators.joins.compile import Condition

@@ -12,7 +12,7 @@ from tensorsql.planner.binder.environment import Environment, Words
 from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.binder.statements import bind_statement
 from tensorsql.planner.binder.unread import refuse_unread
-from tensorsql.planner.statements import BoundStatement
+from tensorsql.planner.plans.statements import BoundStatement
 
 __all__ = ["BindCatalog", "bind"]
 

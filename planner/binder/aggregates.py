@@ -14,7 +14,7 @@ from tensorsql.planner.binder.placeholders import (
     outer_aggregates,
 )
 from tensorsql.planner.binder.subqueries import plant
-from tensorsql.planner.expressions import (
+from tensorsql.planner.plans.expressions import (
     AggregateCall,
     ColumnRef,
     Expression,
@@ -23,9 +23,9 @@ from tensorsql.planner.expressions import (
     transform,
     walk,
 )
-from tensorsql.planner.logical import Aggregate, Project
-from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
-from tensorsql.planner.traversal import clone, transform_expressions
+from tensorsql.planner.plans.logical import Aggregate, Project
+from tensorsql.planner.plans.plan import Field, Plan, fresh_id, new_field
+from tensorsql.planner.plans.traversal import clone, transform_expressions
 
 GroupingSets = tuple[tuple[int, ...], ...] | None
 

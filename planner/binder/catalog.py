@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
-from tensorsql.storage.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
+from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
 
 
 class BindCatalog(Protocol):

@@ -11,9 +11,9 @@ from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import Scope, named_columns
-from tensorsql.planner.logical import Reference, With
-from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
-from tensorsql.planner.traversal import free_columns
+from tensorsql.planner.plans.logical import Reference, With
+from tensorsql.planner.plans.plan import Field, Plan, fresh_id, new_field
+from tensorsql.planner.plans.traversal import free_columns
 
 
 @dataclass

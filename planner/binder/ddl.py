@@ -18,11 +18,11 @@ from tensorsql.planner.binder.queries import bind_query, casted, renamed
 from tensorsql.planner.binder.scope import Scope, named_columns
 from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.binder.unread import words_of
-from tensorsql.planner.casts import can_cast
-from tensorsql.planner.expressions import Literal
-from tensorsql.planner.logical import Limit
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.statements import (
+from tensorsql.planner.functions.casts import can_cast
+from tensorsql.planner.plans.expressions import Literal
+from tensorsql.planner.plans.logical import Limit
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.statements import (
     BoundStatement,
     CopyTo,
     CreateIndex,
@@ -34,9 +34,9 @@ from tensorsql.planner.statements import (
     Options,
     Query,
 )
-from tensorsql.storage.catalog import ColumnSchema, TableSchema
+from tensorsql.storage.columns.types import INTEGER, VARCHAR, Kind, Type
 from tensorsql.storage.formats import format_option, reader_of, writer_of
-from tensorsql.storage.types import INTEGER, VARCHAR, Kind, Type
+from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 
 _TABLE_SAYS = {"columns", "names", "all_varchar"}
 _WRITTEN_AS_TEXT = (Kind.INTERVAL, Kind.BLOB)

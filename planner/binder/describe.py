@@ -15,12 +15,12 @@ from tensorsql.planner.binder.from_clause import named_plan, table_name
 from tensorsql.planner.binder.models import find_model
 from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.summarize import bind_summarize
-from tensorsql.planner.expressions import Literal
-from tensorsql.planner.logical import Values
-from tensorsql.planner.plan import new_field
-from tensorsql.planner.statements import Query
-from tensorsql.storage.catalog import ColumnSchema, TableSchema
-from tensorsql.storage.types import VARCHAR
+from tensorsql.planner.plans.expressions import Literal
+from tensorsql.planner.plans.logical import Values
+from tensorsql.planner.plans.plan import new_field
+from tensorsql.planner.plans.statements import Query
+from tensorsql.storage.columns.types import VARCHAR
+from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 
 DESCRIBED = ("column_name", "column_type", "null", "key", "default", "extra")
 

@@ -22,13 +22,13 @@ from tensorsql.planner.binder.from_clause import (
 from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant
-from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import Distinct, LiteralRows, Project, Values
-from tensorsql.planner.plan import Field, Plan, new_field
-from tensorsql.planner.resolve import cast
-from tensorsql.planner.statements import Delete, Insert, Update
-from tensorsql.storage import types
-from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.planner.functions.resolve import cast
+from tensorsql.planner.plans.expressions import Expression, Literal
+from tensorsql.planner.plans.logical import Distinct, LiteralRows, Project, Values
+from tensorsql.planner.plans.plan import Field, Plan, new_field
+from tensorsql.planner.plans.statements import Delete, Insert, Update
+from tensorsql.storage.columns import types
+from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
 
 REFUSED = {"returning": "RETURNING", "conflict": "ON CONFLICT", "alternative": "OR …"}
 

@@ -18,8 +18,11 @@ from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.placeholders import UnnestExpression, contains
 from tensorsql.planner.binder.scope import Scope
 from tensorsql.planner.binder.types import bind_type
-from tensorsql.planner.conversions import negated
-from tensorsql.planner.expressions import (
+from tensorsql.planner.functions.conversions import negated
+from tensorsql.planner.functions.resolve import cast, resolve, struct_call
+from tensorsql.planner.functions.signatures.comparison import IN_VALUES
+from tensorsql.planner.functions.unify import is_integer_literal, unify
+from tensorsql.planner.plans.expressions import (
     FALSE,
     TRUE,
     AggregateCall,
@@ -31,11 +34,8 @@ from tensorsql.planner.expressions import (
     WindowCall,
     checked_size,
 )
-from tensorsql.planner.resolve import cast, resolve, struct_call
-from tensorsql.planner.signatures.comparison import IN_VALUES
-from tensorsql.planner.unify import is_integer_literal, unify
-from tensorsql.storage import types
-from tensorsql.storage.types import BOOLEAN, Kind
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import BOOLEAN, Kind
 
 OPERATORS: dict[type[exp.Expr], str] = {
     exp.Add: "+",

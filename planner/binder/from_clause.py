@@ -21,11 +21,11 @@ from tensorsql.planner.binder.scope import (
     tables_of,
 )
 from tensorsql.planner.binder.unread import refuse_unread
-from tensorsql.planner.logical import Scan
-from tensorsql.planner.plan import Plan, new_field
-from tensorsql.storage.catalog import Relation, ViewEntry
+from tensorsql.planner.plans.logical import Scan
+from tensorsql.planner.plans.plan import Plan, new_field
+from tensorsql.storage.columns.types import BIGINT
 from tensorsql.storage.formats import named_format
-from tensorsql.storage.types import BIGINT
+from tensorsql.storage.tables.catalog import Relation, ViewEntry
 
 
 def bind_from(node: exp.Select, environment: Environment, outer: Scope | None) -> Tables:

@@ -13,12 +13,12 @@ from tensorsql.parser.statements import MaskAggregate
 from tensorsql.planner.binder import masks, models
 from tensorsql.planner.binder.calls import CallParts, call_parts
 from tensorsql.planner.binder.placeholders import OuterAggregate, UnnestExpression, is_plain
-from tensorsql.planner.expressions import AggregateCall, ColumnRef, Expression, SortKey
-from tensorsql.planner.plan import new_field
-from tensorsql.planner.resolve import resolve, resolve_aggregate
-from tensorsql.planner.signatures import SIGNATURES
-from tensorsql.storage import types
-from tensorsql.storage.types import Kind
+from tensorsql.planner.functions.resolve import resolve, resolve_aggregate
+from tensorsql.planner.functions.signatures import SIGNATURES
+from tensorsql.planner.plans.expressions import AggregateCall, ColumnRef, Expression, SortKey
+from tensorsql.planner.plans.plan import new_field
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import Kind
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder

@@ -14,7 +14,13 @@ from tensorsql.planner.binder.aggregates import GroupingSets
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.ordering import column_position
 from tensorsql.planner.binder.placeholders import SubqueryExpression
-from tensorsql.planner.expressions import AggregateCall, ColumnRef, Expression, WindowCall, walk
+from tensorsql.planner.plans.expressions import (
+    AggregateCall,
+    ColumnRef,
+    Expression,
+    WindowCall,
+    walk,
+)
 
 Sets = list[tuple[int, ...]]
 MOST_SETS = 65_535  # as in DuckDB

@@ -10,12 +10,12 @@ from typing import Any
 
 from tensorsql.errors import BindError, OutOfRangeError
 from tensorsql.planner.binder.python_values import python_value
-from tensorsql.planner.casts import integer_type
-from tensorsql.planner.conversions import negated
-from tensorsql.planner.expressions import Literal
-from tensorsql.planner.interval_text import amount_of, parse_interval
-from tensorsql.planner.unify import unify
-from tensorsql.storage import types
+from tensorsql.planner.functions.casts import integer_type
+from tensorsql.planner.functions.conversions import negated
+from tensorsql.planner.functions.interval_text import amount_of, parse_interval
+from tensorsql.planner.functions.unify import unify
+from tensorsql.planner.plans.expressions import Literal
+from tensorsql.storage.columns import types
 
 MICROSECONDS = {"microsecond": 1, "millisecond": 1000, "second": 10**6}
 MICROSECONDS |= {"minute": 60 * 10**6, "hour": 3600 * 10**6}

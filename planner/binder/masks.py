@@ -11,10 +11,10 @@ from tensorsql.errors import BindError, TypeMismatchError
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.planner.binder.calls import CallParts
-from tensorsql.planner.expressions import AggregateCall, Expression, Literal
-from tensorsql.planner.resolve import resolve, resolve_aggregate
-from tensorsql.storage import types
-from tensorsql.storage.types import Kind
+from tensorsql.planner.functions.resolve import resolve, resolve_aggregate
+from tensorsql.planner.plans.expressions import AggregateCall, Expression, Literal
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import Kind
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder

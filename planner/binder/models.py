@@ -10,14 +10,14 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, nearest, shown
 from tensorsql.parser.dialect import position, text_of
+from tensorsql.planner.analysis.model_inputs import WHOLE, column_misfit
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.binder.environment import Environment
-from tensorsql.planner.expressions import Call, Expression, Literal
-from tensorsql.planner.model_inputs import WHOLE, column_misfit
-from tensorsql.planner.resolve import resolve
-from tensorsql.storage import types
-from tensorsql.storage.catalog import ModelEntry
-from tensorsql.storage.types import Kind, Type
+from tensorsql.planner.functions.resolve import resolve
+from tensorsql.planner.plans.expressions import Call, Expression, Literal
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import Kind, Type
+from tensorsql.storage.tables.catalog import ModelEntry
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder

@@ -18,16 +18,7 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest, shown
 from tensorsql.parser.dialect import position, text_of
-from tensorsql.planner.binder.models import check_tensor, find_model
-from tensorsql.planner.expressions import (
-    Call,
-    Expression,
-    Literal,
-    SortKey,
-    WindowCall,
-)
-from tensorsql.planner.logical import Filter, Project, TopN, Unnest, Window
-from tensorsql.planner.neurons import (
+from tensorsql.planner.analysis.neurons import (
     WHOLE_LAYER,
     NeuronGroup,
     TargetRow,
@@ -37,13 +28,22 @@ from tensorsql.planner.neurons import (
     layer_shape,
     neuron_list,
 )
-from tensorsql.planner.plan import Field, Plan, new_field
-from tensorsql.planner.provenance import Origin, carry, is_row_id, origin
-from tensorsql.planner.resolve import cast, resolve, resolve_aggregate
-from tensorsql.storage import types
-from tensorsql.storage.catalog import ModelEntry, Relation
+from tensorsql.planner.analysis.provenance import Origin, carry, is_row_id, origin
+from tensorsql.planner.binder.models import check_tensor, find_model
+from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate
+from tensorsql.planner.plans.expressions import (
+    Call,
+    Expression,
+    Literal,
+    SortKey,
+    WindowCall,
+)
+from tensorsql.planner.plans.logical import Filter, Project, TopN, Unnest, Window
+from tensorsql.planner.plans.plan import Field, Plan, new_field
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import BIGINT, DOUBLE, REAL, Kind
 from tensorsql.storage.formats.options import Option, flag, is_positive, is_text, one_of
-from tensorsql.storage.types import BIGINT, DOUBLE, REAL, Kind
+from tensorsql.storage.tables.catalog import ModelEntry, Relation
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.scope import Tables

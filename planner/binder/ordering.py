@@ -10,12 +10,12 @@ from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.scope import Scope, tables_of
 from tensorsql.planner.binder.subqueries import plant
-from tensorsql.planner.constants import fold
-from tensorsql.planner.expressions import ColumnRef, Literal, SortKey, transform
-from tensorsql.planner.logical import Limit, Project, Sort
-from tensorsql.planner.plan import Plan, new_field
-from tensorsql.planner.resolve import cast
-from tensorsql.storage.types import BIGINT
+from tensorsql.planner.functions.folding import fold
+from tensorsql.planner.functions.resolve import cast
+from tensorsql.planner.plans.expressions import ColumnRef, Literal, SortKey, transform
+from tensorsql.planner.plans.logical import Limit, Project, Sort
+from tensorsql.planner.plans.plan import Plan, new_field
+from tensorsql.storage.columns.types import BIGINT
 
 
 def column_position(node: exp.Expr, count: int) -> int | None:

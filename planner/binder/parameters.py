@@ -12,7 +12,7 @@ from sqlglot import exp
 from tensorsql.errors import BindError, nearest
 from tensorsql.parser.door import nodes_of
 from tensorsql.planner.binder.literals import literal_of_value
-from tensorsql.planner.expressions import Literal
+from tensorsql.planner.plans.expressions import Literal
 
 PARAMETERS = (exp.Placeholder, exp.Parameter)
 Given = Sequence[Any] | Mapping[str, Any] | None

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.plans.expressions import (
     AggregateCall,
     Expression,
     WindowCall,
@@ -15,8 +15,8 @@ from tensorsql.planner.expressions import (
     columns_of,
     walk,
 )
-from tensorsql.planner.memo import hashed_once, remembered
-from tensorsql.planner.plan import Field, Plan
+from tensorsql.planner.plans.memo import hashed_once, remembered
+from tensorsql.planner.plans.plan import Field, Plan
 
 Node = TypeVar("Node", bound=Expression)
 

@@ -21,14 +21,14 @@ from tensorsql.planner.binder.ordering import limited, ordered
 from tensorsql.planner.binder.scope import Columns, Scope
 from tensorsql.planner.binder.select import bind_select
 from tensorsql.planner.binder.subqueries import plant
-from tensorsql.planner.casts import common_type
-from tensorsql.planner.expressions import ColumnRef, Expression, Literal
-from tensorsql.planner.logical import LiteralRows, Project, SetOperation, Values
-from tensorsql.planner.plan import Field, Fields, Plan, fresh_id, new_field
-from tensorsql.planner.resolve import cast
-from tensorsql.planner.unify import unify
-from tensorsql.storage import types
-from tensorsql.storage.types import INTEGER, Kind, Type
+from tensorsql.planner.functions.casts import common_type
+from tensorsql.planner.functions.resolve import cast
+from tensorsql.planner.functions.unify import unify
+from tensorsql.planner.plans.expressions import ColumnRef, Expression, Literal
+from tensorsql.planner.plans.logical import LiteralRows, Project, SetOperation, Values
+from tensorsql.planner.plans.plan import Field, Fields, Plan, fresh_id, new_field
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import INTEGER, Kind, Type
 
 UNTEXTUAL = (Kind.LIST, Kind.STRUCT, Kind.BLOB)
 SetKind = OneOf["union", "intersect", "except"]

@@ -12,14 +12,14 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InterruptedError
 from tensorsql.parser.runs import TYPED, LiteralRun, columns_of, text_value, written_out
 from tensorsql.planner.binder import literals
-from tensorsql.planner.casts import can_cast, integer_type, is_any_mask
-from tensorsql.planner.constants import UNFOLDED
-from tensorsql.planner.conversions import convert
-from tensorsql.planner.expressions import FALSE, TRUE, Expression, Literal
-from tensorsql.planner.resolve import cast
-from tensorsql.planner.unify import unify
-from tensorsql.storage import types
-from tensorsql.storage.types import Type
+from tensorsql.planner.functions.casts import can_cast, integer_type, is_any_mask
+from tensorsql.planner.functions.conversions import convert
+from tensorsql.planner.functions.folding import UNFOLDED
+from tensorsql.planner.functions.resolve import cast
+from tensorsql.planner.functions.unify import unify
+from tensorsql.planner.plans.expressions import FALSE, TRUE, Expression, Literal
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import Type
 
 Answer = TypeVar("Answer")
 DIGITS = 18  # of integers that are a BIGINT for sure

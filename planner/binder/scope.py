@@ -12,9 +12,9 @@ from sqlglot import exp
 from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.placeholders import is_plain
-from tensorsql.planner.expressions import Expression
-from tensorsql.planner.logical import Scan, Values
-from tensorsql.planner.plan import Field, Fields, Plan
+from tensorsql.planner.plans.expressions import Expression
+from tensorsql.planner.plans.logical import Scan, Values
+from tensorsql.planner.plans.plan import Field, Fields, Plan
 from tensorsql.storage.formats.names import told_apart
 
 Columns = tuple[tuple[str, Field], ...]

@@ -27,7 +27,7 @@ from tensorsql.planner.binder.scope import Aliases, Scope
 from tensorsql.planner.binder.stars import expand, is_star
 from tensorsql.planner.binder.subqueries import filtered, plant
 from tensorsql.planner.binder.windows import add_windows, check_windows
-from tensorsql.planner.expressions import (
+from tensorsql.planner.plans.expressions import (
     AggregateCall,
     ColumnRef,
     Expression,
@@ -36,8 +36,8 @@ from tensorsql.planner.expressions import (
     transform,
     walk,
 )
-from tensorsql.planner.logical import Distinct, Project, Sort, Unnest
-from tensorsql.planner.plan import Field, Plan, new_field
+from tensorsql.planner.plans.logical import Distinct, Project, Sort, Unnest
+from tensorsql.planner.plans.plan import Field, Plan, new_field
 
 # DuckDB puts the text of these into parentheses to name a column.
 WRAPPED = (exp.Binary, exp.Not, exp.In, exp.Between)

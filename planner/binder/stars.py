@@ -11,7 +11,7 @@ from sqlglot import exp
 from tensorsql.errors import BindError, nearest
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.scope import Columns, Scope
-from tensorsql.planner.expressions import Expression
+from tensorsql.planner.plans.expressions import Expression
 
 Item = tuple[str, Expression]
 Test = Callable[[pa.Array, str], pa.Array]

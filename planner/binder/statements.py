@@ -14,7 +14,7 @@ from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder import ddl, describe, dml
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.queries import bind_query
-from tensorsql.planner.statements import (
+from tensorsql.planner.plans.statements import (
     Begin,
     BoundStatement,
     Checkpoint,

@@ -11,7 +11,8 @@ from tensorsql.errors import BindError
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.placeholders import SubqueryExpression, contains, left_outside
 from tensorsql.planner.binder.scope import NOTHING
-from tensorsql.planner.expressions import (
+from tensorsql.planner.functions.resolve import resolve
+from tensorsql.planner.plans.expressions import (
     TRUE,
     Call,
     Expression,
@@ -19,11 +20,10 @@ from tensorsql.planner.expressions import (
     conjuncts,
     transform,
 )
-from tensorsql.planner.logical import DependentJoin, DependentKind, Filter, Unnest
-from tensorsql.planner.plan import Field, Plan, new_field
-from tensorsql.planner.resolve import resolve
-from tensorsql.storage import types
-from tensorsql.storage.types import BOOLEAN, Kind
+from tensorsql.planner.plans.logical import DependentJoin, DependentKind, Filter, Unnest
+from tensorsql.planner.plans.plan import Field, Plan, new_field
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import BOOLEAN, Kind
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder

@@ -10,12 +10,12 @@ from tensorsql.parser import statements as syntax
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.from_clause import named_plan
 from tensorsql.planner.binder.queries import bind_query
-from tensorsql.planner.expressions import AggregateCall, Expression, Literal
-from tensorsql.planner.logical import Aggregate, Project, Unnest
-from tensorsql.planner.plan import Field, new_field
-from tensorsql.planner.resolve import cast, resolve, resolve_aggregate, struct_call
-from tensorsql.planner.statements import Query
-from tensorsql.storage.types import BIGINT, DOUBLE, NULL, VARCHAR, Kind, Type, decimal
+from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate, struct_call
+from tensorsql.planner.plans.expressions import AggregateCall, Expression, Literal
+from tensorsql.planner.plans.logical import Aggregate, Project, Unnest
+from tensorsql.planner.plans.plan import Field, new_field
+from tensorsql.planner.plans.statements import Query
+from tensorsql.storage.columns.types import BIGINT, DOUBLE, NULL, VARCHAR, Kind, Type, decimal
 
 UNORDERED = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR, Kind.BLOB)
 # The parts of a summary: an aggregate, its type in the answer, and whether it counts once each.

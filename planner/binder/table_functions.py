@@ -22,15 +22,15 @@ from tensorsql.planner.binder.models import (
 from tensorsql.planner.binder.scope import NOTHING, Scope, Source, Tables, tables_of
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.binder.types import type_of_text
-from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import Filter, Project, Unnest
-from tensorsql.planner.plan import Plan, new_field
-from tensorsql.planner.resolve import cast, resolve
-from tensorsql.storage import types
-from tensorsql.storage.catalog import Relation
+from tensorsql.planner.functions.resolve import cast, resolve
+from tensorsql.planner.plans.expressions import Expression, Literal
+from tensorsql.planner.plans.logical import Filter, Project, Unnest
+from tensorsql.planner.plans.plan import Plan, new_field
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import BIGINT, Kind, Type
 from tensorsql.storage.formats import READERS
 from tensorsql.storage.formats.options import Option, is_names
-from tensorsql.storage.types import BIGINT, Kind, Type
+from tensorsql.storage.tables.catalog import Relation
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, ParseError, UnsupportedError, nearest
 from tensorsql.parser.dialect import parse, text_of
-from tensorsql.storage import types
-from tensorsql.storage.types import Type
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.types import Type
 
 DType = exp.DataType.Type
 SIMPLE = {

@@ -12,8 +12,9 @@ from tensorsql.planner.binder import functions
 from tensorsql.planner.binder.calls import call_parts
 from tensorsql.planner.binder.placeholders import contains, distinct_nodes
 from tensorsql.planner.binder.subqueries import plant
-from tensorsql.planner.constants import fold
-from tensorsql.planner.expressions import (
+from tensorsql.planner.functions.folding import fold
+from tensorsql.planner.functions.resolve import cast
+from tensorsql.planner.plans.expressions import (
     Expression,
     Literal,
     SortKey,
@@ -21,10 +22,9 @@ from tensorsql.planner.expressions import (
     WindowFrame,
     transform,
 )
-from tensorsql.planner.logical import Window
-from tensorsql.planner.plan import Field, Plan, new_field
-from tensorsql.planner.resolve import cast
-from tensorsql.storage.types import BIGINT
+from tensorsql.planner.plans.logical import Window
+from tensorsql.planner.plans.plan import Field, Plan, new_field
+from tensorsql.storage.columns.types import BIGINT
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.expressions import ExpressionBinder

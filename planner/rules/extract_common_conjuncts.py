@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.plans.expressions import (
     Call,
     Expression,
     columns_of,
@@ -11,11 +11,11 @@ from tensorsql.planner.expressions import (
     is_fallible,
     transform,
 )
-from tensorsql.planner.functions import OR
-from tensorsql.planner.logical import Filter, Join
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import transform_up
-from tensorsql.storage.types import BOOLEAN
+from tensorsql.planner.plans.logical import Filter, Join
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.signature import OR
+from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.storage.columns.types import BOOLEAN
 
 
 def extract_common_conjuncts(plan: Plan) -> Plan:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.constants import fold
-from tensorsql.planner.expressions import (
+from tensorsql.planner.functions.folding import fold
+from tensorsql.planner.plans.expressions import (
     FALSE,
     TRUE,
     Call,
@@ -14,10 +14,10 @@ from tensorsql.planner.expressions import (
     is_fallible,
     transform,
 )
-from tensorsql.planner.logical import Filter
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import transform_expressions, transform_up
-from tensorsql.storage.types import BOOLEAN
+from tensorsql.planner.plans.logical import Filter
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import transform_expressions, transform_up
+from tensorsql.storage.columns.types import BOOLEAN
 
 
 def fold_constants(plan: Plan) -> Plan:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.logical import Limit, Project, Sort, TopN
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import transform_up
+from tensorsql.planner.plans.logical import Limit, Project, Sort, TopN
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import transform_up
 
 
 def fuse_top_n(plan: Plan) -> Plan:

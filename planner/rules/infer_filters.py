@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.predicates import column_equality
+from tensorsql.planner.plans.expressions import (
     ColumnRef,
     Expression,
     columns_of,
@@ -14,10 +15,9 @@ from tensorsql.planner.expressions import (
     is_volatile,
     substitute,
 )
-from tensorsql.planner.logical import Filter, Join
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.predicates import column_equality
-from tensorsql.planner.traversal import transform_up
+from tensorsql.planner.plans.logical import Filter, Join
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import transform_up
 
 
 def infer_filters(plan: Plan) -> Plan:

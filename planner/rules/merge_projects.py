@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import ColumnRef, Literal, columns_of, is_volatile, substitute
-from tensorsql.planner.logical import Aggregate, Project
-from tensorsql.planner.plan import Fields, Plan
-from tensorsql.planner.traversal import transform_up
+from tensorsql.planner.plans.expressions import (
+    ColumnRef,
+    Literal,
+    columns_of,
+    is_volatile,
+    substitute,
+)
+from tensorsql.planner.plans.logical import Aggregate, Project
+from tensorsql.planner.plans.plan import Fields, Plan
+from tensorsql.planner.plans.traversal import transform_up
 
 
 def merge_projects(plan: Plan) -> Plan:

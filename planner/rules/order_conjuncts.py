@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.index_use import costly_calls
+from tensorsql.planner.plans.expressions import (
     Expression,
     conjunction,
     conjuncts,
     is_fallible,
     is_volatile,
 )
-from tensorsql.planner.index_use import costly_calls
-from tensorsql.planner.logical import Filter
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import transform_up
+from tensorsql.planner.plans.logical import Filter
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import transform_up
 
 
 def order_conjuncts(plan: Plan) -> Plan:

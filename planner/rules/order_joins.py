@@ -9,8 +9,9 @@ import operator
 from dataclasses import dataclass
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.planner.cardinality import Estimator
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.estimates import Estimator
+from tensorsql.planner.analysis.predicates import equality
+from tensorsql.planner.plans.expressions import (
     TRUE,
     Expression,
     are_same,
@@ -20,9 +21,8 @@ from tensorsql.planner.expressions import (
     is_fallible,
     is_volatile,
 )
-from tensorsql.planner.logical import Filter, Join, Project, With
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.predicates import equality
+from tensorsql.planner.plans.logical import Filter, Join, Project, With
+from tensorsql.planner.plans.plan import Plan
 
 # Beyond this many inputs the exact search gives way to a greedy one.
 EXACT_LIMIT = 10

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import are_same, columns_of
-from tensorsql.planner.logical import (
+from tensorsql.planner.plans.expressions import are_same, columns_of
+from tensorsql.planner.plans.logical import (
     Aggregate,
     Distinct,
     Join,
@@ -19,8 +19,8 @@ from tensorsql.planner.logical import (
     Window,
     With,
 )
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import walk_plan
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import walk_plan
 
 Needed = frozenset[int]
 

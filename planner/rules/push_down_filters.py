@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.predicates import equality
+from tensorsql.planner.plans.expressions import (
     ColumnRef,
     Expression,
     Literal,
@@ -17,7 +18,7 @@ from tensorsql.planner.expressions import (
     is_volatile,
     substitute,
 )
-from tensorsql.planner.logical import (
+from tensorsql.planner.plans.logical import (
     Aggregate,
     Distinct,
     Filter,
@@ -28,8 +29,7 @@ from tensorsql.planner.logical import (
     Window,
     With,
 )
-from tensorsql.planner.plan import Field, Plan
-from tensorsql.planner.predicates import equality
+from tensorsql.planner.plans.plan import Field, Plan
 
 Parts = list[Expression]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.expressions import AggregateCall, ColumnRef
-from tensorsql.planner.facts import Dependencies
-from tensorsql.planner.logical import Aggregate, Project
-from tensorsql.planner.plan import Field, Plan
-from tensorsql.planner.resolve import resolve_aggregate
-from tensorsql.planner.traversal import transform_up
+from tensorsql.planner.analysis.facts import Dependencies
+from tensorsql.planner.functions.resolve import resolve_aggregate
+from tensorsql.planner.plans.expressions import AggregateCall, ColumnRef
+from tensorsql.planner.plans.logical import Aggregate, Project
+from tensorsql.planner.plans.plan import Field, Plan
+from tensorsql.planner.plans.traversal import transform_up
 
 
 def reduce_group_keys(plan: Plan) -> Plan:

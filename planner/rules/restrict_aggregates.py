@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 
-from tensorsql.planner.cardinality import Estimator
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.estimates import Estimator
+from tensorsql.planner.analysis.predicates import column_equality, equal
+from tensorsql.planner.plans.expressions import (
     ColumnRef,
     Expression,
     conjunction,
@@ -14,10 +15,9 @@ from tensorsql.planner.expressions import (
     highest_cost,
     is_volatile,
 )
-from tensorsql.planner.logical import Aggregate, Filter, Join, Project, Scan
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.predicates import column_equality, equal
-from tensorsql.planner.traversal import clone, transform_up, walk_plan
+from tensorsql.planner.plans.logical import Aggregate, Filter, Join, Project, Scan
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import clone, transform_up, walk_plan
 
 # The other side must have this many times fewer rows than there are groups, and read this many
 # times fewer than are grouped, since it is then computed twice.

@@ -7,19 +7,19 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from tensorsql.planner.casts import is_safe
-from tensorsql.planner.conversions import EXACT
-from tensorsql.planner.expressions import (
+from tensorsql.planner.functions.casts import is_safe
+from tensorsql.planner.functions.conversions import EXACT
+from tensorsql.planner.functions.resolve import resolve
+from tensorsql.planner.plans.expressions import (
     Call,
     ColumnRef,
     Expression,
     Literal,
     transform,
 )
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.resolve import resolve
-from tensorsql.planner.traversal import transform_expressions
-from tensorsql.storage.types import INTEGER_BITS, Kind, Type
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import transform_expressions
+from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type
 
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 

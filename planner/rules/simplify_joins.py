@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.facts import matches_once
+from tensorsql.planner.analysis.predicates import rejects_null
+from tensorsql.planner.plans.expressions import (
     TRUE,
     ColumnRef,
     Expression,
@@ -12,11 +14,9 @@ from tensorsql.planner.expressions import (
     conjunction,
     conjuncts,
 )
-from tensorsql.planner.facts import matches_once
-from tensorsql.planner.logical import Filter, Join, Project
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.predicates import rejects_null
-from tensorsql.planner.traversal import transform_up
+from tensorsql.planner.plans.logical import Filter, Join, Project
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import transform_up
 
 
 def simplify_joins(plan: Plan) -> Plan:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.predicates import equal
+from tensorsql.planner.plans.expressions import (
     Expression,
     are_same,
     columns_of,
@@ -19,10 +20,9 @@ from tensorsql.planner.expressions import (
     conjuncts,
     is_fallible,
 )
-from tensorsql.planner.logical import DependentJoin, Join, Limit, Project, Sort
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.predicates import equal
-from tensorsql.planner.traversal import free_columns, walk_plan
+from tensorsql.planner.plans.logical import DependentJoin, Join, Limit, Project, Sort
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import free_columns, walk_plan
 from tensorsql.planner.unnesting.domain import Domain, Pushed, made_exact
 from tensorsql.planner.unnesting.pull_up_predicates import pull_up_predicates
 from tensorsql.planner.unnesting.push_domain import push

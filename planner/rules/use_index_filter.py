@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.index_use import costly_calls, drop_trims, find_uses, keep_fields
+from tensorsql.planner.plans.expressions import (
     Expression,
     conjunction,
     conjuncts,
     is_fallible,
     is_volatile,
 )
-from tensorsql.planner.index_plans import IndexFilter
-from tensorsql.planner.index_use import costly_calls, drop_trims, find_uses, keep_fields
-from tensorsql.planner.logical import Filter, Join
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import transform_up
+from tensorsql.planner.plans.index_plans import IndexFilter
+from tensorsql.planner.plans.logical import Filter, Join
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import transform_up
 
 
 def use_index_filter(plan: Plan) -> Plan:

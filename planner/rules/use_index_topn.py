@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.index_use import costly_calls, drop_trims, find_uses, keep_fields
+from tensorsql.planner.plans.expressions import (
     TRUE,
     AggregateCall,
     Call,
@@ -18,11 +19,10 @@ from tensorsql.planner.expressions import (
     is_volatile,
     substitute,
 )
-from tensorsql.planner.index_plans import IndexFilter, IndexTopN
-from tensorsql.planner.index_use import costly_calls, drop_trims, find_uses, keep_fields
-from tensorsql.planner.logical import Aggregate, Filter, Project, TopN
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import transform_up
+from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
+from tensorsql.planner.plans.logical import Aggregate, Filter, Project, TopN
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import transform_up
 
 BOUNDED_AGGREGATES = ("sum", "avg", "min", "max")
 

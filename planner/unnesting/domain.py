@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tensorsql.planner.expressions import ColumnRef, conjunction
-from tensorsql.planner.logical import DependentJoin, Distinct, Filter, Project, Reference, With
-from tensorsql.planner.plan import Field, Plan, fresh_id, new_field
-from tensorsql.planner.predicates import is_not_null, null_in_null_out, rejects_null
-from tensorsql.planner.traversal import clone, free_columns
+from tensorsql.planner.analysis.predicates import is_not_null, null_in_null_out, rejects_null
+from tensorsql.planner.plans.expressions import ColumnRef, conjunction
+from tensorsql.planner.plans.logical import (
+    DependentJoin,
+    Distinct,
+    Filter,
+    Project,
+    Reference,
+    With,
+)
+from tensorsql.planner.plans.plan import Field, Plan, fresh_id, new_field
+from tensorsql.planner.plans.traversal import clone, free_columns
 
 Mapping = dict[int, ColumnRef]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import Expression, Literal
-from tensorsql.planner.logical import Aggregate, Project, SetOperation
-from tensorsql.planner.plan import Field, Plan, new_field
-from tensorsql.planner.traversal import clone
+from tensorsql.planner.plans.expressions import Expression, Literal
+from tensorsql.planner.plans.logical import Aggregate, Project, SetOperation
+from tensorsql.planner.plans.plan import Field, Plan, new_field
+from tensorsql.planner.plans.traversal import clone
 
 
 def without_empty_sets(plan: Aggregate) -> Plan:

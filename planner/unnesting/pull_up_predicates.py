@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.expressions import (
+from tensorsql.planner.plans.expressions import (
     Expression,
     columns_of,
     conjunction,
     conjuncts,
     is_fallible,
 )
-from tensorsql.planner.logical import Filter, Project
-from tensorsql.planner.plan import Plan
-from tensorsql.planner.traversal import free_columns
+from tensorsql.planner.plans.logical import Filter, Project
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import free_columns
 
 
 def pull_up_predicates(

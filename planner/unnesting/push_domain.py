@@ -9,7 +9,12 @@ from __future__ import annotations
 import dataclasses
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.planner.expressions import (
+from tensorsql.planner.analysis.predicates import (
+    column_equality,
+    equal,
+)
+from tensorsql.planner.functions.resolve import resolve, resolve_aggregate
+from tensorsql.planner.plans.expressions import (
     AggregateCall,
     Expression,
     Literal,
@@ -19,7 +24,7 @@ from tensorsql.planner.expressions import (
     conjuncts,
     substitute,
 )
-from tensorsql.planner.logical import (
+from tensorsql.planner.plans.logical import (
     Aggregate,
     DependentJoin,
     Distinct,
@@ -34,13 +39,8 @@ from tensorsql.planner.logical import (
     Window,
     With,
 )
-from tensorsql.planner.plan import Field, Plan, new_field
-from tensorsql.planner.predicates import (
-    column_equality,
-    equal,
-)
-from tensorsql.planner.resolve import resolve, resolve_aggregate
-from tensorsql.planner.traversal import clone, free_columns, renumber
+from tensorsql.planner.plans.plan import Field, Plan, new_field
+from tensorsql.planner.plans.traversal import clone, free_columns, renumber
 from tensorsql.planner.unnesting.domain import (
     Domain,
     Mapping,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.expressions import TRUE
-from tensorsql.planner.logical import DependentJoin, Filter, Project, Unnest, Values
-from tensorsql.planner.plan import Plan
+from tensorsql.planner.plans.expressions import TRUE
+from tensorsql.planner.plans.logical import DependentJoin, Filter, Project, Unnest, Values
+from tensorsql.planner.plans.plan import Plan
 
 
 def row_wise(join: DependentJoin, right: Plan) -> Plan | None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from tensorsql.errors import CatalogError, nearest
 from tensorsql.repl.commands.command import Command
 from tensorsql.repl.identifiers import quoted
-from tensorsql.storage.catalog import TableSchema, ViewEntry
+from tensorsql.storage.tables.catalog import TableSchema, ViewEntry
 
 if TYPE_CHECKING:
     from tensorsql.repl.names import Names
     from tensorsql.repl.runner import Runner
-    from tensorsql.storage.database import Transaction
+    from tensorsql.storage.tables.database import Transaction
 
 
 def run(runner: Runner, arguments: Sequence[str]) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tensorsql.cancellation import in_helper
 from tensorsql.errors import BindError, UnsupportedError, nearest
-from tensorsql.storage.catalog import Relation
 from tensorsql.storage.formats.options import Files, Options
 from tensorsql.storage.formats.text.compression import plain_name
+from tensorsql.storage.tables.catalog import Relation
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from tensorsql.errors import BindError, CorruptError
-from tensorsql.storage.catalog import Relation
+from tensorsql.storage.columns.places import Places
 from tensorsql.storage.formats.names import distinct_names
 from tensorsql.storage.formats.objects import arrow_relation
 from tensorsql.storage.formats.options import (
@@ -46,7 +46,7 @@ from tensorsql.storage.formats.text.csv_sniffing import (
 )
 from tensorsql.storage.formats.text.csv_writing import write_table as write_table
 from tensorsql.storage.formats.text.encodings import check_encoding, utf8
-from tensorsql.storage.places import Places
+from tensorsql.storage.tables.catalog import Relation
 
 TEXT = pa.large_string()
 BLOCK = 16 << 20

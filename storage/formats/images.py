@@ -13,19 +13,19 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import BindError, CorruptError, IOError, UnsupportedError
-from tensorsql.storage import types
-from tensorsql.storage.analyze import analyze
-from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.analyze import analyze
+from tensorsql.storage.columns.physical import physical
+from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.formats.options import Files, Option, Options, flag, option_fields
 from tensorsql.storage.formats.paths import expand
 from tensorsql.storage.formats.pictures import GREY, Picture, decode, look
-from tensorsql.storage.lazy import lazy_relation
-from tensorsql.storage.physical import physical
-from tensorsql.storage.segment import LazyStatistics
-from tensorsql.storage.statistics import ColumnStatistics
+from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.tables.lazy import lazy_relation
+from tensorsql.storage.tables.segment import LazyStatistics
 
 if TYPE_CHECKING:
-    from tensorsql.storage.late_images import ImagesReader
+    from tensorsql.storage.formats.late_images import ImagesReader
 
 LARGEST_SIDE = 1 << 16  # pixels
 IMAGE = "image"
@@ -90,7 +90,7 @@ def relation(
 
 
 def _open(made: Relation, images: Images) -> ImagesReader:
-    from tensorsql.storage.late_images import ImagesReader
+    from tensorsql.storage.formats.late_images import ImagesReader
 
     return ImagesReader(made.open(), images, made.schema.columns[-1].type)
 

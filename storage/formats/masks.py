@@ -16,22 +16,22 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import BindError, ConversionError
-from tensorsql.storage import types
-from tensorsql.storage.analyze import analyze
-from tensorsql.storage.array_file import plain_booleans
-from tensorsql.storage.arrow_types import type_of_arrow
-from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.analyze import analyze
+from tensorsql.storage.columns.arrow_types import type_of_arrow
+from tensorsql.storage.columns.physical import physical
+from tensorsql.storage.files.array_file import plain_booleans
 from tensorsql.storage.formats.npy import map_array
 from tensorsql.storage.formats.objects import arrow_table
 from tensorsql.storage.formats.options import Files, Option, Options, flag, option_fields
 from tensorsql.storage.formats.paths import expand
-from tensorsql.storage.mask_values import check_element, check_pixels
-from tensorsql.storage.physical import physical
-from tensorsql.storage.segment import LazyStatistics, RowIds, Segment, Unchecked
+from tensorsql.storage.masks.levels import check_element, check_pixels
+from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.tables.segment import LazyStatistics, RowIds, Segment, Unchecked
 
 if TYPE_CHECKING:
+    from tensorsql.storage.columns.masks import MaskBlock
     from tensorsql.storage.formats.pictures import Picture
-    from tensorsql.storage.masks import MaskBlock
 
 CLASSES = "classes"  # the scale of pixels that are numbers of classes
 CLASS_SCALE = 255
@@ -159,7 +159,7 @@ class MaskFiles(Unchecked):
 
     def masks(self, column: str, type: types.Type) -> MaskBlock:
         """All pixels in one block."""
-        from tensorsql.storage.masks import joined_block
+        from tensorsql.storage.columns.masks import joined_block
 
         with self._lock:
             if self._block is None:
@@ -190,7 +190,7 @@ def _relation(
     segment = Segment(count, MaskFiles(stored, count, load), statistics, 0, count - 1)
 
     def open() -> Any:
-        from tensorsql.storage.table import SegmentsReader
+        from tensorsql.storage.tables.table import SegmentsReader
 
         return SegmentsReader(schema, (segment,))
 

@@ -12,15 +12,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tensorsql.errors import CorruptError, UnsupportedError
-from tensorsql.storage import types
-from tensorsql.storage.array_file import load_array
-from tensorsql.storage.arrow_types import type_of_arrow
-from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.arrow_types import type_of_arrow
+from tensorsql.storage.columns.places import Places
+from tensorsql.storage.columns.python_arrays import numpy_array
+from tensorsql.storage.files.array_file import load_array
 from tensorsql.storage.formats.options import Files, Options, check_options
 from tensorsql.storage.formats.paths import expand, reading
-from tensorsql.storage.lazy import lazy_relation
-from tensorsql.storage.places import Places
-from tensorsql.storage.python_arrays import numpy_array
+from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.tables.lazy import lazy_relation
 
 
 def read_files(function: str, files: Files, options: Options) -> Relation:

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.storage import types
-from tensorsql.storage.arrow_types import type_of_arrow
-from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.columns import types
+from tensorsql.storage.columns.arrow_types import type_of_arrow
+from tensorsql.storage.columns.places import Places
+from tensorsql.storage.columns.python_arrays import column_array, torch_values
+from tensorsql.storage.columns.types import Type
 from tensorsql.storage.formats.names import distinct_names
-from tensorsql.storage.lazy import lazy_relation
-from tensorsql.storage.places import Places
-from tensorsql.storage.python_arrays import column_array, torch_values
-from tensorsql.storage.types import Type
+from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.tables.lazy import lazy_relation
 
 
 def relation(name: str, value: Any, identity: str | None = None) -> Relation:

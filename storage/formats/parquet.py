@@ -16,16 +16,16 @@ import pyarrow.types as is_type
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, ConversionError, CorruptError, UnsupportedError
-from tensorsql.storage.analyze import EXACT, merge
-from tensorsql.storage.arrow_types import type_of_arrow
-from tensorsql.storage.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.columns.analyze import EXACT, merge
+from tensorsql.storage.columns.arrow_types import type_of_arrow
+from tensorsql.storage.columns.places import Places, first_failing
+from tensorsql.storage.columns.statistics import ColumnStatistics
+from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.formats.names import distinct_names, repeated_name
 from tensorsql.storage.formats.options import Files, Options, flag, one_of, option_fields
 from tensorsql.storage.formats.paths import expand, reading, writing
-from tensorsql.storage.lazy import lazy_relation
-from tensorsql.storage.places import Places, first_failing
-from tensorsql.storage.statistics import ColumnStatistics
-from tensorsql.storage.types import Kind, Type
+from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.tables.lazy import lazy_relation
 
 # Of a file: the place of each column, the types, the row groups.
 Described = tuple[dict[str, int], dict[str, Type], list[pq.RowGroupMetaData]]

@@ -12,10 +12,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
 from tensorsql.errors import CorruptError, Error, UnsupportedError
+from tensorsql.storage.files.quiet import quietly
 from tensorsql.storage.formats.libtiff import last_message, take_messages
 from tensorsql.storage.formats.paths import reading
 from tensorsql.storage.formats.picture_depth import cut, is_unsigned, raw_mode
-from tensorsql.storage.quiet import quietly
 
 ORIENTATION = 0x0112  # the EXIF and TIFF tag
 _TURNS = {

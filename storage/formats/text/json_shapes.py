@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.formats.text import inference
-from tensorsql.storage.types import Kind, Type
 
 LARGEST_HUGEINT = 10**38  # Arrow's decimals have 38 digits
 

@@ -1,0 +1,124 @@
+"""Calling a kernel that knows nothing of NULL, constants or dictionaries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tensorsql.errors import DataError
+from tensorsql.operators.columns.building import text_column
+from tensorsql.operators.columns.layouts import (
+    is_null_constant,
+    null_constant,
+    text_array,
+    with_validity,
+)
+from tensorsql.operators.functions.frame import Frame, narrowed
+from tensorsql.operators.functions.registry import Kernel
+from tensorsql.planner.plans.expressions import Call, Literal
+from tensorsql.storage.columns.column import (
+    Bytes,
+    Column,
+    Constant,
+    Dictionary,
+    StringDictionary,
+    take,
+)
+
+CACHED_DICTIONARIES = 64
+
+
+class Propagate:
+    """A strict call: NULL in any argument gives NULL, the kernel sees in-domain values only."""
+
+    def __init__(self, call: Call, kernel: Kernel) -> None:
+        self._call = call
+        self._kernel = kernel
+        self._fallible = call.function.fallible
+        fixed = sum(isinstance(arg, Literal) for arg in call.args)
+        # With literals beside one text column, the result depends on the dictionary alone.
+        self._cachable = fixed == len(call.args) - 1 and not call.function.volatile
+        self._cache: dict[StringDictionary, Column] = {}
+        self._lock = threading.Lock()
+
+    def apply(self, arguments: Sequence[Column], frame: Frame) -> Column:
+        """The result for all rows of the frame."""
+        validity: Tensor | None = None
+        varying = []
+        for argument in arguments:
+            if isinstance(argument, Constant):
+                if is_null_constant(argument):
+                    return null_constant(self._call.type, frame.count)
+                continue
+            varying.append(argument)
+            if argument.validity is not None:
+                validity = argument.validity if validity is None else validity & argument.validity
+        if not varying:
+            return self._once(arguments, frame)
+        only = varying[0]
+        if len(varying) == 1 and isinstance(only, Dictionary):
+            found = self._by_entry(arguments, only, frame)
+            if found is not None:
+                return found
+        if validity is not None and self._fallible:
+            active = narrowed(frame.active, validity)
+            frame = Frame(frame.count, active, frame.context, frame.proven)
+        return with_validity(self._kernel(arguments, self._call, frame), validity)
+
+    def _once(self, arguments: Sequence[Column], frame: Frame) -> Column:
+        """All arguments are constants: compute one row, which may raise if any row is active."""
+        rows = [
+            argument.one if isinstance(argument, Constant) else argument for argument in arguments
+        ]
+        some = frame.count > 0 and (frame.active is None or bool(frame.active.any()))
+        active = None if some else torch.zeros(1, dtype=torch.bool)
+        single = Frame(1, active, frame.context, frame.proven)
+        result = self._kernel(rows, self._call, single)
+        one = result.one if isinstance(result, Constant) else result
+        return Constant(one, frame.count)
+
+    def _by_entry(
+        self, arguments: Sequence[Column], column: Dictionary, frame: Frame
+    ) -> Column | None:
+        """Compute once per dictionary entry and look up; None if rows are fewer or it raises."""
+        size = len(column.dictionary)
+        if size == 0 or (size > 4 * max(frame.count, 1024) and not self._cachable):
+            return None
+        results = self._cache.get(column.dictionary)
+        if results is None:
+            try:
+                results = self._entries(arguments, column, frame)
+            except DataError:  # perhaps for an entry that no row uses: go row by row
+                return None
+            if self._cachable:
+                results = self._remember(column.dictionary, results)
+        return _look_up(results, column)
+
+    def _entries(self, arguments: Sequence[Column], column: Dictionary, frame: Frame) -> Column:
+        size = len(column.dictionary)
+        entries = text_column(column.type, column.dictionary.entries)
+        replaced: list[Column] = [
+            Constant(argument.one, size) if isinstance(argument, Constant) else entries
+            for argument in arguments
+        ]
+        return self._kernel(replaced, self._call, Frame(size, None, frame.context))
+
+    def _remember(self, dictionary: StringDictionary, results: Column) -> Column:
+        """Keep the results for the next batch; gives back what the other workers see too."""
+        if isinstance(results, Bytes) and results.validity is None:
+            # One dictionary object per input dictionary, so that equal codes stay equal.
+            entries = StringDictionary(text_array(results), unique=False)
+            codes = torch.arange(len(results), dtype=torch.int32)
+            results = Dictionary(results.type, codes, entries)
+        with self._lock:
+            if len(self._cache) >= CACHED_DICTIONARIES:
+                self._cache.clear()
+            return self._cache.setdefault(dictionary, results)
+
+
+def _look_up(results: Column, column: Dictionary) -> Column:
+    """The entries' results gathered by the column's codes."""
+    return with_validity(take(results, column.codes), column.validity)

@@ -1,0 +1,132 @@
+"""NPI, the Neural Partition Index: bounds of every neuron of one layer of one model.
+
+Guarantee: the distance or score of a row lies within the bounds its partitions imply. Torch is
+imported when an index is built or probed, so that planning never does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from tensorsql.errors import BindError
+from tensorsql.operators.indexes.npi.budget import checked_options
+from tensorsql.operators.indexes.protocol import Probe
+from tensorsql.planner.analysis.model_inputs import column_misfit
+from tensorsql.planner.analysis.neurons import layer_shape
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.types import Kind
+from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation
+
+if TYPE_CHECKING:
+    from tensorsql.operators.indexes.npi.blocks import Block
+
+
+class NpiIndex:
+    """`CREATE INDEX i ON t USING NPI (model, 'layer') WITH (budget = 0.2)`.
+
+    Options: `budget`, a share of full storage; or `partitions` and `ratio` (the share of rows with
+    exact values); `image`, the TENSOR column if there are several.
+    """
+
+    method = "NPI"
+    functions = frozenset({"neuron_distance", "neuron_score"})
+
+    def covers(self, entry: IndexEntry, call: Call, column: str) -> bool:
+        """The same column, layer and weights: an index of replaced weights is never used."""
+        if call.function.name not in self.functions or len(entry.arguments) != 2:
+            return False
+        model: ModelEntry = call.option("model")
+        return (
+            entry.options.get("image", "").lower() == column.lower()
+            and entry.arguments[1] == call.option("layer")
+            and entry.options.get("weights_hash") == model.weights_hash
+        )
+
+    def mismatch(self, entry: IndexEntry, call: Call) -> str:
+        """Whether it is of this layer of the model, before the model was replaced."""
+        model: ModelEntry = call.option("model")
+        current = entry.options.get("weights_hash") == model.weights_hash
+        if current or tuple(entry.arguments) != (model.name, call.option("layer")):
+            return ""
+        return f"is of other weights of model {model.name}"
+
+    def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
+        """Run the model over all rows, block by block."""
+        from tensorsql.operators.indexes.npi.build import build_blocks
+
+        given = checked_options(entry.options)
+        model = _model(entry, context)
+        layer = entry.arguments[1]
+        layer_shape(model, layer)
+        image = image_column(relation, given.get("image"))
+        column = relation.schema.column(image)
+        if column is not None and (reason := column_misfit(model, column.type)):
+            raise BindError(f'model "{model.name}", column "{image}": {reason}')
+        options = {**given, "image": image, "weights_hash": model.weights_hash}
+        return build_blocks(dataclasses.replace(entry, options=options), relation, model, context)
+
+    def last_row(self, entry: IndexEntry) -> int:
+        """The last row id indexed."""
+        blocks = blocks_of(entry)
+        return int(blocks[-1].row_ids[-1]) if blocks else -1
+
+    def extend(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
+        """Add blocks for the rows behind the last one indexed; older blocks stay as they are.
+
+        The same entry if the model has other weights by now.
+        """
+        from tensorsql.operators.indexes.npi.build import build_blocks
+
+        model = _model(entry, context)
+        if model.weights_hash != entry.options["weights_hash"]:
+            return entry
+        return build_blocks(entry, relation, model, context)
+
+    def prepare(self, entry: IndexEntry, call: Call, context: Any) -> Probe:
+        """Runs the target, if there is one, through the model."""
+        from tensorsql.operators.indexes.npi.probe import probe_of
+        from tensorsql.operators.models.inference import inference_of
+
+        inference = inference_of(context)
+        batch = inference.model(call.option("model")).batch
+        return probe_of(blocks_of(entry), inference.question(call), batch)
+
+
+def blocks_of(entry: IndexEntry) -> list[Block]:
+    """The blocks in memory, or mapped from the index's folder."""
+    if entry.state is not None:
+        found: list[Block] = entry.state
+        return found
+    if entry.directory is None:
+        return []
+    from tensorsql.operators.indexes.npi.blocks import load_blocks
+
+    return load_blocks(entry.files, entry.directory, int(entry.options.get("blocks", 0)))
+
+
+def image_column(relation: Relation, named: str | None) -> str:
+    """The TENSOR column meant; BindError where there is none or a choice."""
+    schema = relation.schema
+    images = [column.name for column in schema.columns if column.type.kind is Kind.TENSOR]
+    if named is not None:
+        found = schema.column(str(named))
+        if found is None or found.type.kind is not Kind.TENSOR:
+            raise BindError(f'"{named}" is no TENSOR column of {schema.name}{_listed(images)}')
+        return found.name
+    if len(images) != 1:
+        what = "no TENSOR column" if not images else "several TENSOR columns; say WITH (image = …)"
+        raise BindError(f"{schema.name} has {what}{_listed(images)}")
+    return images[0]
+
+
+def _listed(names: list[str]) -> str:
+    return "; there is " + ", ".join(f'"{name}"' for name in names) if names else ""
+
+
+def _model(entry: IndexEntry, context: Any) -> ModelEntry:
+    if len(entry.arguments) != 2:
+        raise BindError("an NPI index takes a model and a layer, as in USING NPI (cnn, 'fc1')")
+    name = entry.arguments[0]
+    model: ModelEntry = context.services.find_model(name)
+    return model

@@ -1,0 +1,169 @@
+"""Key parts: a column as integer tensors or text whose equality and order are SQL's.
+
+Floats go by their bit pattern (-0.0 = 0.0, NaN equal and greatest), intervals normalized to
+months of 30 days and days of 24 hours, 128-bit integers as two words, structs field by field,
+lists and tensor rows as bytes that order like their elements. Text orders by its UTF-8 bytes,
+ENUM by its members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from tensorsql.cancellation import check_cancelled
+from tensorsql.errors import InternalError, UnsupportedError
+from tensorsql.operators import kernels
+from tensorsql.operators.columns.building import binary_array, comparable
+from tensorsql.operators.keys.text_order import text_order
+from tensorsql.storage.columns.column import (
+    Bytes,
+    Column,
+    Dictionary,
+    Flat,
+    Interval,
+    List,
+    RowRef,
+    StringDictionary,
+    Struct,
+    Wide,
+    slice_column,
+)
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import BLOB, Kind
+
+DAY_MICROSECONDS = 86_400_000_000
+MONTH_DAYS = 30
+_SIGN = -(2**63)
+
+Part = Tensor | Dictionary | Bytes
+
+
+def key_parts(column: Column) -> list[Part]:
+    """The parts of a column, most significant first; rows under NULL have some fixed value."""
+    match expand(column):
+        case Flat(values=values) if values.dim() == 1:
+            return [_narrow(values)]
+        case Flat(values=values, validity=validity):
+            return [_tensor_rows(values, validity)]
+        case Wide(hi=hi, lo=lo):
+            return [hi, lo ^ _SIGN]
+        case Interval() as interval:
+            return list(_normalized(interval))
+        case Dictionary() | Bytes() as text:
+            return [text]
+        case Struct(children=children):
+            return [part for child in children for part in nullable_parts(child)]
+        case List() as elements:
+            return [_list_rows(elements)]
+        case RowRef(source=None, rows=rows):
+            return [rows]
+        case RowRef() as reference:
+            return key_parts(comparable(reference))
+    raise InternalError(f"no layout {type(column).__name__}")
+
+
+def nullable_parts(column: Column) -> list[Part]:
+    """The parts of a column after one that tells NULL (1, so last) from values (0)."""
+    rows = len(column)
+    if column.validity is None:
+        return [torch.zeros(rows, dtype=torch.int64), *key_parts(column)]
+    return [(~column.validity).to(torch.int64), *key_parts(column)]
+
+
+def _narrow(values: Tensor) -> Tensor:
+    if values.is_floating_point():
+        return kernels.float_bits(values)
+    return values.view(torch.int8) if values.dtype == torch.bool else values
+
+
+def _integers(values: Tensor) -> Tensor:
+    return kernels.float_bits(values) if values.is_floating_point() else values.to(torch.int64)
+
+
+def _normalized(column: Interval) -> tuple[Tensor, Tensor, Tensor]:
+    micros = column.microseconds
+    days = column.days.to(torch.int64) + torch.div(micros, DAY_MICROSECONDS, rounding_mode="floor")
+    months = column.months.to(torch.int64) + torch.div(days, MONTH_DAYS, rounding_mode="floor")
+    return months, torch.remainder(days, MONTH_DAYS), torch.remainder(micros, DAY_MICROSECONDS)
+
+
+def _tensor_rows(values: Tensor, validity: Tensor | None) -> Bytes:
+    """Rows [n, …] of numbers as bytes."""
+    rows = int(values.shape[0])
+    width = values.numel() // max(rows, 1)
+    data = _big_endian(_integers(values.reshape(-1)) ^ _SIGN)
+    return Bytes(BLOB, torch.arange(rows + 1) * (8 * width), data, validity)
+
+
+def _list_rows(column: List) -> Bytes:
+    """Lists as the bytes of their elements' parts, a shorter list before a longer one it begins."""
+    start, stop = int(column.offsets[0]), int(column.offsets[-1])
+    parts = nullable_parts(slice_column(expand(column.child), start, stop))
+    tensors = [part.to(torch.int64) for part in parts if isinstance(part, Tensor)]
+    if len(tensors) < len(parts):
+        raise UnsupportedError(f"cannot compare, group or sort by {column.type} yet")
+    # 1 before each element, so that the end of a list comes before any element.
+    ones = torch.ones(stop - start, dtype=torch.int64)
+    data = _big_endian((torch.stack([ones, *tensors], 1) ^ _SIGN).reshape(-1))
+    width = 8 * (len(tensors) + 1)
+    return Bytes(BLOB, (column.offsets - start) * width, data, column.validity)
+
+
+def _big_endian(values: Tensor) -> Tensor:
+    return values.contiguous().view(torch.uint8).reshape(-1, 8).flip(1).reshape(-1)
+
+
+@dataclass(frozen=True)
+class TextCodes:
+    """int64 code per row, and the distinct texts they number (a large_binary array)."""
+
+    codes: Tensor
+    values: pa.LargeBinaryArray
+
+
+def text_codes(part: Dictionary | Bytes, ordered: bool) -> TextCodes:
+    """Number the distinct texts of a part; `ordered`: in ascending order."""
+    check_cancelled()
+    if isinstance(part, Bytes):
+        encoded = binary_array(part).dictionary_encode()
+        codes, values = _indices(encoded.indices), encoded.dictionary
+        lookup = None
+    else:
+        lookup, values = _dictionary_codes(part.dictionary)
+        codes = part.codes
+    if ordered and len(values):
+        ranks, values = _ranks(part, values)
+        lookup = ranks if lookup is None else ranks.index_select(0, lookup)
+    if lookup is not None and len(values):
+        codes = lookup.index_select(0, codes)
+    return TextCodes(codes.to(torch.int64), values)
+
+
+def _dictionary_codes(dictionary: StringDictionary) -> tuple[Tensor | None, pa.LargeBinaryArray]:
+    values = dictionary.entries.cast(pa.large_binary())
+    if dictionary.unique:
+        return None, values
+    encoded = values.dictionary_encode()
+    return _indices(encoded.indices), encoded.dictionary
+
+
+def _ranks(
+    part: Dictionary | Bytes, values: pa.LargeBinaryArray
+) -> tuple[Tensor, pa.LargeBinaryArray]:
+    """The rank of each distinct value, and the values by rank."""
+    if part.type.kind is Kind.ENUM:
+        members = pa.array([name.encode() for name in part.type.members], pa.large_binary())
+        return _indices(pc.index_in(values, members).fill_null(0)), members  # "" under NULL
+    order = text_order(values)
+    ranks = torch.empty(len(values), dtype=torch.int64)
+    ranks[torch.from_numpy(order)] = torch.arange(len(values))
+    return ranks, values.take(pa.array(order))
+
+
+def _indices(array: pa.Array) -> Tensor:
+    return torch.from_numpy(array.to_numpy(zero_copy_only=False).astype("int64"))

@@ -1,0 +1,243 @@
+"""Run a program: pipelines in order, each one's morsels on a crew of threads.
+
+A pipeline over few rows runs inline, on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from tensorsql.operators.runtime.crew import Crew
+from tensorsql.operators.runtime.program import (
+    Context,
+    Operator,
+    Pipeline,
+    Program,
+    Run,
+    Sink,
+    Source,
+)
+from tensorsql.storage.columns.column import Batch
+
+DEFAULT_MORSEL_SIZE = 262144
+INLINE_ROWS = 32768  # torch itself spreads operations on more rows over threads
+
+
+def run(program: Program, context: Context) -> Source:
+    """The result of the program's output pipeline; raises the first error by morsel order."""
+    results: dict[int, Source] = {}
+    last_reader = _last_readers(program)
+    crew = Crew(_threads(context), context)
+    try:
+        for pipeline in program.pipelines:
+            context.check()
+            results[pipeline.number] = _run_pipeline(pipeline, Run(context, results), crew)
+            for number in [key for key, last in last_reader.items() if last == pipeline.number]:
+                results.pop(number, None)
+    finally:
+        crew.close()
+    return results[program.output]
+
+
+def _last_readers(program: Program) -> Mapping[int, int]:
+    """The last pipeline that reads each result, after which it can go."""
+    last: dict[int, int] = {}
+    for pipeline in program.pipelines:
+        for recipe in (pipeline.source, *pipeline.operators, pipeline.sink):
+            for number in getattr(recipe, "reads", ()):
+                last[number] = pipeline.number
+    return {number: reader for number, reader in last.items() if number != program.output}
+
+
+@dataclass
+class _Stages:
+    """A started pipeline: its parts, each with the plan node it counts for."""
+
+    context: Context
+    source: Source
+    operators: Sequence[Operator]
+    sink: Sink
+    nodes: Sequence[int]  # of the source, of each operator, of the sink
+    size: int
+
+
+def _run_pipeline(pipeline: Pipeline, run: Run, crew: Crew) -> Source:
+    with torch.no_grad():
+        source = pipeline.source.start(run)
+    size = int(run.context.settings.get("morsel_size", DEFAULT_MORSEL_SIZE))
+    if not _is_large(source, size, pipeline, run):
+        with torch.no_grad():
+            return _run_stages(source, size, pipeline, run)
+    run.context.crew = crew
+    try:
+        return crew.lead(lambda: _run_stages(source, size, pipeline, run))
+    finally:
+        run.context.crew = None
+
+
+def _is_large(source: Source, size: int, pipeline: Pipeline, run: Run) -> bool:
+    """Whether there are several morsels, or results read are too many rows for the caller."""
+    if source.morsels(size) > 1 or source.morsels(INLINE_ROWS) > 1:
+        return True
+    read = [number for recipe in pipeline.operators for number in getattr(recipe, "reads", ())]
+    return any(run.results[number].morsels(INLINE_ROWS) > 1 for number in read)
+
+
+def _run_stages(source: Source, size: int, pipeline: Pipeline, run: Run) -> Source:
+    recipes = (pipeline.source, *pipeline.operators, pipeline.sink)
+    stages = _Stages(
+        run.context,
+        source,
+        [_started(recipe, run) for recipe in pipeline.operators],
+        _started(pipeline.sink, run),
+        [recipe.node for recipe in recipes],
+        size,
+    )
+    states = _Queue(stages, source.morsels(size)).run(run.context.crew)
+    began, inputs = time.perf_counter(), run.context.inputs_run
+    result = stages.sink.merge(states)
+    metrics, node = run.context.metrics, pipeline.sink.node
+    metrics.add_seconds(node, time.perf_counter() - began)
+    if inputs := run.context.inputs_run - inputs:
+        metrics.note(node, inferences=inputs)
+    return result
+
+
+def _started(recipe: Any, run: Run) -> Any:
+    """The recipe's operator or sink; a probe may run a model on its target."""
+    inputs = run.context.inputs_run
+    started = recipe.start(run)
+    if inputs := run.context.inputs_run - inputs:
+        run.context.metrics.note(recipe.node, inferences=inputs)
+    return started
+
+
+def _threads(context: Context) -> int:
+    return int(context.settings.get("threads") or os.cpu_count() or 1)
+
+
+@dataclass
+class _Queue:
+    """Hands out morsels in order and keeps the states they leave."""
+
+    stages: _Stages
+    count: int
+    next: int = 0
+    seen: int = 0  # states before it were shown to the sink
+    stopped: bool = False
+    ordered: dict[int, Any] = field(default_factory=dict)
+    workers: list[Any] = field(default_factory=list)
+    errors: dict[int, BaseException] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, crew: Crew | None) -> list[Any]:
+        """Run all morsels; the states in the order `Sink.merge` wants them."""
+        if crew is None or self.count <= 1:
+            self.work(0)
+        else:
+            crew.share(self.work, self.count)
+        if self.errors:
+            raise self.errors[min(self.errors)]
+        if self.stages.sink.scope == "worker":
+            return self.workers
+        return [self.ordered[morsel] for morsel in sorted(self.ordered)]
+
+    def work(self, worker: int) -> None:
+        """Run morsels until there are no more; errors are kept for the caller."""
+        sink = self.stages.sink
+        own = sink.new_state() if sink.scope == "worker" else None
+        while (morsel := self._take()) is not None:
+            state = sink.new_state() if own is None else own
+            try:
+                _Morsel(self.stages, worker, state).run(morsel)
+                self._keep(morsel, None if own is not None else state)
+            except BaseException as error:
+                with self.lock:
+                    self.errors[morsel], self.stopped = error, True
+        if own is not None:
+            with self.lock:
+                self.workers.append(own)
+
+    def _take(self) -> int | None:
+        with self.lock:
+            if self.stopped or self.next >= self.count:
+                return None
+            self.next += 1
+            return self.next - 1
+
+    def _keep(self, morsel: int, state: Any) -> None:
+        if self.stages.sink.scope == "worker":
+            return
+        with self.lock:
+            self.ordered[morsel] = state
+            while self.seen in self.ordered:
+                self.stopped |= self.stages.sink.enough(self.ordered[self.seen])
+                self.seen += 1
+
+
+class _Morsel:
+    """Pushes one morsel through the operators into a state, counting rows and time per stage."""
+
+    def __init__(self, stages: _Stages, worker: int, state: Any) -> None:
+        self.stages = stages
+        self.state = state
+        self.locals = [operator.open(worker) for operator in stages.operators]
+        self.rows = [0] * (len(stages.operators) + 1)
+        self.seconds = [0.0] * (len(stages.operators) + 2)
+        self.inputs = [0] * (len(stages.operators) + 2)  # run through models
+
+    def run(self, morsel: int) -> None:
+        """Read the morsel and push it to the end, then what the operators kept back."""
+        began = time.perf_counter()
+        batch = self.stages.source.read(morsel, self.stages.size)
+        self.seconds[0] += time.perf_counter() - began
+        self._push(batch, 0)
+        for index, operator in enumerate(self.stages.operators):
+            for rest in self._timed(operator.finish(self.locals[index]), index + 1):
+                self._push(rest, index + 1)
+        self._report()
+
+    def _push(self, batch: Batch, index: int) -> None:
+        """Give a batch that stage `index` (0 = source) put out to the next stage."""
+        self.stages.context.check()
+        self.rows[index] += batch.rows
+        if batch.rows == 0:
+            return
+        if index == len(self.stages.operators):
+            began, inputs = time.perf_counter(), self.stages.context.inputs_run
+            self.stages.sink.accumulate(self.state, batch)
+            self.seconds[-1] += time.perf_counter() - began
+            self.inputs[-1] += self.stages.context.inputs_run - inputs
+            return
+        made = self.stages.operators[index].process(batch, self.locals[index])
+        for output in self._timed(made, index + 1):
+            self._push(output, index + 1)
+
+    def _timed(self, batches: Iterable[Batch], index: int) -> Iterator[Batch]:
+        iterator = iter(batches)
+        while True:
+            began, inputs = time.perf_counter(), self.stages.context.inputs_run
+            batch = next(iterator, None)
+            self.seconds[index] += time.perf_counter() - began
+            self.inputs[index] += self.stages.context.inputs_run - inputs
+            if batch is None:
+                return
+            yield batch
+
+    def _report(self) -> None:
+        metrics = self.stages.context.metrics
+        for node, seconds in zip(self.stages.nodes, self.seconds, strict=True):
+            metrics.add_seconds(node, seconds)
+        for node, inputs in zip(self.stages.nodes, self.inputs, strict=True):
+            if inputs:
+                metrics.note(node, inferences=inputs)
+        for node, rows in zip(self.stages.nodes, self.rows, strict=False):
+            if node >= 0:
+                metrics.add_rows(node, rows)

@@ -1,0 +1,223 @@
+"""Bounds of expressions: compiled once to a tree, evaluated per batch to an `Interval` per row.
+
+A call that an index covers becomes a probe; a part without costly calls is evaluated exactly and is
+its own bounds; everything between is composed by the rules of `planner.intervals`; what has no
+rule, or raises an error in some row, is unbounded there and decided by exact evaluation later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tensorsql.errors import Error
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.indexes import INDEXES
+from tensorsql.operators.indexes.protocol import Probe
+from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.analysis.index_use import COSTLY
+from tensorsql.planner.analysis.intervals import (
+    EXACT,
+    INFINITY,
+    Interval,
+    compose,
+    constant,
+    unknown,
+)
+from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
+from tensorsql.planner.plans.index_plans import IndexUse
+from tensorsql.storage.columns.column import Batch, Column, Constant, Flat, RowRef, Wide, widen
+from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.types import Kind, Type
+
+
+class Bounds(Protocol):
+    """A compiled expression."""
+
+    def interval(self, batch: Batch) -> Interval:
+        """Bounds per selected row of the batch: doubles and flags, as tensors or single values."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The same bounds for every row."""
+
+    value: Interval
+
+    def interval(self, batch: Batch) -> Interval:
+        """These bounds."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A cheap expression: its exact value."""
+
+    type: Type
+    evaluator: Evaluator
+
+    def interval(self, batch: Batch) -> Interval:
+        """The value as bounds; unbounded if a row raises an error, which verification will meet."""
+        try:
+            (column,) = self.evaluator(batch)
+        except Error:
+            return unknown(self.type)
+        return exact_interval(column)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A call that an index covers."""
+
+    type: Type
+    probe: Probe
+    arguments: Evaluator
+    row_id: int
+
+    def interval(self, batch: Batch) -> Interval:
+        """The index's bounds; rows without a row id are of no table and unbounded."""
+        try:
+            arguments = self.arguments(batch)
+        except Error:
+            return unknown(self.type)
+        return self.probe.bounds(row_ids(batch, self.row_id), arguments)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A call over bounded arguments."""
+
+    call: Call
+    arguments: tuple[Bounds, ...]
+
+    def interval(self, batch: Batch) -> Interval:
+        """By the call's rule."""
+        return compose(self.call, [each.interval(batch) for each in self.arguments])
+
+
+def row_ids(batch: Batch, id: int) -> Tensor:
+    """int64 row ids, -1 where an outer join found no row."""
+    column = expand(batch.column(id))
+    assert isinstance(column, Flat)
+    ids = column.values.to(torch.int64)
+    return ids if column.validity is None else ids.masked_fill(~column.validity, -1)
+
+
+class BoundsCompiler:
+    """Compiles expressions over the columns of one input and the indexes over it."""
+
+    def __init__(self, indexes: Sequence[IndexUse], context: Context) -> None:
+        self._indexes = indexes
+        self._context = context
+
+    def compile(self, expression: Expression) -> Bounds:
+        """The bounds of an expression."""
+        if isinstance(expression, Literal):
+            return Known(constant(expression.value))
+        if not is_costly(expression):
+            if not is_bounded(expression.type):
+                return Known(unknown(expression.type))
+            return Evaluated(expression.type, compile_expressions([expression], self._context))
+        if not isinstance(expression, Call):
+            return Known(unknown(expression.type))
+        return self.probed(expression) or Composed(
+            expression, tuple(self.compile(arg) for arg in expression.args)
+        )
+
+    def probed(self, call: Call) -> Bounds | None:
+        """The probe of an index that covers the call."""
+        use = self.use(call)
+        if use is None or any(is_costly(arg) for arg in call.args[1:]):
+            return None
+        _, _, row_id, entry = use
+        probe = INDEXES[entry.method].prepare(entry, call, self._context)
+        arguments = compile_expressions(call.args[1:], self._context)
+        return Probed(call.type, probe, arguments, row_id.id)
+
+    def use(self, call: Call) -> IndexUse | None:
+        """The index that covers the call."""
+        column = call.args[0] if call.args else None
+        for use in self._indexes:
+            same = isinstance(column, ColumnRef) and column.id == use[0].id
+            if same and INDEXES[use[3].method].covers(use[3], call, use[1]):
+                return use
+        return None
+
+
+def is_costly(expression: Expression) -> bool:
+    """Whether evaluating it costs more than reading bounds."""
+    return any(isinstance(e, Call) and e.function.cost >= COSTLY for e in walk(expression))
+
+
+def is_bounded(type: Type) -> bool:
+    """Whether values of the type are numbers or truth values."""
+    return type.is_numeric or type.kind is Kind.BOOLEAN
+
+
+def exact_interval(column: Column) -> Interval:
+    """Known values as bounds: a few roundings wide where a value is not a double itself."""
+    length = len(column)
+    if isinstance(column, Constant):
+        one = exact_interval(expand(column.one))
+        parts = (one.lower, one.upper, one.may_be_null, one.may_be_nan)
+        return Interval(*(part.expand(length) for part in parts))
+    numbers, exact = _doubles(widen(column))
+    margin = (numbers.abs() * 2.0**-50).masked_fill(exact, 0)
+    lower, upper = numbers - margin, numbers + margin
+    nan = torch.isnan(numbers)
+    null = torch.zeros(length, dtype=torch.bool) if column.validity is None else ~column.validity
+    nothing = nan | null
+    lower, upper = lower.masked_fill(nothing, INFINITY), upper.masked_fill(nothing, -INFINITY)
+    return Interval(lower, upper, null, nan & ~null)
+
+
+def _doubles(column: Column) -> tuple[Tensor, Tensor]:
+    """Values as doubles, rounded a few times at most, and which of them are exact."""
+    if isinstance(column, Wide):
+        low = column.lo.double() + (column.lo < 0).double() * 2.0**64
+        # HUGEINT sums mostly fit one word, where they are as exact as a BIGINT.
+        one_word = (column.hi == 0) == (column.lo >= 0)
+        one_word &= (column.hi == 0) | (column.hi == -1)
+        values = torch.where(one_word, column.lo.double(), column.hi.double() * 2.0**64 + low)
+        whole = one_word & (not column.type.scale)
+    else:
+        assert isinstance(column, Flat)
+        values = column.values.double()
+        if column.type.kind is Kind.DECIMAL and column.type.scale:
+            whole = column.values % 10**column.type.scale == 0
+        else:
+            whole = torch.ones(len(column), dtype=torch.bool)
+    exact = whole & (values.abs() <= EXACT) | torch.tensor(column.type.is_float)
+    return values / 10.0 ** _scale(column.type), exact
+
+
+def _scale(type: Type) -> int:
+    return type.scale if type.kind is Kind.DECIMAL else 0
+
+
+def full_interval(value: Interval, rows: int) -> Interval:
+    """Bounds and flags as tensors of `rows` entries."""
+
+    def full(part: object, dtype: torch.dtype) -> Tensor:
+        return torch.as_tensor(part, dtype=dtype).expand(rows)
+
+    return Interval(
+        full(value.lower, torch.float64),
+        full(value.upper, torch.float64),
+        full(value.may_be_null, torch.bool),
+        full(value.may_be_nan, torch.bool),
+    )
+
+
+def bytes_read(batch: Batch) -> int:
+    """Bytes this thread has fetched so far from the sources of the batch's late columns."""
+    sources = {
+        id(column.source): column.source
+        for column in batch.columns.values()
+        if isinstance(column, RowRef)
+    }
+    return sum(getattr(source, "bytes_read", 0) for source in sources.values())

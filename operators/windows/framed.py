@@ -1,0 +1,109 @@
+"""An aggregate of many overlapping frames: from trees, or over the rows of each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tensorsql.cancellation import check_cancelled
+from tensorsql.operators import kernels
+from tensorsql.operators.aggregate.aggregate import CallInput, Merged
+from tensorsql.operators.keys.grouping import Grouped, Ranking, Reducing
+from tensorsql.operators.windows.frame_ranks import FramedRows, previous
+from tensorsql.operators.windows.frame_tree import FrameTree
+from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.column import Column, take
+from tensorsql.storage.columns.concat import concat
+
+BLOCK_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class FramedCall:
+    """A call, the columns it reads, its frames, low … high - 1 of their rows each, and for each
+    row where its partition starts."""
+
+    call: AggregateCall
+    columns: Sequence[Column]
+    low: Tensor
+    high: Tensor
+    start: Tensor
+
+    def of_long(self) -> Column:
+        """A row per frame, in about the time of sorting if the call has such a way."""
+        counted = self._counted()
+        found = counted._trees() if counted.rows else None
+        return counted.of_short() if found is None else found
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.start.shape[0])
+
+    def _counted(self) -> FramedCall:
+        """Without rows that do not count, and without repeated values if all frames agree on it."""
+        found = self
+        counted = CallInput(self.call, 0).counted(self.columns)
+        if counted is not None:
+            found = self._kept(counted)
+        if self.call.distinct and self.call.args and found._running:
+            earlier = previous(found.columns[: len(self.call.args)])
+            found = found._kept(earlier < found.start)
+            found = replace(found, call=replace(found.call, distinct=False))
+        return found
+
+    @property
+    def _running(self) -> bool:
+        """Whether every frame begins where its partition does."""
+        low = self.low[self.low < self.high]
+        return bool((self.start.index_select(0, low) == low).all())
+
+    def _kept(self, mask: Tensor) -> FramedCall:
+        """Of some rows only; the filter is among what `mask` says."""
+        before = torch.cat([torch.zeros(1, dtype=torch.int64), mask.cumsum(0)])
+        rows = kernels.nonzero(mask)
+        columns = list(self.columns)
+        if self.call.filter is not None:
+            del columns[len(self.call.args)]
+        columns = [take(column, rows) for column in columns]
+        low, high = before.index_select(0, self.low), before.index_select(0, self.high)
+        start = before.index_select(0, self.start.index_select(0, rows))
+        return FramedCall(replace(self.call, filter=None), columns, low, high, start)
+
+    def _trees(self) -> Column | None:
+        """The result from trees; None if the call has none."""
+        whole, call = CallInput(self.call, 0), self.call
+        kernel: Any = whole.kernel
+        if call.distinct and isinstance(kernel, Reducing):
+            kernel, call = kernel.of_distinct, replace(call, distinct=False)
+        if isinstance(kernel, Ranking) and not (call.distinct or call.order_by):
+            rows = FramedRows(self.low, self.high)
+            return kernel.of_ranks(rows, self.columns[: len(call.args)], call)
+        if whole.pair():
+            return FrameTree.of(whole, self.columns, self.rows).results(self.low, self.high)
+        return None
+
+    def of_short(self) -> Column:
+        """A row per frame, from all rows of all frames, some at a time."""
+        whole, sizes, results = CallInput(self.call, 0), self.high - self.low, []
+        for first, last in _blocks(sizes):
+            check_cancelled()
+            owner, members = kernels.ranges(self.low[first:last], sizes[first:last])
+            grouped = Grouped(owner.to(torch.int64), last - first)
+            piece = whole.piece([take(column, members) for column in self.columns], grouped)
+            results.append(whole.result([piece], Merged.of_one(last - first)))
+        return concat(results)
+
+
+def _blocks(sizes: Tensor) -> Iterator[tuple[int, int]]:
+    """Ranges of frames with some `BLOCK_ROWS` rows in all."""
+    ends, start, done = sizes.cumsum(0), 0, 0
+    while start < int(sizes.shape[0]):
+        stop = int(torch.searchsorted(ends, done + BLOCK_ROWS, right=True))
+        stop = min(max(stop, start + 1), int(sizes.shape[0]))
+        yield start, stop
+        start, done = stop, int(ends[stop - 1])

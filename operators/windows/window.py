@@ -1,0 +1,130 @@
+"""Window: functions over the rows of a partition in an order; rows keep their place.
+
+All rows are kept, then sorted once per call. Aggregates are computed once per distinct frame: long
+frames from trees, short ones and those of aggregates that have no tree over the frame's rows, in
+blocks, where a running frame over a large partition costs its square.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tensorsql.errors import UnsupportedError
+from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.functions.registry import kernel_of
+from tensorsql.operators.keys.key_codes import KeyCodes, group_rows, number_groups
+from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
+from tensorsql.operators.keys.partitions import Partitions, partitions
+from tensorsql.operators.runtime.program import Merging, Run, Scope
+from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.operators.sort import Keyed
+from tensorsql.operators.windows.framed import FramedCall
+from tensorsql.planner.plans.expressions import WindowCall
+from tensorsql.planner.plans.logical import Window
+from tensorsql.storage.columns.column import Batch, Column, take
+from tensorsql.storage.columns.concat import concat
+
+if TYPE_CHECKING:
+    from tensorsql.operators.compiler import Compiler, Stream
+
+LONG = 32  # rows of a frame, on average, from which a tree of them pays
+
+
+def compile_window(plan: Window, node: int, compiler: Compiler) -> Stream:
+    """A stream over the rows with their new columns."""
+    from tensorsql.operators.compiler import columns_of
+
+    (stream,) = compiler.inputs(plan, node)
+    calls = tuple((field.id, call) for field, call in plan.calls if isinstance(call, WindowCall))
+    recipe = WindowRecipe(node, columns_of(plan.input.fields), columns_of(plan.fields), calls)
+    return compiler.reopen(compiler.close(stream, recipe), node)
+
+
+@dataclass(frozen=True)
+class WindowRecipe:
+    """The input's columns, the output's, and the calls by output id."""
+
+    node: int
+    passed: Columns
+    columns: Columns
+    calls: tuple[tuple[int, WindowCall], ...]
+
+    def start(self, run: Run) -> WindowSink:
+        """Compile what the calls read."""
+        for _, call in self.calls:
+            if call.ignore_nulls:
+                raise UnsupportedError(
+                    f"{call.call.function.name} with IGNORE NULLS does not run yet"
+                )
+        parts = [part for _, call in self.calls for part in _children(call)]
+        return WindowSink(self, compile_expressions(parts, run.context))
+
+
+def _children(call: WindowCall) -> list[Any]:
+    return [*call.call.children, *call.partition, *(key.expression for key in call.order)]
+
+
+@dataclass(frozen=True)
+class WindowSink(Merging):
+    """Keeps rows and what the calls read, in order; merging computes each call."""
+
+    recipe: WindowRecipe
+    inputs: Evaluator
+    scope: Scope = "ordered"
+
+    def new_state(self) -> Keyed:
+        """The rows of one morsel."""
+        return Keyed()
+
+    def accumulate(self, state: Keyed, batch: Batch) -> None:
+        """Keep a batch."""
+        state.keys.append(list(self.inputs(batch)))
+        state.batches.append(batch.compact(id for id, _ in self.recipe.passed))
+
+    def merge(self, states: Sequence[Keyed]) -> Rows:
+        """The input's rows, in order, with a column per call."""
+        batches = [batch for state in states for batch in state.batches]
+        if not batches:
+            return Rows([], self.recipe.columns)
+        table = concat_batches(batches, self.recipe.passed)
+        parts = [keys for state in states for keys in state.keys]
+        inputs = [concat(column) for column in zip(*parts, strict=True)]
+        columns = dict(table.columns)
+        for id, call in self.recipe.calls:
+            count = len(_children(call))
+            columns[id] = _compute(call, inputs[:count], table.count)
+            inputs = inputs[count:]
+        return Rows([Batch(columns, table.count)], self.recipe.columns)
+
+
+def _compute(call: WindowCall, inputs: list[Column], rows: int) -> Column:
+    """The call's column for all rows, in their own order."""
+    own, middle = len(call.call.children), len(call.call.children) + len(call.partition)
+    groups = group_rows(inputs[own:middle], rows)
+    keys = order_codes(inputs[middle:], directions(call.order))
+    order = sort_rows([KeyCodes(groups.numbers, max(groups.count, 1)), *keys], rows)
+    keys = [KeyCodes(key.codes.index_select(0, order), key.size) for key in keys]
+    window = partitions(groups.numbers.index_select(0, order), keys, call.frame)
+    arguments = [take(column, order) for column in inputs[:own]]
+    if call.call.function.kind == "window":
+        function: Any = kernel_of(call.call.function.kernel)
+        result: Column = function(window, arguments, call.call)
+    else:
+        result = _aggregate(call, window, arguments)
+    back = torch.empty_like(order)
+    back[order] = torch.arange(rows)
+    return take(result, back)
+
+
+def _aggregate(call: WindowCall, window: Partitions, columns: Sequence[Column]) -> Column:
+    """The aggregate of each row's frame, computed once per distinct frame."""
+    frames = number_groups(KeyCodes(window.low * (window.rows + 1) + window.high, 2**62))
+    low, high = (end.index_select(0, frames.first) for end in (window.low, window.high))
+    framed = FramedCall(call.call, columns, low, high, window.start)
+    long = int((high - low).sum()) > LONG * window.rows
+    return take(framed.of_long() if long else framed.of_short(), frames.numbers)

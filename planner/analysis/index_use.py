@@ -1,0 +1,74 @@
+"""What the index rules share: which calls are worth an index, and the provenance of their columns.
+
+An index applies where its column comes unchanged from a scan: through filters, joins, sorts and
+plain projections. The scan then also gives the row id, which travels beside the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tensorsql.operators.indexes import INDEXES
+from tensorsql.planner.analysis.provenance import expose_row_id
+from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, highest_cost, walk
+from tensorsql.planner.plans.index_plans import IndexUse
+from tensorsql.planner.plans.logical import Aggregate, Project
+from tensorsql.planner.plans.plan import Field, Plan
+from tensorsql.planner.plans.traversal import transform_up
+
+COSTLY = 1000.0  # per row, relative to adding two integers: more than reading a row's bounds
+
+
+def costly_calls(expression: Expression) -> tuple[Call, ...]:
+    """The calls within an expression that are worth an index."""
+    if highest_cost(expression) < COSTLY:
+        return ()
+    return tuple(
+        node for node in walk(expression) if isinstance(node, Call) and node.function.cost >= COSTLY
+    )
+
+
+def find_uses(plan: Plan, calls: Iterable[Call]) -> tuple[Plan, tuple[IndexUse, ...]]:
+    """The plan with row ids beside the columns whose calls an index covers, and these indexes."""
+    uses: list[IndexUse] = []
+    for call in calls:
+        column = call.args[0] if call.args else None
+        if not isinstance(column, ColumnRef):
+            continue
+        origin = expose_row_id(plan, column.id)
+        if origin is None:
+            continue
+        for entry in origin.relation.indexes:
+            index = INDEXES.get(entry.method)
+            if index is not None and index.covers(entry, call, origin.name):
+                plan = origin.plan
+                use = (column, origin.name, origin.row_id.ref(), entry)
+                if use not in uses:
+                    uses.append(use)
+                break
+    return plan, tuple(uses)
+
+
+def keep_fields(plan: Plan, fields: tuple[Field, ...]) -> Plan:
+    """The plan with exactly these output columns, which it has among others."""
+    if plan.fields == fields:
+        return plan
+    return Project(plan, tuple((field, field.ref()) for field in fields))
+
+
+def drop_trims(plan: Plan) -> Plan:
+    """Take out projections that only leave columns away below a node that chooses its own."""
+
+    def rewrite(node: Plan) -> Plan:
+        if isinstance(node, Project | Aggregate) and _is_trim(node.input):
+            return node.with_inputs(node.input.inputs)
+        return node
+
+    return transform_up(plan, rewrite)
+
+
+def _is_trim(plan: Plan) -> bool:
+    return isinstance(plan, Project) and all(
+        isinstance(source, ColumnRef) and source.id == field.id
+        for field, source in plan.assignments
+    )

@@ -1,0 +1,77 @@
+"""The registry of all functions: name → overloads, one file per group.
+
+To add a function: one line in a group's `SIGNATURES` and one kernel. To add a group: one line here.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from tensorsql.planner.functions.signatures import (
+    aggregates,
+    arithmetic,
+    bits,
+    casts,
+    comparison,
+    conditional,
+    dates,
+    lists,
+    logic,
+    masks,
+    models,
+    neurons,
+    numbers,
+    strings,
+    windows,
+)
+from tensorsql.planner.plans.signature import Signature
+
+GROUPS = (
+    logic.SIGNATURES,
+    comparison.SIGNATURES,
+    arithmetic.SIGNATURES,
+    bits.SIGNATURES,
+    conditional.SIGNATURES,
+    casts.SIGNATURES,
+    strings.SIGNATURES,
+    numbers.SIGNATURES,
+    dates.SIGNATURES,
+    lists.SIGNATURES,
+    aggregates.SIGNATURES,
+    windows.SIGNATURES,
+    masks.SIGNATURES,
+    models.SIGNATURES,
+    neurons.SIGNATURES,
+)
+# Another name for the same overloads.
+ALIASES = (
+    numbers.ALIASES
+    | strings.ALIASES
+    | dates.ALIASES
+    | lists.ALIASES
+    | arithmetic.ALIASES
+    | aggregates.ALIASES
+)
+
+
+def _collect() -> dict[str, tuple[Signature, ...]]:
+    overloads: dict[str, list[Signature]] = {}
+    for signature in chain.from_iterable(GROUPS):
+        overloads.setdefault(signature.name, []).append(signature)
+    named = {name: tuple(found) for name, found in overloads.items()}
+    return named | {alias: named[name] for alias, name in ALIASES.items()}
+
+
+SIGNATURES = _collect()
+
+
+def signature_at(name: str, index: int) -> Signature:
+    """The overload at a place in the registry (how a signature unpickles)."""
+    return SIGNATURES[name][index]
+
+
+def signature_index(signature: Signature) -> int:
+    """The signature's place among the overloads of its name."""
+    return next(
+        place for place, found in enumerate(SIGNATURES[signature.name]) if found is signature
+    )

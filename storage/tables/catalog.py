@@ -1,0 +1,160 @@
+"""The catalog's records: schemas, relations, models, indexes — free of torch.
+
+A `Relation` is what planning sees of anything that can be scanned: schema and facts at one snapshot
+and a way to open it. Reading data (torch) happens only behind `Relation.open`, so that bind and
+EXPLAIN never load torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tensorsql.storage.columns.places import Places
+from tensorsql.storage.columns.statistics import ColumnStatistics
+from tensorsql.storage.columns.types import Type
+
+if TYPE_CHECKING:
+    from tensorsql.storage.tables.table import Reader
+
+
+@dataclass(frozen=True)
+class ColumnSchema:
+    """A column of a table; `default` is SQL text."""
+
+    name: str
+    type: Type
+    not_null: bool = False
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table's columns and keys; names compare case-insensitively and keep their case."""
+
+    name: str
+    columns: tuple[ColumnSchema, ...]
+    primary_key: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+
+    def column(self, name: str) -> ColumnSchema | None:
+        """The column of this name in any case, or None."""
+        return self._by_name.get(name.lower())
+
+    @cached_property
+    def _by_name(self) -> dict[str, ColumnSchema]:
+        return {item.name.lower(): item for item in reversed(self.columns)}
+
+    def is_key(self, name: str) -> bool:
+        """Whether the column alone is the primary key or UNIQUE."""
+        keys = (self.primary_key, *self.unique)
+        return any(len(key) == 1 and key[0].lower() == name.lower() for key in keys)
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A CHI, NPI or other bounds index: which method over which table, columns or model layer.
+
+    `arguments` are the method's arguments as given (column names, or model and layer); `options`
+    the WITH list after defaults; `directory` is where its blocks are (None in memory), `files` what
+    opens them; `state` is an opaque object of the method that the index module alone reads.
+    """
+
+    name: str
+    table: str
+    method: str
+    arguments: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    directory: str | None = None
+    state: Any = field(default=None, compare=False, repr=False)
+    files: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a model is run, found by probing it; part of its identity.
+
+    `element` is the type of its inputs, `activation` the float type that holds every activation,
+    `output` the shape of one row's output. A run has `batch` rows; `alone` = all copies of one row.
+    Not `probed`: kept by a version that did not try models, and ran them as these defaults say.
+    """
+
+    element: str = "float32"
+    activation: str = "float32"
+    output: tuple[int, ...] = ()
+    batch: int = 64
+    alone: bool = False
+    probed: bool = field(default=True, repr=False)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model: where it came from, its signature and the hash of its weights.
+
+    `inputs` and `outputs` are (name, type) pairs; `layers` (module path, output shape per row);
+    `handle` is the loaded model or None until first use. `file_hash` is that of the file kept: one
+    with another content is not opened.
+    """
+
+    name: str
+    source: str
+    format: str
+    weights_hash: str
+    inputs: tuple[tuple[str, Type], ...] = ()
+    output: Type | None = None
+    layers: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    running: Running = Running()
+    handle: Any = field(default=None, compare=False, repr=False)
+    file_hash: str = ""
+
+
+@dataclass(frozen=True)
+class ViewEntry:
+    """A view: its SQL text and the column names given to it, if any."""
+
+    name: str
+    sql: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Something that can be scanned, at one snapshot.
+
+    `rows` counts positions 0 … rows - 1, deleted ones included; `live_rows` the others. `identity`
+    tells base tables apart across snapshots (provenance: identity and row id name a row for ever);
+    None for files and computed relations without stable row ids. `statistics` may lack columns.
+    `places` says where in files the rows stand, if that is where they come from; `doubtful` names a
+    column that is a row's reason to be left out where it cannot be read. Equality is by name,
+    identity and version alone.
+    """
+
+    name: str
+    schema: TableSchema
+    rows: int = field(compare=False)
+    live_rows: int = field(compare=False)
+    open: Callable[[], Reader] = field(compare=False, repr=False)
+    statistics: Mapping[str, ColumnStatistics] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    identity: str | None = None
+    version: int = 0
+    indexes: tuple[IndexEntry, ...] = field(default=(), compare=False, repr=False)
+    places: Places | None = field(default=None, compare=False, repr=False)
+    doubtful: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class SampleEntry:
+    """A sample of a table's rows: how it was drawn, and where its row ids and weights are."""
+
+    name: str
+    table: str
+    method: str
+    arguments: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    directory: str | None = None
+    state: Any = field(default=None, compare=False, repr=False)
