@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.columns.building import concat_batches, take_batch
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Rows
-from tensorsql.operators.sort import Keyed, take_batch
+from tensorsql.operators.runtime.result import Columns, Keyed, Rows
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.logical import Distinct
 from tensorsql.storage.columns.column import Batch, Column, take
 from tensorsql.storage.columns.concat import concat
 
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
-
 
 def compile_distinct(plan: Distinct, node: int, compiler: Compiler) -> Stream:
     """A stream over the first rows."""
-    from tensorsql.operators.compiler import columns_of
-
     (stream,) = compiler.inputs(plan, node)
     on = plan.on if plan.on is not None else tuple(field.ref() for field in plan.fields)
     return compiler.reopen(

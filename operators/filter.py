@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-from torch import Tensor
 
 from tensorsql.operators import kernels
+from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.functions.ranges import Range, proven_ranges
 from tensorsql.operators.runtime.program import Run, Stateless
+from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.logical import Filter
-from tensorsql.storage.columns.column import Batch, Column, Flat
-from tensorsql.storage.columns.concat import expand
-
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
+from tensorsql.storage.columns.column import Batch
 
 
 def compile_filter(plan: Filter, node: int, compiler: Compiler) -> Stream:
@@ -52,10 +47,3 @@ class FilterOperator(Stateless):
         (column,) = self.predicate(batch)
         kept = kernels.nonzero(true_rows(column))
         yield batch if int(kept.shape[0]) == batch.rows else batch.select(kept)
-
-
-def true_rows(column: Column) -> Tensor:
-    """bool per row of a BOOLEAN column: TRUE, not FALSE and not NULL."""
-    column = expand(column)
-    assert isinstance(column, Flat)
-    return column.values if column.validity is None else column.values & column.validity

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from tensorsql.operators.runtime.program import Run, Scope
 from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.logical import Limit
 from tensorsql.storage.columns.column import Batch, slice_column
-
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
 
 
 def compile_limit(plan: Limit, node: int, compiler: Compiler) -> Stream:
     """A stream over the rows kept."""
-    from tensorsql.operators.compiler import columns_of
-
     (stream,) = compiler.inputs(plan, node)
     sink = LimitRecipe(node, columns_of(plan.fields), plan.count, plan.offset)
     return compiler.reopen(compiler.close(stream, sink), node)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.functions.ranges import Range, proven_ranges
 from tensorsql.operators.runtime.program import Operator, Run, Stateless
+from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import ColumnRef, Expression
 from tensorsql.planner.plans.logical import Project
 from tensorsql.storage.columns.column import Batch
-
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
 
 
 def compile_project(plan: Project, node: int, compiler: Compiler) -> Stream:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tensorsql.operators import kernels
 from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.result import morsel_count, morsel_range
+from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.logical import Scan
 from tensorsql.storage.columns.column import Batch, Flat
 from tensorsql.storage.columns.types import BIGINT
 from tensorsql.storage.tables.catalog import Relation
 from tensorsql.storage.tables.table import Reader
 
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
-
 
 def compile_scan(plan: Scan, node: int, compiler: Compiler) -> Stream:
     """A stream that starts at the relation."""
-    from tensorsql.operators.compiler import Stream
-
     columns = tuple((field.id, name) for field, name in plan.columns)
     row_id = None if plan.row_id is None else plan.row_id.id
     return Stream(ScanRecipe(node, plan.relation, columns, row_id))

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
+from tensorsql.operators.columns.building import take_batch
 from tensorsql.operators.distinct import DistinctRecipe
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.operators.runtime.program import Run, Source
 from tensorsql.operators.runtime.result import Columns, Rows
-from tensorsql.operators.sort import take_batch
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of, input_numbers
 from tensorsql.planner.plans.logical import SetOperation
 from tensorsql.storage.columns.column import Batch
 from tensorsql.storage.columns.concat import concat
 
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
-
 
 def compile_set_operation(plan: SetOperation, node: int, compiler: Compiler) -> Stream:
     """A stream over the result; both inputs are kept first."""
-    from tensorsql.operators.compiler import Stream, columns_of, input_numbers
-
     numbers = tuple(
         compiler.collect(compiler.compile(child, number), number, child.fields)
         for child, number in zip(plan.inputs, input_numbers(plan, node), strict=True)

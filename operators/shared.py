@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tensorsql.errors import InternalError
 from tensorsql.operators.project import ProjectRecipe
+from tensorsql.operators.runtime.streams import Compiler, Stream, input_numbers
 from tensorsql.planner.plans.logical import Reference, With
-
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
 
 
 def compile_with(plan: With, node: int, compiler: Compiler) -> Stream:
     """The body's stream; definitions are compiled when a reference meets them."""
-    from tensorsql.operators.compiler import input_numbers
-
     numbers = input_numbers(plan, node)
     for (shared, _, definition), number in zip(plan.definitions, numbers, strict=False):
         compiler.shared[shared] = (definition, number)

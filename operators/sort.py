@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-import torch
-
-from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.columns.building import concat_batches, take_batch
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.keys.ordering import Direction, directions, order_codes, sort_rows
 from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.operators.runtime.result import Columns, Keyed, Rows
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import SortKey
 from tensorsql.planner.plans.logical import Sort
-from tensorsql.storage.columns.column import Batch, Column, take
+from tensorsql.storage.columns.column import Batch
 from tensorsql.storage.columns.concat import concat
-
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
 
 
 def compile_sort(plan: Sort, node: int, compiler: Compiler) -> Stream:
     """A stream over the sorted rows."""
-    from tensorsql.operators.compiler import columns_of
-
     (stream,) = compiler.inputs(plan, node)
     number = compiler.close(stream, SortRecipe(node, columns_of(plan.fields), plan.keys))
     return compiler.reopen(number, node)
@@ -44,14 +37,6 @@ class SortRecipe:
         expressions = [key.expression for key in self.keys]
         keys = compile_expressions(expressions, run.context)
         return SortSink(self.columns, directions(self.keys), keys)
-
-
-@dataclass
-class Keyed:
-    """Compact batches with the key columns of each."""
-
-    batches: list[Batch] = field(default_factory=list)
-    keys: list[list[Column]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,10 +67,3 @@ class SortSink(Merging):
         keys = [concat(column) for column in zip(*parts, strict=True)]
         order = sort_rows(order_codes(keys, self.order), table.count)
         return Rows([take_batch(table, order)], self.columns)
-
-
-def take_batch(batch: Batch, rows: torch.Tensor) -> Batch:
-    """Rows of a batch without selection, in the order given."""
-    rows = rows.to(torch.int32)
-    columns = {id: take(column, rows) for id, column in batch.columns.items()}
-    return Batch(columns, int(rows.shape[0]), None, batch.morsel, batch.device, batch.part)

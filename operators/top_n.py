@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import torch
 
-from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.columns.building import concat_batches, take_batch
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.keys.ordering import Direction, directions, first_rows, order_codes
 from tensorsql.operators.runtime.program import Merging, Run, Scope
 from tensorsql.operators.runtime.result import Columns, Rows
-from tensorsql.operators.sort import take_batch
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import SortKey
 from tensorsql.planner.plans.logical import TopN
 from tensorsql.storage.columns.column import Batch, Column, Flat, take
 from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import BIGINT
 
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
-
 SLACK_ROWS = 16384  # candidates beyond 4 * count that are worth a pruning
 
 
 def compile_top_n(plan: TopN, node: int, compiler: Compiler) -> Stream:
     """A stream over the rows kept."""
-    from tensorsql.operators.compiler import columns_of
-
     (stream,) = compiler.inputs(plan, node)
     sink = TopNRecipe(node, columns_of(plan.fields), plan.keys, plan.count, plan.offset)
     return compiler.reopen(compiler.close(stream, sink), node)

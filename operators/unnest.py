@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from tensorsql.operators import kernels
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.runtime.program import Run, Stateless
+from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.logical import Unnest
 from tensorsql.storage.columns.column import Batch, Column, Flat, List, take
 from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.types import BIGINT
-
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
 
 
 def compile_unnest(plan: Unnest, node: int, compiler: Compiler) -> Stream:

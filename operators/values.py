@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.operators.columns.building import null_column
@@ -11,20 +11,16 @@ from tensorsql.operators.columns.literals import column_of
 from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.runtime.program import Context, Run
 from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import Expression, Literal
 from tensorsql.planner.plans.logical import LiteralRows, Values
 from tensorsql.storage.columns.column import Batch, Column
 from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import Type
 
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
-
 
 def compile_values(plan: Values, node: int, compiler: Compiler) -> Stream:
     """A stream that starts at the rows."""
-    from tensorsql.operators.compiler import Stream, columns_of
-
     return Stream(ValuesRecipe(node, columns_of(plan.columns), plan.rows))
 
 
@@ -48,8 +44,6 @@ class ValuesRecipe:
 
 def compile_literal_rows(plan: LiteralRows, node: int, compiler: Compiler) -> Stream:
     """A stream that starts at literals kept by columns."""
-    from tensorsql.operators.compiler import Stream, columns_of
-
     return Stream(LiteralsRecipe(node, columns_of(plan.columns), plan.values, plan.count))
 
 

@@ -143,7 +143,7 @@ class CommandParser(DuckDBParser):
         if self._word() not in ("TABLE", "VIEW"):
             self.raise_error("expected TABLE, VIEW, TYPE, INDEX, MODEL or SAMPLE")
         self._retreat(start)
-        tree = cast(exp.Create, self._parse_create())
+        tree = cast("exp.Create", self._parse_create())
         if tree.kind == "TABLE" and not isinstance(tree.this, exp.Schema) and not tree.expression:
             self.raise_error("expected columns or AS")
         if tree.kind == "VIEW" and not tree.expression:

@@ -179,7 +179,7 @@ def _parse_one(tokens: list[Token], sql: str) -> exp.Expression:
         error.position = position(node) or error.position
         raise error
     watch(nodes)
-    return cast(exp.Expression, trees[0])
+    return cast("exp.Expression", trees[0])
 
 
 def tokenize(sql: str) -> list[Token]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tensorsql.planner.missing_index import missing_index
 from tensorsql.planner.plans.expression_text import INFIX, Names, nested, sort_text, text
 from tensorsql.planner.plans.expressions import TRUE, ColumnRef, Expression, conjuncts
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
@@ -193,12 +194,6 @@ def _aggregate(node: Aggregate, names: Names) -> str:
     return f"Aggregate{keys}{sets} [{_assigned(node.aggregates, names)}]"
 
 
-def _missing_index(node: Filter | TopN) -> str:
-    from tensorsql.planner.missing_index import missing_index  # rules print plans, too
-
-    return missing_index(node)
-
-
 def _limit(node: Limit | TopN | IndexTopN) -> str:
     count = "" if node.count is None else f" limit {node.count}"
     return count + (f" offset {node.offset}" if node.offset else "")
@@ -236,7 +231,7 @@ _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
     Scan: _scan,
     Values: _values,
     LiteralRows: _literal_rows,
-    Filter: lambda node, names: f"Filter {_predicate(node.predicate, names)}{_missing_index(node)}",
+    Filter: lambda node, names: f"Filter {_predicate(node.predicate, names)}{missing_index(node)}",
     Project: lambda node, names: f"Project {_assigned(node.assignments, names)}",
     Join: _join,
     DependentJoin: _join,
@@ -245,7 +240,7 @@ _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
     Sort: lambda node, names: f"Sort {sort_text(node.keys, names)}",
     Limit: lambda node, names: f"Limit{_limit(node)}",
     TopN: lambda node, names: (
-        f"TopN {sort_text(node.keys, names)}{_limit(node)}{_missing_index(node)}"
+        f"TopN {sort_text(node.keys, names)}{_limit(node)}{missing_index(node)}"
     ),
     Distinct: _distinct,
     SetOperation: _set_operation,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorsql.operators.indexes import INDEXES
+from tensorsql.planner.analysis.index_methods import INDEX_METHODS
 from tensorsql.planner.analysis.index_use import costly_calls
 from tensorsql.planner.analysis.provenance import expose_row_id
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, substitute
@@ -28,7 +28,7 @@ def _bounded(expression: Expression) -> list[Call]:
 
 def _methods(call: Call) -> list[str]:
     """The kinds of index that can bound the call."""
-    return [name for name, index in INDEXES.items() if call.function.name in index.functions]
+    return [name for name, kind in INDEX_METHODS.items() if call.function.name in kind.functions]
 
 
 def _reason(plan: Plan, call: Call) -> str:
@@ -42,9 +42,9 @@ def _reason(plan: Plan, call: Call) -> str:
     if not entries:
         return f"{table} has no {kind} index"
     for entry in entries:
-        if INDEXES[entry.method].covers(entry, call, origin.name):
+        if INDEX_METHODS[entry.method].covers(entry, call, origin.name):
             return f"{entry.name} is not applicable here, or switched off"
     for entry in entries:
-        if wrong := INDEXES[entry.method].mismatch(entry, call):
+        if wrong := INDEX_METHODS[entry.method].mismatch(entry, call):
             return f"{entry.name} {wrong}"
     return f"no {kind} index of {table} covers it"

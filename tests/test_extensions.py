@@ -17,6 +17,7 @@ from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.indexes.protocol import Index
 from tensorsql.operators.keys.grouping import Aggregate
+from tensorsql.planner.analysis.index_methods import INDEX_METHODS
 from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
 from tensorsql.planner.explain import explain
 from tensorsql.planner.functions.signatures import GROUPS, SIGNATURES
@@ -134,8 +135,8 @@ def test_every_kind_of_index_is_registered() -> None:
             if inspect.isclass(value) and value is not Index and hasattr(value, "method"):
                 assert type(INDEXES[value.method]) is value
                 methods.add(value.method)
-    assert methods == INDEXES.keys()
-    calls = {function for index in INDEXES.values() for function in index.functions}
+    assert methods == INDEXES.keys() == INDEX_METHODS.keys()
+    calls = {function for method in INDEX_METHODS.values() for function in method.functions}
     assert calls <= SIGNATURES.keys()
 
 

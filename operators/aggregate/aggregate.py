@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.building import concat_batches, null_column
+from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.filter import true_rows
 from tensorsql.operators.functions.ranges import Range, proven_ranges
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.keys.grouping import Aggregate as AggregateKernel
@@ -27,22 +27,18 @@ from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.runtime.crew import each
 from tensorsql.operators.runtime.program import Context, Merging, Run, Scope
 from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import AggregateCall, Expression
 from tensorsql.planner.plans.logical import Aggregate
 from tensorsql.storage.columns.column import Batch, Column, Flat, take, valid_rows
 from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import BIGINT
 
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
-
 SAMPLE_ROWS = 8192  # fewer say too little of how much grouping reduces
 
 
 def compile_aggregate(plan: Aggregate, node: int, compiler: Compiler) -> Stream:
     """A stream over the groups."""
-    from tensorsql.operators.compiler import columns_of
-
     (stream,) = compiler.inputs(plan, node)
     keys = tuple(expression for _, expression in plan.keys)
     calls = tuple(call for _, call in plan.aggregates)

@@ -42,6 +42,12 @@ def values_of(column: Column) -> Tensor:
     return column.values
 
 
+def true_rows(column: Column) -> Tensor:
+    """bool per row of a BOOLEAN column: TRUE, not FALSE and not NULL."""
+    values = values_of(column)
+    return values if column.validity is None else values & column.validity
+
+
 def is_null_constant(column: Column) -> bool:
     """Whether the column is one NULL, repeated."""
     if not isinstance(column, Constant) or column.one.validity is None:

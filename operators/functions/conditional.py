@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tensorsql.operators.columns.layouts import null_constant, values_of
+from tensorsql.operators.columns.layouts import null_constant, true_rows, values_of
 from tensorsql.operators.functions.comparison import compare
 from tensorsql.operators.functions.frame import Frame
-from tensorsql.operators.functions.logic import true_rows
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Constant, Flat, take
 from tensorsql.storage.columns.concat import concat

@@ -12,7 +12,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.columns.layouts import true_rows, values_of
 from tensorsql.operators.functions.frame import Frame, narrowed
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Constant, Flat
@@ -20,12 +20,6 @@ from tensorsql.storage.columns.types import BOOLEAN
 
 # Which rows a later operand needs, given an earlier one of the same call.
 NARROWING = {"and": "not_false", "or": "not_true", "coalesce": "null"}
-
-
-def true_rows(column: Column) -> Tensor:
-    """Where a BOOLEAN column is TRUE."""
-    values = values_of(column)
-    return values if column.validity is None else values & column.validity
 
 
 def false_rows(column: Column) -> Tensor:

@@ -27,4 +27,4 @@ def kernel_of(path: str) -> Kernel:
         found = getattr(importlib.import_module(f"tensorsql.operators.functions.{module}"), name)
     except (ImportError, AttributeError) as error:
         raise InternalError(f"there is no kernel {path}") from error
-    return cast(Kernel, found)
+    return cast("Kernel", found)

@@ -71,13 +71,6 @@ class Index(Protocol):
     """One kind of index (a file in this folder)."""
 
     method: str  # the word after USING
-    functions: frozenset[str]  # whose calls it can bound, if an entry covers them
-
-    def covers(self, entry: IndexEntry, call: Call, column: str) -> bool:
-        """Whether `prepare` can bound this call, whose first argument is this stored column."""
-
-    def mismatch(self, entry: IndexEntry, call: Call) -> str:
-        """Why an entry does not cover the call, in words for EXPLAIN; "" = nothing to tell."""
 
     def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
         """The entry with its blocks built for the relation's rows; checks arguments and options."""

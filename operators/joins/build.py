@@ -12,8 +12,7 @@ from tensorsql.operators.columns.building import concat_batches, null_column
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.joins.matcher import KeyMatcher, KeySet, Matcher
 from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Rows
-from tensorsql.operators.sort import Keyed
+from tensorsql.operators.runtime.result import Columns, Keyed, Rows
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.storage.columns.column import Batch, Column
 from tensorsql.storage.columns.concat import concat

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tensorsql.operators.joins.build import BuildRecipe
 from tensorsql.operators.joins.full import FullRecipe
@@ -20,14 +19,13 @@ from tensorsql.operators.joins.probe import (
 )
 from tensorsql.operators.joins.reverse import MarkedRecipe, ReverseRecipe
 from tensorsql.operators.runtime.result import Columns
+from tensorsql.operators.runtime.streams import Compiler, Stream
+from tensorsql.operators.runtime.streams import columns_of as fields_of
 from tensorsql.planner.analysis.estimates import Estimator
 from tensorsql.planner.plans.expressions import Call, Expression, columns_of, conjunction, conjuncts
 from tensorsql.planner.plans.logical import Join, Scan
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import walk_plan
-
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
 
 PROBES: dict[str, type[Probe]] = {
     "inner": InnerProbe,
@@ -43,8 +41,6 @@ PROBES: dict[str, type[Probe]] = {
 
 def compile_join(plan: Join, node: int, compiler: Compiler) -> Stream:
     """The probe side's stream with the join; a right join is a left one from the other side."""
-    from tensorsql.operators.compiler import columns_of as fields_of
-
     probe, build = plan.left, plan.right
     if plan.kind in ("semi", "anti") and is_smaller(probe, build):
         reverse = split(plan.condition, build, probe)

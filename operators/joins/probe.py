@@ -15,8 +15,8 @@ from torch import Tensor
 from tensorsql.errors import DataError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.building import take_or_null
+from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.filter import true_rows
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, matched, pairs
 from tensorsql.operators.runtime.program import Context, Operator, Run, Stateless

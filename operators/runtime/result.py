@@ -9,7 +9,7 @@ from functools import partial
 
 from tensorsql.operators.columns.building import concat_batches
 from tensorsql.operators.runtime.program import Merging, Run, Scope, Source
-from tensorsql.storage.columns.column import Batch, slice_column
+from tensorsql.storage.columns.column import Batch, Column, slice_column
 from tensorsql.storage.columns.types import Type
 
 Columns = tuple[tuple[int, Type], ...]
@@ -56,6 +56,14 @@ class Rows:
             return table
         columns = {id: slice_column(column, start, stop) for id, column in table.columns.items()}
         return Batch(columns, stop - start, None, morsel)
+
+
+@dataclass
+class Keyed:
+    """Compact batches with the key columns of each."""
+
+    batches: list[Batch] = field(default_factory=list)
+    keys: list[list[Column]] = field(default_factory=list)
 
 
 def morsel_count(rows: int, size: int) -> int:

@@ -19,6 +19,7 @@ from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressi
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.indexes.protocol import Probe
 from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.analysis.index_methods import INDEX_METHODS
 from tensorsql.planner.analysis.index_use import COSTLY
 from tensorsql.planner.analysis.intervals import (
     EXACT,
@@ -143,7 +144,7 @@ class BoundsCompiler:
         column = call.args[0] if call.args else None
         for use in self._indexes:
             same = isinstance(column, ColumnRef) and column.id == use[0].id
-            if same and INDEXES[use[3].method].covers(use[3], call, use[1]):
+            if same and INDEX_METHODS[use[3].method].covers(use[3], call, use[1]):
                 return use
         return None
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from tensorsql.operators import kernels
+from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.filter import true_rows
 from tensorsql.operators.runtime.program import Context, Run, Stateless
+from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.operators.search.bounds import Bounds, BoundsCompiler, bytes_read, full_interval
 from tensorsql.operators.search.index_metrics import begin, count_bytes
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexUse
 from tensorsql.storage.columns.column import Batch
-
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
 
 
 def compile_index_filter(plan: IndexFilter, node: int, compiler: Compiler) -> Stream:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.columns.building import concat_batches, take_batch
+from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.filter import true_rows
 from tensorsql.operators.keys.ordering import Direction, directions, order_codes, sort_rows
 from tensorsql.operators.runtime.program import Context, Merging, Run, Scope
 from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.operators.search.best_first import MIN_BATCH, Verified, ranks, search
 from tensorsql.operators.search.bounds import (
     Bounds,
@@ -29,7 +29,6 @@ from tensorsql.operators.search.bounds import (
 )
 from tensorsql.operators.search.index_metrics import begin, count_bytes, count_open, count_verified
 from tensorsql.operators.search.threshold import sorted_access, walk
-from tensorsql.operators.sort import take_batch
 from tensorsql.planner.analysis.intervals import INFINITY, Interval
 from tensorsql.planner.plans.index_plans import IndexTopN
 from tensorsql.planner.plans.logical import Values
@@ -37,13 +36,9 @@ from tensorsql.storage.columns.column import Batch, Column, Flat, take
 from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import BIGINT
 
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
-
 
 def compile_index_topn(plan: IndexTopN, node: int, compiler: Compiler) -> Stream:
     """A stream over the rows or groups kept."""
-    from tensorsql.operators.compiler import columns_of
     from tensorsql.operators.search.index_topn_groups import GroupRecipe
 
     (stream,) = compiler.inputs(plan, node)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tensorsql.errors import Error
 from tensorsql.operators import kernels
 from tensorsql.operators.aggregate.aggregate import AggregateRecipe, AggregateSink
-from tensorsql.operators.columns.building import concat_batches
+from tensorsql.operators.columns.building import concat_batches, take_batch
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.indexes import INDEXES, protocol
 from tensorsql.operators.indexes.protocol import GroupProbe
@@ -32,7 +32,6 @@ from tensorsql.operators.search.bounds import (
 )
 from tensorsql.operators.search.index_metrics import begin, count_bytes, count_open
 from tensorsql.operators.search.index_topn import Decision, bounded_key, first_verified
-from tensorsql.operators.sort import take_batch
 from tensorsql.planner.analysis.group_intervals import Members, aggregate
 from tensorsql.planner.analysis.intervals import Interval, constant, unknown
 from tensorsql.planner.plans.expressions import AggregateCall, Call, ColumnRef, Expression, walk

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -21,24 +21,19 @@ from tensorsql.operators.keys.key_codes import KeyCodes, group_rows, number_grou
 from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.keys.partitions import Partitions, partitions
 from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Rows
-from tensorsql.operators.sort import Keyed
+from tensorsql.operators.runtime.result import Columns, Keyed, Rows
+from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.operators.windows.framed import FramedCall
 from tensorsql.planner.plans.expressions import WindowCall
 from tensorsql.planner.plans.logical import Window
 from tensorsql.storage.columns.column import Batch, Column, take
 from tensorsql.storage.columns.concat import concat
 
-if TYPE_CHECKING:
-    from tensorsql.operators.compiler import Compiler, Stream
-
 LONG = 32  # rows of a frame, on average, from which a tree of them pays
 
 
 def compile_window(plan: Window, node: int, compiler: Compiler) -> Stream:
     """A stream over the rows with their new columns."""
-    from tensorsql.operators.compiler import columns_of
-
     (stream,) = compiler.inputs(plan, node)
     calls = tuple((field.id, call) for field, call in plan.calls if isinstance(call, WindowCall))
     recipe = WindowRecipe(node, columns_of(plan.input.fields), columns_of(plan.fields), calls)

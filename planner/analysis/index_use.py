@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tensorsql.operators.indexes import INDEXES
+from tensorsql.planner.analysis.index_methods import INDEX_METHODS
 from tensorsql.planner.analysis.provenance import expose_row_id
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, highest_cost, walk
 from tensorsql.planner.plans.index_plans import IndexUse
@@ -39,8 +39,8 @@ def find_uses(plan: Plan, calls: Iterable[Call]) -> tuple[Plan, tuple[IndexUse, 
         if origin is None:
             continue
         for entry in origin.relation.indexes:
-            index = INDEXES.get(entry.method)
-            if index is not None and index.covers(entry, call, origin.name):
+            method = INDEX_METHODS.get(entry.method)
+            if method is not None and method.covers(entry, call, origin.name):
                 plan = origin.plan
                 use = (column, origin.name, origin.row_id.ref(), entry)
                 if use not in uses:

@@ -47,12 +47,6 @@ class Signature:
     interval: str | None = None
     unify: Literal["", "all", "compare", "branches", "scales"] = ""
 
-    def __reduce__(self) -> str | tuple[object, ...]:
-        # Result types may be lambdas: a signature pickles as its name and place in the registry.
-        from tensorsql.planner.functions.signatures import signature_at, signature_index
-
-        return signature_at, (self.name, signature_index(self))
-
     def __hash__(self) -> int:
         return hash((self.name, self.parameters))
 

@@ -150,7 +150,7 @@ def to_arrow(column: Column) -> pa.Array:
                 fetched = _with_validity(fetched, column.validity)
             return to_arrow(fetched)
         case Flat():
-            return _flat(cast(Flat, widen(column)))
+            return _flat(cast("Flat", widen(column)))
         case Wide():
             words = torch.stack([column.lo, column.hi], dim=1)
             return _fixed(column, arrow_type(column.type), words)

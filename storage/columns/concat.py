@@ -65,9 +65,9 @@ def bytes_of(column: Column) -> Column:
         empty = torch.zeros(0, dtype=torch.uint8)
         return Bytes(column.type, offsets, empty, column.validity)
     entries = column_of(column.dictionary.entries, column.type)
-    text = cast(Bytes, take(entries, column.codes))
+    text = cast("Bytes", take(entries, column.codes))
     if column.validity is not None:
-        text = cast(Bytes, column_of_nulls(text, column.validity))
+        text = cast("Bytes", column_of_nulls(text, column.validity))
     return text
 
 
@@ -192,7 +192,7 @@ def _concat(parts: list[Column]) -> Column:
     kind = parts[0].type
     match parts[0]:
         case Flat():
-            return Flat(kind, _joined([cast(Flat, p).values for p in parts]), validity)
+            return Flat(kind, _joined([cast("Flat", p).values for p in parts]), validity)
         case Wide():
             wides = cast("list[Wide]", parts)
             hi, lo = torch.cat([p.hi for p in wides]), torch.cat([p.lo for p in wides])

@@ -24,7 +24,7 @@ from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, Wid
 from tensorsql.storage.columns.types import Kind, Type, mask
 from tensorsql.storage.files.checked_file import CheckedArray
 from tensorsql.storage.files.large_files import LargeFile
-from tensorsql.storage.tables.database_files import DatabaseFiles
+from tensorsql.storage.files.open_files import Opener
 
 Integers = NDArray[np.int64]
 
@@ -220,7 +220,7 @@ def save_block(block: MaskBlock, directory: Path, stem: str) -> tuple[Path, Path
     return pixels, shapes
 
 
-def load_block(files: DatabaseFiles, directory: Path, stem: str, type: Type) -> MaskBlock:
+def load_block(files: Opener, directory: Path, stem: str, type: Type) -> MaskBlock:
     """The block written by `save_block`, its pixels memory-mapped and checked as they are read."""
     shapes = files.open(directory / f"{stem}.shapes.npy").array()
     pixels = files.open(directory / f"{stem}.pixels.npy").array()

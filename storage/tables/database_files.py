@@ -11,7 +11,6 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import CorruptError, IOError
 from tensorsql.storage.files.checked_file import CheckedFile
 from tensorsql.storage.files.checksums import Checksum, file_checksum, folder_checksums, relative
-from tensorsql.storage.files.once import Once
 from tensorsql.storage.tables.snapshot import Snapshot
 
 
@@ -102,21 +101,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-class OpenFiles:
-    """Files that stay open for as long as what they belong to is known, such as an index."""
-
-    def __init__(self, files: DatabaseFiles) -> None:
-        self._files = files
-        self._opened: Once[CheckedFile] = Once()
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return OpenFiles, (self._files,)
-
-    def open(self, path: Path) -> CheckedFile:
-        """The file, mapped and checked no more than once."""
-        return self._opened.get(str(path), lambda: self._files.open(path))
 
 
 def owners(snapshot: Snapshot, folder: Path) -> Iterator[tuple[str, str, str]]:

@@ -166,7 +166,7 @@ def _encoded(column: Column) -> Dictionary:
         return column
     from tensorsql.storage.columns.arrow import to_arrow
 
-    text = to_arrow(cast(Bytes, column))
+    text = to_arrow(cast("Bytes", column))
     encoded = text.dictionary_encode()
     codes = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False).astype(np.int32)
     tensor = torch.from_numpy(np.asarray(code_array(codes, None)).copy())

@@ -18,9 +18,9 @@ from tensorsql.errors import IOError as FileError
 from tensorsql.storage.columns.masks import Integers, MaskSource, same_size
 from tensorsql.storage.files.checked_file import CheckedArray
 from tensorsql.storage.files.large_files import LargeFile
+from tensorsql.storage.files.open_files import OpenFiles
 from tensorsql.storage.masks.counts import chunks, read_block
 from tensorsql.storage.masks.levels import bin_edges
-from tensorsql.storage.tables.database_files import OpenFiles
 
 Places = Integers | slice  # of masks; a slice has both ends
 

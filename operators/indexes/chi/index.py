@@ -28,15 +28,6 @@ class ChiIndex:
     """Bounds `CP(mask, …)` and, from the members, CP over INTERSECT, UNION and AVG of a group."""
 
     method = "CHI"
-    functions = frozenset({"cp"})
-
-    def covers(self, entry: IndexEntry, call: Call, column: str) -> bool:
-        """Every CP over the indexed column."""
-        return call.function.name in self.functions and entry.arguments[0].lower() == column.lower()
-
-    def mismatch(self, entry: IndexEntry, call: Call) -> str:
-        """Only the column can differ."""
-        return ""
 
     def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
         """Count every mask of the relation."""

@@ -23,7 +23,7 @@ from tensorsql.errors import DataError
 from tensorsql.errors import IOError as FileError
 from tensorsql.storage.files.checked_file import CheckedArray
 from tensorsql.storage.files.large_files import LargeFile
-from tensorsql.storage.tables.database_files import OpenFiles
+from tensorsql.storage.files.open_files import OpenFiles
 
 ARRAYS = ("row_ids", "planes", "lower", "upper", "mai_rows", "mai_values")
 

@@ -30,26 +30,6 @@ class NpiIndex:
     """
 
     method = "NPI"
-    functions = frozenset({"neuron_distance", "neuron_score"})
-
-    def covers(self, entry: IndexEntry, call: Call, column: str) -> bool:
-        """The same column, layer and weights: an index of replaced weights is never used."""
-        if call.function.name not in self.functions or len(entry.arguments) != 2:
-            return False
-        model: ModelEntry = call.option("model")
-        return (
-            entry.options.get("image", "").lower() == column.lower()
-            and entry.arguments[1] == call.option("layer")
-            and entry.options.get("weights_hash") == model.weights_hash
-        )
-
-    def mismatch(self, entry: IndexEntry, call: Call) -> str:
-        """Whether it is of this layer of the model, before the model was replaced."""
-        model: ModelEntry = call.option("model")
-        current = entry.options.get("weights_hash") == model.weights_hash
-        if current or tuple(entry.arguments) != (model.name, call.option("layer")):
-            return ""
-        return f"is of other weights of model {model.name}"
 
     def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
         """Run the model over all rows, block by block."""

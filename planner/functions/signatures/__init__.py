@@ -5,6 +5,8 @@ To add a function: one line in a group's `SIGNATURES` and one kernel. To add a g
 
 from __future__ import annotations
 
+import copyreg
+from collections.abc import Callable
 from itertools import chain
 
 from tensorsql.planner.functions.signatures import (
@@ -75,3 +77,10 @@ def signature_index(signature: Signature) -> int:
     return next(
         place for place, found in enumerate(SIGNATURES[signature.name]) if found is signature
     )
+
+
+def _reduced(signature: Signature) -> tuple[Callable[..., Signature], tuple[str, int]]:
+    return signature_at, (signature.name, signature_index(signature))
+
+
+copyreg.pickle(Signature, _reduced)  # result types may be lambdas, which do not pickle
