@@ -8,6 +8,7 @@ does not apply, the plan that the rule leaves alone. TENSORSQL_GOLDEN=1 rewrites
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.explain import explain
 from tensorsql.planner.optimizer import RULES
+from tensorsql.planner.plans.expressions import columns_of
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.statements import Query
+from tensorsql.planner.plans.traversal import clone, walk_plan
 from tensorsql.planner.plans.verify import verify
 from tensorsql.session import Session
 from tensorsql.session_catalog import SessionCatalog
@@ -91,6 +94,25 @@ def test_both_sides_of_every_rule_are_shown(name: str) -> None:
     found = blocks(name)
     left_alone = [block for block in found if LEFT_ALONE in block.split("\n")]
     assert len(found) >= FEWEST and 3 <= len(left_alone) < len(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_copy_of_a_plan_reads_nothing_of_the_plan(name: str, session: Session) -> None:
+    """Sort keys, conditions and definitions alike: two copies may stand in one plan."""
+    for block in blocks(name):
+        plan = session.optimize(bound(session, block.split("\n---- ", 1)[0]))
+        copy, new_ids = clone(plan)
+        verify(copy)
+        assert re.sub(r"#\d+", "", explain(copy)) == re.sub(r"#\d+", "", explain(plan))
+        assert not used(copy) & used(plan)
+        assert [new_ids[field.id] for field in plan.fields] == [field.id for field in copy.fields]
+
+
+def used(plan: Plan) -> set[int]:
+    """Ids of the columns that the plan's nodes have or read."""
+    nodes = list(walk_plan(plan))
+    read = (columns_of(expression) for node in nodes for expression in node.expressions)
+    return set().union(*(node.ids for node in nodes), *read)
 
 
 def test_every_file_is_of_a_rule() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from tensorsql.cancellation import check_cancelled
 from tensorsql.planner.plans.expressions import ColumnRef, Expression, SortKey, are_same, columns_of
 from tensorsql.planner.plans.index_plans import IndexTopN
-from tensorsql.planner.plans.logical import DependentJoin, Reference, Scan
+from tensorsql.planner.plans.logical import DependentJoin, Reference, Scan, With
 from tensorsql.planner.plans.memo import remembered
 from tensorsql.planner.plans.plan import Field, Plan, fresh_id
 from tensorsql.planner.plans.signature import Signature
@@ -69,7 +69,10 @@ def free_columns(plan: Plan) -> frozenset[int]:
 
 
 def clone(plan: Plan) -> tuple[Plan, dict[int, int]]:
-    """The same plan with fresh ids for every column it defines, and the map old id → new id."""
+    """The same plan with fresh ids for every column it defines, and the map old id → new id.
+
+    Its shared plans get fresh ids as well: both copies of a `With` may run in one program.
+    """
     mapping: dict[int, int] = {}
 
     def renew(field: Field) -> Field:
@@ -80,6 +83,8 @@ def clone(plan: Plan) -> tuple[Plan, dict[int, int]]:
     for node in walk_plan(plan):
         for field in node.fields:
             renew(field)
+        if isinstance(node, With):
+            mapping.update({shared: fresh_id() for shared, _, _ in node.definitions})
     return _renumber(plan, mapping), mapping
 
 
@@ -89,22 +94,28 @@ def renumber(plan: Plan, mapping: dict[int, int]) -> Plan:
 
 
 def _renumber(plan: Plan, mapping: dict[int, int]) -> Plan:
+    def new_id(old: int) -> int:
+        return mapping.get(old, old)
+
     def value(item: Any) -> Any:
-        if isinstance(item, Field):
-            return dataclasses.replace(item, id=mapping.get(item.id, item.id))
+        if isinstance(item, Field | ColumnRef):
+            return dataclasses.replace(item, id=new_id(item.id))
         if isinstance(item, Plan):
             return _renumber(item, mapping)
-        if isinstance(item, ColumnRef):
-            return dataclasses.replace(item, id=mapping.get(item.id, item.id))
         if isinstance(item, Expression | SortKey):
             return _rebuild(item, value)
         if isinstance(item, tuple):
             return tuple(value(part) for part in item)
+        if isinstance(item, frozenset):
+            return frozenset(map(new_id, item))
         return item
 
+    if isinstance(plan, With):
+        definitions = tuple((new_id(n), name, value(each)) for n, name, each in plan.definitions)
+        return With(definitions, value(plan.body))
     if isinstance(plan, Reference):
-        columns = tuple((value(field), source) for field, source in plan.columns)
-        return dataclasses.replace(plan, columns=columns)
+        columns = tuple((value(field), new_id(source)) for field, source in plan.columns)
+        return dataclasses.replace(plan, shared=new_id(plan.shared), columns=columns)
     return _rebuild(plan, value)  # type: ignore[no-any-return]
 
 
