@@ -7,16 +7,15 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from tensorsql.operators.columns.building import concat_batches, take_batch
-from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.columns.building import take_batch
+from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.keys.key_codes import group_rows
-from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Keyed, Rows
+from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows, KeyedBatch
+from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.logical import Distinct
-from tensorsql.storage.columns.column import Batch, Column, take
-from tensorsql.storage.columns.concat import concat
+from tensorsql.storage.columns.column import Batch
 
 
 def compile_distinct(plan: Distinct, node: int, compiler: Compiler) -> Stream:
@@ -42,34 +41,23 @@ class DistinctRecipe:
 
 
 @dataclass(frozen=True)
-class DistinctSink(Merging):
+class DistinctSink(Keeping):
     """Keeps the first row per key of each batch, then of all."""
 
-    columns: Columns
-    on: Evaluator
-    scope: Scope = "ordered"
-
-    def new_state(self) -> Keyed:
-        """The rows of one morsel."""
-        return Keyed()
-
-    def accumulate(self, state: Keyed, batch: Batch) -> None:
+    def accumulate(self, state: KeptRows, batch: Batch) -> None:
         """Keep the first rows of the batch."""
-        keys, first = _first(list(self.on(batch)), batch.rows)
-        state.keys.append(keys)
-        state.batches.append(take_batch(batch.compact(id for id, _ in self.columns), first))
+        super().accumulate(state, batch)
+        rows = state.pieces[-1]
+        state.pieces[-1] = rows.take(_first(rows))
 
-    def merge(self, states: Sequence[Keyed]) -> Rows:
+    def merge(self, states: Sequence[KeptRows]) -> KeptRows:
         """The first rows of all batches, in order."""
-        batches = [batch for state in states for batch in state.batches]
-        if not batches:
-            return Rows([], self.columns)
-        table = concat_batches(batches, self.columns)
-        parts = [keys for state in states for keys in state.keys]
-        keys = [concat(column) for column in zip(*parts, strict=True)]
-        return Rows([take_batch(table, _first(keys, table.count)[1])], self.columns)
+        kept = super().merge(states)
+        if not kept.rows:
+            return kept
+        rows = kept.joined()
+        return KeptRows.of(self.columns, take_batch(rows.batch, _first(rows)))
 
 
-def _first(keys: list[Column], rows: int) -> tuple[list[Column], Tensor]:
-    first = group_rows(keys, rows).first
-    return [take(key, first) for key in keys], first
+def _first(rows: KeyedBatch) -> Tensor:
+    return group_rows(rows.keys, rows.batch.count).first

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tensorsql.operators import kernels
+from tensorsql.operators.runtime.kept_rows import morsel_count, morsel_range
 from tensorsql.operators.runtime.program import Run
-from tensorsql.operators.runtime.result import morsel_count, morsel_range
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.logical import Scan
 from tensorsql.storage.columns.column import Batch, Flat

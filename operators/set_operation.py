@@ -12,8 +12,8 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns.building import take_batch
 from tensorsql.operators.distinct import DistinctRecipe
 from tensorsql.operators.keys.key_codes import group_rows
+from tensorsql.operators.runtime.kept_rows import Columns, KeptRows
 from tensorsql.operators.runtime.program import Run, Source
-from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of, input_numbers
 from tensorsql.planner.plans.logical import SetOperation
 from tensorsql.storage.columns.column import Batch
@@ -89,7 +89,7 @@ class MatchRecipe:
     kind: str
     all: bool
 
-    def start(self, run: Run) -> Rows:
+    def start(self, run: Run) -> KeptRows:
         """Number the rows of both sides together and keep left rows by how often each occurs."""
         left, right = (
             _renamed(run.results[number].read(0, 0), ids, self)
@@ -104,7 +104,7 @@ class MatchRecipe:
             kept = before < there if self.kind == "intersect" else before >= there
         else:
             kept = (before == 0) & ((there > 0) if self.kind == "intersect" else (there == 0))
-        return Rows([take_batch(left, kernels.nonzero(kept))], self.columns)
+        return KeptRows.of(self.columns, take_batch(left, kernels.nonzero(kept)))
 
 
 def _occurrence(numbers: Tensor, count: int) -> Tensor:

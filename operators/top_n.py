@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import torch
 
-from tensorsql.operators.columns.building import concat_batches, take_batch
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.keys.ordering import Direction, directions, first_rows, order_codes
+from tensorsql.operators.runtime.kept_rows import (
+    Columns,
+    KeptRows,
+    KeyedBatch,
+    in_order,
+    slice_batch,
+)
 from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import SortKey
 from tensorsql.planner.plans.logical import TopN
-from tensorsql.storage.columns.column import Batch, Column, Flat, take
-from tensorsql.storage.columns.concat import concat
+from tensorsql.storage.columns.column import Batch, Column, Flat
 from tensorsql.storage.columns.types import BIGINT
 
 SLACK_ROWS = 16384  # candidates beyond 4 * count that are worth a pruning
@@ -45,20 +49,11 @@ class TopNRecipe:
         return TopNSink(self.columns, directions(self.keys), keys, self.count, self.offset)
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Rows in input order with their key columns; the last two keys are morsel and place in it."""
-
-    batch: Batch
-    keys: tuple[Column, ...]
-
-
 @dataclass
 class TopNState:
     """One worker's candidates, and where it stands in the input."""
 
-    pieces: list[Candidates] = field(default_factory=list)
-    rows: int = 0
+    kept: KeptRows
     morsel: int = -1
     place: int = 0
 
@@ -79,40 +74,32 @@ class TopNSink(Merging):
 
     def new_state(self) -> TopNState:
         """No candidates."""
-        return TopNState()
+        return TopNState(KeptRows(self.columns))
 
     def accumulate(self, state: TopNState, batch: Batch) -> None:
         """Add the best rows of a batch."""
         if state.morsel != batch.morsel:
             state.morsel, state.place = batch.morsel, 0
-        keys = (*self.keys(batch), *_place(batch, state.place))
+        kept = state.kept
+        kept.add(batch, (*self.keys(batch), *_place(batch, state.place)))
         state.place += batch.rows
-        best = self._best(Candidates(batch.compact(id for id, _ in self.columns), keys))
-        state.pieces.append(best)
-        state.rows += best.batch.rows
-        if state.rows > 4 * (self.offset + self.count) + SLACK_ROWS:
-            state.pieces = [self._best(self._join(state.pieces))]
-            state.rows = state.pieces[0].batch.rows
+        kept.pieces[-1] = self._best(kept.pieces[-1])
+        if kept.rows > 4 * (self.offset + self.count) + SLACK_ROWS:
+            kept.pieces = [self._best(kept.joined())]
 
-    def merge(self, states: Sequence[TopNState]) -> Rows:
+    def merge(self, states: Sequence[TopNState]) -> KeptRows:
         """The rows asked for, in order."""
-        pieces = [piece for state in states for piece in state.pieces]
-        if not pieces or self.count == 0:
-            return Rows([], self.columns)
-        best = self._best(self._join(pieces)).batch
-        kept = torch.arange(min(self.offset, best.count), best.count)
-        return Rows([replace(take_batch(best, kept), morsel=0)], self.columns)
+        kept = in_order(self.columns, [state.kept for state in states])
+        if not kept.rows or self.count == 0:
+            return KeptRows(self.columns)
+        best = self._best(kept.joined()).batch
+        return KeptRows.of(
+            self.columns, slice_batch(best, min(self.offset, best.count), best.count)
+        )
 
-    def _best(self, piece: Candidates) -> Candidates:
-        order = (*self.order, Direction(), Direction())
-        codes = order_codes(piece.keys, order)
-        rows = first_rows(codes, piece.batch.count, self.offset + self.count)
-        keys = tuple(take(key, rows) for key in piece.keys)
-        return Candidates(take_batch(piece.batch, rows), keys)
-
-    def _join(self, pieces: Sequence[Candidates]) -> Candidates:
-        keys = tuple(concat(part) for part in zip(*(piece.keys for piece in pieces), strict=True))
-        return Candidates(concat_batches([piece.batch for piece in pieces], self.columns), keys)
+    def _best(self, rows: KeyedBatch) -> KeyedBatch:
+        codes = order_codes(rows.keys, (*self.order, Direction(), Direction()))
+        return rows.take(first_rows(codes, rows.batch.count, self.offset + self.count))
 
 
 def _place(batch: Batch, start: int) -> tuple[Column, Column]:

@@ -9,8 +9,8 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.columns.literals import column_of
 from tensorsql.operators.expressions.evaluate import compile_expressions
+from tensorsql.operators.runtime.kept_rows import Columns, KeptRows
 from tensorsql.operators.runtime.program import Context, Run
-from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import Expression, Literal
 from tensorsql.planner.plans.logical import LiteralRows, Values
@@ -32,14 +32,14 @@ class ValuesRecipe:
     columns: Columns
     rows: tuple[tuple[Expression, ...], ...]
 
-    def start(self, run: Run) -> Rows:
+    def start(self, run: Run) -> KeptRows:
         """Evaluate every cell, over a row without columns."""
         cells = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
         columns = {
             id: _column(column, kind, run.context)
             for (id, kind), column in zip(self.columns, cells, strict=True)
         }
-        return Rows([Batch(columns, len(self.rows))], self.columns)
+        return KeptRows.of(self.columns, Batch(columns, len(self.rows)))
 
 
 def compile_literal_rows(plan: LiteralRows, node: int, compiler: Compiler) -> Stream:
@@ -56,13 +56,13 @@ class LiteralsRecipe:
     values: tuple[tuple[Any, ...], ...]
     count: int
 
-    def start(self, run: Run) -> Rows:
+    def start(self, run: Run) -> KeptRows:
         """Make the columns."""
         columns: dict[int, Column] = {}
         for (id, kind), values in zip(self.columns, self.values, strict=True):
             check_cancelled()
             columns[id] = column_of(values, kind)
-        return Rows([Batch(columns, self.count)], self.columns)
+        return KeptRows.of(self.columns, Batch(columns, self.count))
 
 
 def _column(cells: tuple[Expression, ...], kind: Type, context: Context) -> Column:

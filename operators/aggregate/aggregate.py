@@ -25,8 +25,8 @@ from tensorsql.operators.keys.grouping import Collecting, Grouped, Reducing
 from tensorsql.operators.keys.key_codes import Groups, group_rows
 from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.runtime.crew import each
+from tensorsql.operators.runtime.kept_rows import Columns, KeptRows
 from tensorsql.operators.runtime.program import Context, Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import AggregateCall, Expression
 from tensorsql.planner.plans.logical import Aggregate
@@ -253,7 +253,7 @@ class AggregateSink(Merging):
             keys = [take(key, groups.first) for key in keys]
         return Table(keys, groups.count, pieces)
 
-    def merge(self, states: Sequence[list[list[Table]]]) -> Rows:
+    def merge(self, states: Sequence[list[list[Table]]]) -> KeptRows:
         """All groups: set by set, in order of first appearance."""
         batches = []
         for place, chosen in enumerate(self.recipe.sets):
@@ -264,8 +264,8 @@ class AggregateSink(Merging):
                 tables = [self._table(nothing, 0, chosen)]
             batches.append(self._merge_set(tables, chosen))
         if len(batches) == 1:
-            return Rows(batches, self.recipe.columns)
-        return Rows([concat_batches(batches, self.recipe.columns)], self.recipe.columns)
+            return KeptRows.of(self.recipe.columns, *batches)
+        return KeptRows.of(self.recipe.columns, concat_batches(batches, self.recipe.columns))
 
     def _merge_set(self, tables: Sequence[Table], chosen: Sequence[int]) -> Batch:
         keys, merged = _merge_keys(tables)

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from tensorsql.operators.columns.building import concat_batches, null_column
-from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.columns.building import null_column
+from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.joins.matcher import KeyMatcher, KeySet, Matcher
-from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Keyed, Rows
+from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows
+from tensorsql.operators.runtime.program import Run
 from tensorsql.planner.plans.expressions import Expression
-from tensorsql.storage.columns.column import Batch, Column
-from tensorsql.storage.columns.concat import concat
 
 
 @dataclass(frozen=True)
@@ -29,21 +26,18 @@ class BuildRecipe:
 
     def start(self, run: Run) -> BuildSink:
         """Compile the keys."""
-        return BuildSink(self, compile_expressions(self.keys, run.context))
+        return BuildSink(self.columns, compile_expressions(self.keys, run.context), recipe=self)
 
 
-class BuildSide(Rows):
+class BuildSide(KeptRows):
     """All rows of the build side in one batch, with their keys and whether each met a partner."""
 
-    keys: list[Column]
-    null_equal: tuple[bool, ...]
-    matched: Tensor
-
-    def __init__(self, batch: Batch, keys: list[Column], recipe: BuildRecipe) -> None:
-        super().__init__([batch], recipe.columns)
-        self.keys = keys
+    def __init__(self, kept: KeptRows, recipe: BuildRecipe) -> None:
+        rows = kept.joined()
+        super().__init__(recipe.columns, [rows])
+        self.keys = rows.keys if kept.rows else [null_column(key.type, 0) for key in recipe.keys]
         self.null_equal = recipe.null_equal
-        self.matched = torch.zeros(batch.count, dtype=torch.bool)
+        self.matched = torch.zeros(rows.batch.count, dtype=torch.bool)
         self.known: KeySet | None = None
 
     def matcher(self, places: Sequence[int] | None = None, probes: int = 0) -> Matcher:
@@ -61,28 +55,12 @@ class BuildSide(Rows):
         return self.known
 
 
-@dataclass(frozen=True)
-class BuildSink(Merging):
+@dataclass(frozen=True, kw_only=True)
+class BuildSink(Keeping):
     """Keeps rows and keys in order."""
 
     recipe: BuildRecipe
-    keys: Evaluator
-    scope: Scope = "ordered"
 
-    def new_state(self) -> Keyed:
-        """The rows of one morsel."""
-        return Keyed()
-
-    def accumulate(self, state: Keyed, batch: Batch) -> None:
-        """Keep a batch and its keys."""
-        state.keys.append(list(self.keys(batch)) if self.recipe.keys else [])
-        state.batches.append(batch.compact(id for id, _ in self.recipe.columns))
-
-    def merge(self, states: Sequence[Keyed]) -> BuildSide:
+    def merge(self, states: Sequence[KeptRows]) -> BuildSide:
         """The build side; its matchers are made by the probes that need them."""
-        batches = [batch for state in states for batch in state.batches]
-        parts = [keys for state in states for keys in state.keys]
-        keys = [concat(column) for column in zip(*parts, strict=True)]
-        if not parts:
-            keys = [null_column(key.type, 0) for key in self.recipe.keys]
-        return BuildSide(concat_batches(batches, self.recipe.columns), keys, self.recipe)
+        return BuildSide(super().merge(states), self.recipe)

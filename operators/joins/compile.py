@@ -18,7 +18,7 @@ from tensorsql.operators.joins.probe import (
     SingleProbe,
 )
 from tensorsql.operators.joins.reverse import MarkedRecipe, ReverseRecipe
-from tensorsql.operators.runtime.result import Columns
+from tensorsql.operators.runtime.kept_rows import Columns
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.operators.runtime.streams import columns_of as fields_of
 from tensorsql.planner.analysis.estimates import Estimator

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.joins.build import BuildSide
+from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows
 from tensorsql.operators.runtime.program import Run
-from tensorsql.operators.runtime.result import CollectSink, Columns, Rows
 from tensorsql.storage.columns.column import Batch, take
 
 
@@ -31,22 +31,24 @@ class FullRecipe:
         """The sink."""
         build = run.results[self.build]
         assert isinstance(build, BuildSide)
-        return FullSink(self.columns, "ordered", self.probe, build)
+        return FullSink(self.columns, probe=self.probe, build=build)
 
 
-@dataclass(frozen=True)
-class FullSink(CollectSink):
+@dataclass(frozen=True, kw_only=True)
+class FullSink(Keeping):
     """Keeps the probe's output and adds the build rows that met nothing, beside NULLs."""
 
-    probe: Columns = ()
-    build: BuildSide | None = None
+    probe: Columns
+    build: BuildSide
 
-    def merge(self, states: Sequence[list[Batch]]) -> Rows:
+    def merge(self, states: Sequence[KeptRows]) -> KeptRows:
         """Probe output in order, then unmatched build rows in theirs."""
-        assert self.build is not None
+        kept = super().merge(states)
         rows = kernels.nonzero(~self.build.matched)
         count = int(rows.shape[0])
         columns = {id: null_column(kind, count) for id, kind in self.probe}
         for id, column in self.build.table().columns.items():
             columns[id] = take(column, rows)
-        return super().merge([*states, [Batch(columns, count)] if count else []])
+        if count:
+            kept.add(Batch(columns, count))
+        return kept

@@ -14,8 +14,8 @@ from tensorsql.operators import kernels
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import KeySet
 from tensorsql.operators.joins.probe import Probe, ProbeRecipe
+from tensorsql.operators.runtime.kept_rows import KeptRows
 from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Rows
 from tensorsql.storage.columns.column import Batch
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ class MarkedSink(Merging):
     def accumulate(self, state: None, batch: Batch) -> None:
         """Never called: the probe puts nothing out."""
 
-    def merge(self, states: Sequence[None]) -> Rows:
+    def merge(self, states: Sequence[None]) -> KeptRows:
         """The rows, in their order."""
         flags = self.build.matched if self.build.known is None else self.build.known.marked()
         rows = kernels.nonzero(flags if self.marked else ~flags)
-        return Rows([self.build.table().select(rows).compact()], self.build.columns)
+        return KeptRows.of(self.build.columns, self.build.table().select(rows).compact())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from tensorsql.errors import UnsupportedError
+from tensorsql.operators.runtime.kept_rows import Collect, Columns, ReadResult
 from tensorsql.operators.runtime.program import (
     Context,
     Operator,
@@ -20,7 +21,6 @@ from tensorsql.operators.runtime.program import (
     Sink,
     Source,
 )
-from tensorsql.operators.runtime.result import Collect, ReadResult
 from tensorsql.planner.plans.plan import Fields, Plan
 from tensorsql.planner.plans.traversal import node_count
 
@@ -81,9 +81,6 @@ class Compiler:
     def reopen(self, number: int, node: int) -> Stream:
         """A stream over an earlier pipeline's result, counted as node `node`'s rows."""
         return Stream(ReadResult(node, number))
-
-
-Columns = tuple[tuple[int, Any], ...]
 
 
 def columns_of(fields: Fields) -> Columns:

@@ -13,8 +13,8 @@ from tensorsql.operators.columns.building import concat_batches, take_batch
 from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.keys.ordering import Direction, directions, order_codes, sort_rows
+from tensorsql.operators.runtime.kept_rows import Columns, KeptRows
 from tensorsql.operators.runtime.program import Context, Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Rows
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.operators.search.best_first import MIN_BATCH, Verified, ranks, search
 from tensorsql.operators.search.bounds import (
@@ -147,12 +147,12 @@ class IndexTopNSink(Merging):
         ]
         state.append(Candidates(batch, intervals))
 
-    def merge(self, states: Sequence[list[Candidates]]) -> Rows:
+    def merge(self, states: Sequence[list[Candidates]]) -> KeptRows:
         """The rows asked for, in order."""
         pieces = [piece for state in states for piece in state]
         plan = self.recipe.plan
         if not pieces or plan.count == 0:
-            return Rows([], self.recipe.columns)
+            return KeptRows(self.recipe.columns)
         table = concat_batches([piece.batch for piece in pieces], self.recipe.inputs)
         intervals = [
             join_intervals(part) for part in zip(*(piece.keys for piece in pieces), strict=True)
@@ -204,12 +204,12 @@ def first_verified(
     order: Sequence[Direction],
     span: tuple[int, int],
     columns: Columns,
-) -> Rows:
+) -> KeptRows:
     """Rows span[0] … span[1] - 1 of the verified ones in exact order, ties by place."""
     if not found:
-        return Rows([], columns)
+        return KeptRows(columns)
     table = concat_batches([part.batch for part in found], columns)
     keys = [concat(part) for part in zip(*(part.keys for part in found), strict=True)]
     keys.append(Flat(BIGINT, torch.cat([part.places for part in found])))
     chosen = sort_rows(order_codes(keys, [*order, Direction()]), table.count)
-    return Rows([take_batch(table, chosen[span[0] : span[1]])], columns)
+    return KeptRows.of(columns, take_batch(table, chosen[span[0] : span[1]]))

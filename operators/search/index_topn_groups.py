@@ -11,14 +11,14 @@ from torch import Tensor
 from tensorsql.errors import Error
 from tensorsql.operators import kernels
 from tensorsql.operators.aggregate.aggregate import AggregateRecipe, AggregateSink
-from tensorsql.operators.columns.building import concat_batches, take_batch
+from tensorsql.operators.columns.building import take_batch
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.indexes import INDEXES, protocol
 from tensorsql.operators.indexes.protocol import GroupProbe
 from tensorsql.operators.keys.key_codes import Groups, group_rows
 from tensorsql.operators.keys.ordering import directions
-from tensorsql.operators.runtime.program import Context, Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Rows
+from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows
+from tensorsql.operators.runtime.program import Context, Run
 from tensorsql.operators.search.best_first import Verified, ranks, search
 from tensorsql.operators.search.bounds import (
     Bounds,
@@ -164,7 +164,13 @@ class GroupRecipe:
         calls = (arg for _, call in plan.aggregates for arg in call.args)
         begin(context, self.node, [plan.predicate, *keys, *calls])
         group_keys = compile_expressions([e for _, e in plan.group_keys], context)
-        return GroupSink(self, decision, group_keys, self._exact(run))
+        return GroupSink(
+            self.inputs,
+            recipe=self,
+            decision=decision,
+            group_keys=group_keys,
+            exact=self._exact(run),
+        )
 
     def _exact(self, run: Run) -> Exact:
         """The aggregates of chosen groups, by group number."""
@@ -191,31 +197,22 @@ class Exact:
         return self.sink.merge([state]).table()
 
 
-@dataclass(frozen=True)
-class GroupSink(Merging):
+@dataclass(frozen=True, kw_only=True)
+class GroupSink(Keeping):
     """Keeps the members; merging groups, bounds and verifies them."""
 
     recipe: GroupRecipe
     decision: Decision
     group_keys: Evaluator
     exact: Exact
-    scope: Scope = "ordered"
 
-    def new_state(self) -> list[Batch]:
-        """Members of one morsel."""
-        return []
-
-    def accumulate(self, state: list[Batch], batch: Batch) -> None:
-        """Keep the rows."""
-        state.append(batch.compact(id for id, _ in self.recipe.inputs))
-
-    def merge(self, states: Sequence[list[Batch]]) -> Rows:
+    def merge(self, states: Sequence[KeptRows]) -> KeptRows:
         """The groups asked for, in order; ties by the group's first row."""
-        batches = [batch for state in states for batch in state]
+        kept = super().merge(states)
         plan = self.recipe.plan
-        if not batches or plan.count == 0:
-            return Rows([], self.recipe.columns)
-        members = concat_batches(batches, self.recipe.inputs)
+        if not kept.rows or plan.count == 0:
+            return KeptRows(self.recipe.columns)
+        members = kept.table()
         keys = self.group_keys(members)
         groups = group_rows(keys, members.count)
         ids = (id for id, _ in self.recipe.columns)

@@ -14,20 +14,18 @@ from typing import Any
 import torch
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.operators.columns.building import concat_batches
-from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
+from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.keys.key_codes import KeyCodes, group_rows, number_groups
 from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.keys.partitions import Partitions, partitions
-from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.operators.runtime.result import Columns, Keyed, Rows
+from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows
+from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.operators.windows.framed import FramedCall
 from tensorsql.planner.plans.expressions import WindowCall
 from tensorsql.planner.plans.logical import Window
 from tensorsql.storage.columns.column import Batch, Column, take
-from tensorsql.storage.columns.concat import concat
 
 LONG = 32  # rows of a frame, on average, from which a tree of them pays
 
@@ -57,47 +55,34 @@ class WindowRecipe:
                     f"{call.call.function.name} with IGNORE NULLS does not run yet"
                 )
         parts = [part for _, call in self.calls for part in _children(call)]
-        return WindowSink(self, compile_expressions(parts, run.context))
+        return WindowSink(self.passed, compile_expressions(parts, run.context), recipe=self)
 
 
 def _children(call: WindowCall) -> list[Any]:
     return [*call.call.children, *call.partition, *(key.expression for key in call.order)]
 
 
-@dataclass(frozen=True)
-class WindowSink(Merging):
+@dataclass(frozen=True, kw_only=True)
+class WindowSink(Keeping):
     """Keeps rows and what the calls read, in order; merging computes each call."""
 
     recipe: WindowRecipe
-    inputs: Evaluator
-    scope: Scope = "ordered"
 
-    def new_state(self) -> Keyed:
-        """The rows of one morsel."""
-        return Keyed()
-
-    def accumulate(self, state: Keyed, batch: Batch) -> None:
-        """Keep a batch."""
-        state.keys.append(list(self.inputs(batch)))
-        state.batches.append(batch.compact(id for id, _ in self.recipe.passed))
-
-    def merge(self, states: Sequence[Keyed]) -> Rows:
+    def merge(self, states: Sequence[KeptRows]) -> KeptRows:
         """The input's rows, in order, with a column per call."""
-        batches = [batch for state in states for batch in state.batches]
-        if not batches:
-            return Rows([], self.recipe.columns)
-        table = concat_batches(batches, self.recipe.passed)
-        parts = [keys for state in states for keys in state.keys]
-        inputs = [concat(column) for column in zip(*parts, strict=True)]
-        columns = dict(table.columns)
+        kept = super().merge(states)
+        if not kept.rows:
+            return KeptRows(self.recipe.columns)
+        rows = kept.joined()
+        columns, inputs = dict(rows.batch.columns), rows.keys
         for id, call in self.recipe.calls:
             count = len(_children(call))
-            columns[id] = _compute(call, inputs[:count], table.count)
+            columns[id] = _compute(call, inputs[:count], rows.batch.count)
             inputs = inputs[count:]
-        return Rows([Batch(columns, table.count)], self.recipe.columns)
+        return KeptRows.of(self.recipe.columns, Batch(columns, rows.batch.count))
 
 
-def _compute(call: WindowCall, inputs: list[Column], rows: int) -> Column:
+def _compute(call: WindowCall, inputs: Sequence[Column], rows: int) -> Column:
     """The call's column for all rows, in their own order."""
     own, middle = len(call.call.children), len(call.call.children) + len(call.partition)
     groups = group_rows(inputs[own:middle], rows)
