@@ -13,8 +13,8 @@ from tensorsql.operators.runtime.program import Run, Stateless
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.logical import Unnest
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Batch, Column, Flat, List, take
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.types import BIGINT
 
 

@@ -126,8 +126,8 @@ def update(statement: statements.Update, session: Session, transaction: Transact
 
 
 def _row_ids(column: Column) -> Any:
-    from tensorsql.storage.columns.column import Flat, widen
-    from tensorsql.storage.columns.concat import expand
+    from tensorsql.storage.columns.changes import expand, widen
+    from tensorsql.storage.columns.column import Flat
 
     flat = widen(expand(column))
     assert isinstance(flat, Flat)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import InternalError
-from tensorsql.operators.columns.building import null_column, text_column, with_nulls
+from tensorsql.operators.columns.building import null_column, text_column
+from tensorsql.storage.columns.changes import with_nulls
 from tensorsql.storage.columns.column import (
     VALUE_DTYPE,
     Bytes,
@@ -20,6 +21,7 @@ from tensorsql.storage.columns.column import (
     Dictionary,
     Flat,
 )
+from tensorsql.storage.columns.ragged import binary_array
 from tensorsql.storage.columns.types import Kind, Type
 
 
@@ -89,10 +91,7 @@ def text_array(column: Column) -> pa.Array:
     """Text or bytes as an Arrow array without NULLs, zero-copy for Bytes; any text under NULL."""
     match column:
         case Bytes():
-            offsets = np.ascontiguousarray(numpy_view(column.offsets))
-            data = np.ascontiguousarray(numpy_view(column.data))
-            buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-            return pa.Array.from_buffers(arrow_type_of(column.type), len(column), buffers)
+            return binary_array(column.offsets, column.data, arrow_type_of(column.type))
         case Dictionary():
             codes = pa.array(numpy_view(column.codes))
             if len(column.dictionary) == 0:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import Error
-from tensorsql.operators.columns.layouts import with_validity
 from tensorsql.operators.columns.literals import constant, to_python
 from tensorsql.operators.expressions.propagate import Propagate
 from tensorsql.operators.functions.frame import Frame
@@ -35,7 +34,8 @@ from tensorsql.planner.plans.expressions import (
     is_fallible,
     is_volatile,
 )
-from tensorsql.storage.columns.column import Batch, Column, Constant, RowRef, widen
+from tensorsql.storage.columns.changes import fetch, widen
+from tensorsql.storage.columns.column import Batch, Column, Constant
 from tensorsql.storage.columns.types import Kind
 
 ALL_ROWS = 0  # the register that holds the caller's active rows
@@ -96,10 +96,7 @@ class Fetch(Step):
         return (self.column,)
 
     def run(self, state: State) -> Column:
-        column: Column = state.registers[self.column]
-        if not isinstance(column, RowRef) or column.source is None:
-            return column
-        return with_validity(column.source.fetch(column.rows), column.validity)
+        return fetch(state.registers[self.column])
 
 
 @dataclass

@@ -24,8 +24,8 @@ from tensorsql.operators.keys.grouping import (
 from tensorsql.operators.keys.key_codes import KeyCodes
 from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows
 from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Flat, Wide
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, HUGEINT, Kind
 
 _LOW = 0xFFFFFFFF

@@ -21,6 +21,7 @@ from tensorsql.operators.functions.tensor_casts import convert_tensor, lists_to_
 from tensorsql.operators.functions.text_casts import parse_text, write_text
 from tensorsql.planner.functions.conversions import failed, no_tensor, out_of_range
 from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import (
     Column,
     Constant,
@@ -30,7 +31,6 @@ from tensorsql.storage.columns.column import (
     Struct,
     slice_column,
 )
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, Kind, Type, list_of
 
 Converted = tuple[Column, Tensor | None]

@@ -29,6 +29,7 @@ from tensorsql.operators.columns.layouts import (
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.keys.key_codes import key_codes
 from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.changes import expand, widen
 from tensorsql.storage.columns.column import (
     Column,
     Constant,
@@ -39,9 +40,8 @@ from tensorsql.storage.columns.column import (
     RowRef,
     Struct,
     take,
-    widen,
 )
-from tensorsql.storage.columns.concat import concat, expand
+from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import BOOLEAN, INTEGER, Kind
 
 Compare = Callable[[Any, Any], Any]

@@ -16,17 +16,17 @@ from tensorsql.operators.functions.aggregates import flat
 from tensorsql.operators.keys.grouping import Aggregate, Collecting, Grouped, RankedRows, Ranking
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import (
     Bytes,
     Column,
-    Dictionary,
     Flat,
     List,
     Wide,
-    ragged_take,
     take,
 )
-from tensorsql.storage.columns.concat import bytes_of, concat, expand
+from tensorsql.storage.columns.concat import bytes_of, concat
+from tensorsql.storage.columns.ragged import cumulated, ragged_take
 from tensorsql.storage.columns.rounding import multiply_add
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, VARCHAR
 
@@ -136,7 +136,7 @@ class Collected(Collecting):
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         order = kernels.argsort(rows.numbers)
         child = take(expand(arguments[0]), order)
-        return List(call.type, _offsets(rows.sizes), child, rows.present)
+        return List(call.type, cumulated(rows.sizes), child, rows.present)
 
 
 class Joined(Collecting):
@@ -154,7 +154,7 @@ class Joined(Collecting):
         before[rows.starts[rows.sizes > 0]] = 0  # nothing stands before a group's first text
         pieces = torch.stack([before, order + 1], 1).reshape(-1)
         offsets, inside = ragged_take(both.offsets, pieces)
-        ends = offsets.index_select(0, 2 * _offsets(rows.sizes))
+        ends = offsets.index_select(0, 2 * cumulated(rows.sizes))
         return Bytes(call.type, ends, both.data.index_select(0, inside), rows.present)
 
 
@@ -163,15 +163,9 @@ def _commas(rows: int) -> Bytes:
 
 
 def _as_bytes(column: Column) -> Bytes:
-    column = expand(column)
-    if isinstance(column, Dictionary):
-        column = bytes_of(column)
+    column = bytes_of(expand(column))
     assert isinstance(column, Bytes)
     return column
-
-
-def _offsets(sizes: Tensor) -> Tensor:
-    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
 
 
 product: Aggregate = Product()

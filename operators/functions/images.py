@@ -8,8 +8,8 @@ import torch
 
 from tensorsql.operators.functions.frame import Frame, live_rows
 from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Flat, RowRef
-from tensorsql.storage.columns.concat import expand
 
 
 def is_readable(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

@@ -11,8 +11,9 @@ from tensorsql.operators.columns.layouts import null_constant, values_of, with_v
 from tensorsql.operators.functions.comparison import compare
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Constant, Flat, List, Struct, take
-from tensorsql.storage.columns.concat import concat, expand
+from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import NULL
 
 

@@ -12,8 +12,8 @@ from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.functions.masks import above_levels
 from tensorsql.operators.keys.grouping import Collecting, Grouped
 from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, RowRef
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.masks import Integers, MaskSource, StoredMasks, regular_block
 from tensorsql.storage.masks.counts import CHUNK_PIXELS, at, chunks, read_block
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from tensorsql.errors import DataError
 from tensorsql.operators.functions.frame import Frame, narrowed
 from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, take, valid_rows
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.masks import (
     Integers,
     MaskSource,

@@ -13,6 +13,7 @@ from tensorsql.operators.functions.frame import Frame, narrowed
 from tensorsql.operators.functions.neurons import runs
 from tensorsql.operators.models.inference import CHUNK, inference_of
 from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.changes import expand, widen
 from tensorsql.storage.columns.column import (
     Column,
     Dictionary,
@@ -20,9 +21,7 @@ from tensorsql.storage.columns.column import (
     List,
     StringDictionary,
     valid_rows,
-    widen,
 )
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.types import DOUBLE, Kind
 from tensorsql.storage.tables.catalog import ModelEntry
 

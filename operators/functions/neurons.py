@@ -15,8 +15,8 @@ from tensorsql.operators.functions.frame import Frame, live_rows
 from tensorsql.operators.models.inference import CHUNK, chunk_of, inference_of
 from tensorsql.planner.analysis.neurons import check_range
 from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Flat, List, take
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.types import DOUBLE, Kind
 
 Arguments = Sequence[Column]

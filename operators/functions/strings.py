@@ -38,8 +38,8 @@ from tensorsql.operators.functions.text_blocks import (
     of_blocks,
 )
 from tensorsql.planner.plans.expressions import Call
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Constant, Flat
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.types import VARCHAR, Kind, Type
 
 # An Arrow array and the values of the other arguments give an Arrow array of as many rows.

@@ -9,8 +9,8 @@ from torch import Tensor
 from tensorsql.operators.columns.layouts import values_of, with_validity
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.storage.columns.arrow_types import element_type, type_of_arrow
+from tensorsql.storage.columns.changes import expand, fetch
 from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat, List, Wide, take
-from tensorsql.storage.columns.concat import expand, fetched
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, Kind, Type
 
 Converted = tuple[Column, Tensor | None]
@@ -18,7 +18,7 @@ Converted = tuple[Column, Tensor | None]
 
 def convert_tensor(column: Column, target: Type) -> Converted:
     """Number by number; a row fails if its target's dtype cannot hold one of them."""
-    column = fetched(column)
+    column = fetch(column)
     assert isinstance(column, Flat)
     if target.kind is Kind.LIST:
         return _to_lists(column, target)

@@ -22,6 +22,7 @@ from tensorsql.operators.functions.calendar import DAY, FIRST_DAY
 from tensorsql.planner.functions.conversions import from_text, to_text
 from tensorsql.storage.columns.arrow import from_arrow
 from tensorsql.storage.columns.arrow_types import arrow_type
+from tensorsql.storage.columns.changes import expand, fetch, widen
 from tensorsql.storage.columns.column import (
     Bytes,
     Column,
@@ -31,9 +32,7 @@ from tensorsql.storage.columns.column import (
     Interval,
     Wide,
     take,
-    widen,
 )
-from tensorsql.storage.columns.concat import expand, fetched
 from tensorsql.storage.columns.types import VARCHAR, Kind, Type
 
 DECIMAL_DIGITS = 38  # what Arrow counts is right up to here
@@ -124,7 +123,7 @@ def write_text(column: Column) -> Column:
     """The column as VARCHAR."""
     if isinstance(column, Bytes | Dictionary) and column.type.kind is not Kind.BLOB:
         return retype(column, VARCHAR)
-    column = widen(fetched(column))
+    column = widen(fetch(column))
     if isinstance(column, Flat):
         array = _flat_text(column)
         if array is not None:

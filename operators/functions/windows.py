@@ -13,8 +13,9 @@ from tensorsql.operators.columns.layouts import with_validity
 from tensorsql.operators.functions.aggregates import flat
 from tensorsql.operators.keys.partitions import Partitions
 from tensorsql.planner.plans.expressions import AggregateCall
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Flat
-from tensorsql.storage.columns.concat import concat, expand
+from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import BIGINT, DOUBLE
 
 

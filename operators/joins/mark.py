@@ -14,8 +14,8 @@ from tensorsql.operators.joins.matcher import Matcher, matched, pairs
 from tensorsql.operators.joins.probe import PairFilter, Probe, ProbeRecipe
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.plans.expressions import Expression, conjunction
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Batch, Column, Flat, take
-from tensorsql.storage.columns.concat import expand
 from tensorsql.storage.columns.types import BOOLEAN
 
 

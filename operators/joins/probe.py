@@ -21,8 +21,8 @@ from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, matched, pairs
 from tensorsql.operators.runtime.program import Context, Operator, Run, Stateless
 from tensorsql.planner.plans.expressions import Expression, columns_of
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Batch, Column, Constant, take
-from tensorsql.storage.columns.concat import expand
 
 if TYPE_CHECKING:
     from tensorsql.operators.joins.compile import Condition

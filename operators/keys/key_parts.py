@@ -18,8 +18,9 @@ from torch import Tensor
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError, UnsupportedError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import binary_array, comparable
+from tensorsql.operators.columns.building import comparable
 from tensorsql.operators.keys.text_order import text_order
+from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import (
     Bytes,
     Column,
@@ -33,7 +34,7 @@ from tensorsql.storage.columns.column import (
     Wide,
     slice_column,
 )
-from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.ragged import binary_array
 from tensorsql.storage.columns.types import BLOB, Kind
 
 DAY_MICROSECONDS = 86_400_000_000
@@ -130,7 +131,7 @@ def text_codes(part: Dictionary | Bytes, ordered: bool) -> TextCodes:
     """Number the distinct texts of a part; `ordered`: in ascending order."""
     check_cancelled()
     if isinstance(part, Bytes):
-        encoded = binary_array(part).dictionary_encode()
+        encoded = binary_array(part.offsets, part.data).dictionary_encode()
         codes, values = _indices(encoded.indices), encoded.dictionary
         lookup = None
     else:

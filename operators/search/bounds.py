@@ -31,8 +31,8 @@ from tensorsql.planner.analysis.intervals import (
 )
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.index_plans import IndexUse
-from tensorsql.storage.columns.column import Batch, Column, Constant, Flat, RowRef, Wide, widen
-from tensorsql.storage.columns.concat import expand
+from tensorsql.storage.columns.changes import expand, widen
+from tensorsql.storage.columns.column import Batch, Column, Constant, Flat, RowRef, Wide
 from tensorsql.storage.columns.types import Kind, Type
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tensorsql.errors import InternalError, OutOfRangeError
 from tensorsql.storage.columns.arrow_types import BOX_FIELDS, arrow_type, type_of_arrow
+from tensorsql.storage.columns.changes import fetch, widen
 from tensorsql.storage.columns.column import (
     Bytes,
     Column,
@@ -30,7 +31,6 @@ from tensorsql.storage.columns.column import (
     StringDictionary,
     Struct,
     Wide,
-    widen,
 )
 from tensorsql.storage.columns.physical import bitmap, physical, valid_flags
 from tensorsql.storage.columns.types import VARCHAR, Kind, Type
@@ -145,10 +145,7 @@ def to_arrow(column: Column) -> pa.Array:
         case RowRef() if column.type.kind is Kind.MASK:
             return _masks(column)
         case RowRef():
-            fetched: Column = column.source.fetch(column.rows)
-            if column.validity is not None:
-                fetched = _with_validity(fetched, column.validity)
-            return to_arrow(fetched)
+            return to_arrow(fetch(column))
         case Flat():
             return _flat(cast("Flat", widen(column)))
         case Wide():
@@ -270,13 +267,6 @@ def _take(array: pa.Array, rows: pa.Array) -> pa.Array:
     if isinstance(array, pa.ExtensionArray):
         return pa.ExtensionArray.from_storage(array.type, array.storage.take(rows))
     return pc.take(array, rows)
-
-
-def _with_validity(column: Column, validity: Tensor) -> Column:
-    known = column.validity
-    if isinstance(column, Constant):
-        raise InternalError("a row source fetched a constant")
-    return replace(column, validity=validity if known is None else known & validity)
 
 
 def _bitmap(column: Column) -> pa.Buffer | None:

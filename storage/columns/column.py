@@ -22,15 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, cast
 
-import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.errors import InternalError
+from tensorsql.storage.columns.ragged import Ragged, ragged_take, take_bytes
 from tensorsql.storage.columns.types import Kind, Type
 
 VALUE_DTYPE: dict[Kind, torch.dtype] = {
@@ -81,8 +80,27 @@ class RowSource(Protocol):
         """The values of these rows (int64 [n], in any order, repeats allowed), materialized."""
 
 
+Part: TypeAlias = "Tensor | Ragged | Column"
+Parts: TypeAlias = Sequence[Any]  # of the kinds of part that `parts` gave
+
+
+class Layout:
+    """What every layout but Constant says of itself, so that what moves rows is written once.
+
+    `parts` has what holds the values, each with one element a row, as its layout names them;
+    `with_parts` is the column of other such parts, valid where `validity` says, of so many rows.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled, a column has its own rows only, not all that its tensors are views of."""
+        column = cast("Flat", self)
+        parts = [_owned(part) for part in column.parts()]
+        validity = None if column.validity is None else _owned(column.validity)
+        return vars(column.with_parts(parts, validity, len(column)))
+
+
 @dataclass(frozen=True, eq=False)
-class Flat:
+class Flat(Layout):
     """One value a row, in one tensor."""
 
     type: Type
@@ -91,6 +109,12 @@ class Flat:
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
+
+    def parts(self) -> tuple[Part, ...]:
+        return (self.values,)
+
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Flat:
+        return Flat(self.type, parts[0], validity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +138,7 @@ class Constant:
 
 
 @dataclass(frozen=True, eq=False)
-class Wide:
+class Wide(Layout):
     """128-bit integers: value = hi * 2**64 + (lo as unsigned)."""
 
     type: Type
@@ -125,9 +149,15 @@ class Wide:
     def __len__(self) -> int:
         return int(self.hi.shape[0])
 
+    def parts(self) -> tuple[Part, ...]:
+        return self.hi, self.lo
+
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Wide:
+        return Wide(self.type, *parts, validity)
+
 
 @dataclass(frozen=True, eq=False)
-class Interval:
+class Interval(Layout):
     """Calendar intervals, unnormalized as given."""
 
     type: Type
@@ -139,9 +169,15 @@ class Interval:
     def __len__(self) -> int:
         return int(self.months.shape[0])
 
+    def parts(self) -> tuple[Part, ...]:
+        return self.months, self.days, self.microseconds
+
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Interval:
+        return Interval(self.type, *parts, validity)
+
 
 @dataclass(frozen=True, eq=False)
-class Dictionary:
+class Dictionary(Layout):
     """int32 codes into a dictionary; NULL rows have code 0 (also where the dictionary is empty)."""
 
     type: Type
@@ -152,9 +188,15 @@ class Dictionary:
     def __len__(self) -> int:
         return int(self.codes.shape[0])
 
+    def parts(self) -> tuple[Part, ...]:
+        return (self.codes,)
+
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Dictionary:
+        return Dictionary(self.type, parts[0], self.dictionary, validity)
+
 
 @dataclass(frozen=True, eq=False)
-class Bytes:
+class Bytes(Layout):
     """UTF-8 text or bytes: row i is data[offsets[i]:offsets[i + 1]]; offsets[0] may be > 0."""
 
     type: Type
@@ -165,9 +207,15 @@ class Bytes:
     def __len__(self) -> int:
         return int(self.offsets.shape[0]) - 1
 
+    def parts(self) -> tuple[Part, ...]:
+        return (Ragged(self.offsets, self.data),)
+
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Bytes:
+        return Bytes(self.type, parts[0].offsets, parts[0].items, validity)
+
 
 @dataclass(frozen=True, eq=False)
-class List:
+class List(Layout):
     """Row i is child[offsets[i]:offsets[i + 1]]."""
 
     type: Type
@@ -178,9 +226,15 @@ class List:
     def __len__(self) -> int:
         return int(self.offsets.shape[0]) - 1
 
+    def parts(self) -> tuple[Part, ...]:
+        return (Ragged(self.offsets, self.child),)
+
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> List:
+        return List(self.type, parts[0].offsets, parts[0].items, validity)
+
 
 @dataclass(frozen=True, eq=False)
-class Struct:
+class Struct(Layout):
     """One column per field, all of one length."""
 
     type: Type
@@ -191,9 +245,15 @@ class Struct:
     def __len__(self) -> int:
         return self.length
 
+    def parts(self) -> tuple[Part, ...]:
+        return self.children
+
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Struct:
+        return Struct(self.type, tuple(parts), rows, validity)
+
 
 @dataclass(frozen=True, eq=False)
-class RowRef:
+class RowRef(Layout):
     """Row i is row `rows[i]` of `source`, not fetched yet; NULL rows have rows[i] = 0."""
 
     type: Type
@@ -203,6 +263,12 @@ class RowRef:
 
     def __len__(self) -> int:
         return int(self.rows.shape[0])
+
+    def parts(self) -> tuple[Part, ...]:
+        return (self.rows,)
+
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> RowRef:
+        return RowRef(self.type, self.source, parts[0], validity)
 
 
 Column = Flat | Constant | Wide | Interval | Dictionary | Bytes | List | Struct | RowRef
@@ -251,58 +317,21 @@ def take(column: Column, rows: Tensor) -> Column:
     """Gather rows (int32 or int64 [m], in range, repeats allowed) into a column of this type."""
     check_cancelled()
     if isinstance(column, Constant):
-        return Constant(column.one, int(rows.shape[0]))
+        return Constant(column.one, rows.shape[0])
     validity = None if column.validity is None else column.validity.index_select(0, rows)
-    match column:
-        case Flat():
-            return replace(column, values=column.values.index_select(0, rows), validity=validity)
-        case Wide():
-            hi, lo = (part.index_select(0, rows) for part in (column.hi, column.lo))
-            return replace(column, hi=hi, lo=lo, validity=validity)
-        case Interval():
-            months, days, micros = (
-                part.index_select(0, rows)
-                for part in (column.months, column.days, column.microseconds)
-            )
-            return Interval(column.type, months, days, micros, validity)
-        case Dictionary():
-            return replace(column, codes=column.codes.index_select(0, rows), validity=validity)
-        case Bytes():
-            return Bytes(column.type, *_take_bytes(column, rows), validity)
-        case List():
-            offsets, inside = ragged_take(column.offsets, rows)
-            return List(column.type, offsets, take(column.child, inside), validity)
-        case Struct():
-            children = tuple(take(child, rows) for child in column.children)
-            return Struct(column.type, children, int(rows.shape[0]), validity)
-        case RowRef():
-            return replace(column, rows=column.rows.index_select(0, rows), validity=validity)
-    raise InternalError(f"no layout {type(column).__name__}")
+    return column.with_parts([take_part(p, rows) for p in column.parts()], validity, rows.shape[0])
 
 
-def _take_bytes(column: Bytes, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """New offsets and data; Arrow copies row by row, a tensor gather would byte by byte."""
-    buffers = [
-        None,
-        *(pa.py_buffer(part.contiguous().numpy()) for part in (column.offsets, column.data)),
-    ]
-    array = pa.Array.from_buffers(pa.large_binary(), len(column), buffers)
-    taken = array.take(pa.array(rows.numpy()))
-    if len(taken) == 0:
-        return column.offsets.new_zeros(1), column.data.new_zeros(0)
-    _, offsets, data = taken.buffers()
-    places = np.frombuffer(offsets, np.int64, len(taken) + 1)
-    return torch.from_numpy(places), torch.from_numpy(np.frombuffer(data, np.uint8, places[-1]))
-
-
-def ragged_take(offsets: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """New offsets and the element positions for gathering `rows` of a ragged column."""
-    starts = offsets.index_select(0, rows)
-    lengths = offsets[1:].index_select(0, rows) - starts
-    ends = torch.cumsum(lengths, 0)
-    new = torch.cat([ends.new_zeros(1), ends])
-    inside = torch.arange(int(new[-1]), dtype=torch.int64)
-    return new, inside + torch.repeat_interleave(starts - new[:-1], lengths)
+def take_part(part: Part, rows: Tensor) -> Any:
+    """Gather rows of one part."""
+    if isinstance(part, Tensor):
+        return part.index_select(0, rows)
+    if not isinstance(part, Ragged):
+        return take(part, rows)
+    if isinstance(part.items, Tensor) and part.items.is_cpu:
+        return take_bytes(part, rows)
+    offsets, inside = ragged_take(part.offsets, rows)
+    return Ragged(offsets, take_part(part.items, inside))
 
 
 def slice_column(column: Column, start: int, stop: int) -> Column:
@@ -310,47 +339,40 @@ def slice_column(column: Column, start: int, stop: int) -> Column:
     if isinstance(column, Constant):
         return Constant(column.one, stop - start)
     validity = None if column.validity is None else column.validity[start:stop]
-    match column:
-        case Flat():
-            return replace(column, values=column.values[start:stop], validity=validity)
-        case Wide():
-            return replace(
-                column, hi=column.hi[start:stop], lo=column.lo[start:stop], validity=validity
-            )
-        case Interval():
-            parts = (column.months, column.days, column.microseconds)
-            months, days, micros = (part[start:stop] for part in parts)
-            return Interval(column.type, months, days, micros, validity)
-        case Dictionary():
-            return replace(column, codes=column.codes[start:stop], validity=validity)
-        case Bytes() | List():
-            return replace(column, offsets=column.offsets[start : stop + 1], validity=validity)
-        case Struct():
-            children = tuple(slice_column(child, start, stop) for child in column.children)
-            return Struct(column.type, children, stop - start, validity)
-        case RowRef():
-            return replace(column, rows=column.rows[start:stop], validity=validity)
-    raise InternalError(f"no layout {type(column).__name__}")
+    parts = [slice_part(part, start, stop) for part in column.parts()]
+    return column.with_parts(parts, validity, stop - start)
 
 
-def widen(column: Column) -> Column:
-    """The column with all its numbers in the dtype of their type (`VALUE_DTYPE`)."""
-    match column:
-        case Flat() if column.type.kind in VALUE_DTYPE:
-            dtype = VALUE_DTYPE[column.type.kind]
-            if column.values.dtype != dtype:
-                return replace(column, values=column.values.to(dtype))
-        case Constant():
-            one = widen(column.one)
-            return column if one is column.one else replace(column, one=one)
-        case List():
-            child = widen(column.child)
-            return column if child is column.child else replace(column, child=child)
-        case Struct():
-            children = tuple(map(widen, column.children))
-            same = all(a is b for a, b in zip(children, column.children, strict=True))
-            return column if same else replace(column, children=children)
-    return column
+def slice_part(part: Part, start: int, stop: int) -> Any:
+    """Rows start … stop - 1 of one part, without copying."""
+    if isinstance(part, Tensor):
+        return part[start:stop]
+    if isinstance(part, Ragged):
+        return Ragged(part.offsets[start : stop + 1], part.items)
+    return slice_column(part, start, stop)
+
+
+def _owned(part: Part) -> Any:
+    """The part over memory of its own; columns in it see to theirs."""
+    if isinstance(part, Tensor):
+        whole = part.untyped_storage().nbytes() == part.numel() * part.element_size()
+        return part if whole else part.clone()
+    if not isinstance(part, Ragged):
+        return part
+    start, stop = int(part.offsets[0]), int(part.offsets[-1])
+    return Ragged(part.offsets - start, _owned(slice_part(part.items, start, stop)))
+
+
+def bare(column: Column) -> Column:
+    """The row that a Constant repeats; any other column as it is."""
+    return column.one if isinstance(column, Constant) else column
+
+
+def present_rows(column: Column) -> Tensor:
+    """bool per row: not NULL."""
+    if column.validity is not None:
+        return column.validity
+    return torch.ones(len(column), dtype=torch.bool)
 
 
 def valid_rows(columns: Sequence[Column]) -> Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,22 +14,22 @@ from torch import Tensor
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError
 from tensorsql.storage.columns.arrow import column_of
+from tensorsql.storage.columns.changes import expand, fetch, with_nulls
 from tensorsql.storage.columns.column import (
     Bytes,
     Column,
     Constant,
     Dictionary,
     Flat,
-    Interval,
-    List,
     RowRef,
     StringDictionary,
-    Struct,
     Wide,
-    ragged_take,
-    slice_column,
+    bare,
+    present_rows,
+    slice_part,
     take,
 )
+from tensorsql.storage.columns.ragged import Ragged, joined_offsets
 from tensorsql.storage.columns.types import Kind
 
 
@@ -43,42 +43,26 @@ def concat(columns: Sequence[Column]) -> Column:
         return columns[0]
     check_cancelled()
     first = columns[0]
-    if all(isinstance(part, Constant) and part.one is _one(first) for part in columns):
-        return Constant(_one(first), sum(len(part) for part in columns))
-    parts = _same_layout([expand(part) for part in columns if len(part)] or [first])
-    return parts[0] if len(parts) == 1 else _concat(parts)
-
-
-def expand(column: Column) -> Column:
-    """The column without the Constant layout."""
-    if not isinstance(column, Constant):
-        return column
-    return take(expand(column.one), torch.zeros(column.length, dtype=torch.int32))
+    if all(isinstance(part, Constant) and part.one is bare(first) for part in columns):
+        return Constant(bare(first), sum(len(part) for part in columns))
+    parts = [expand(part) for part in columns if len(part)] or [expand(first)]
+    if len(parts) == 1:
+        return parts[0]
+    parts = _alike(parts)
+    together = [_joined(each) for each in zip(*(part.parts() for part in parts), strict=True)]
+    return parts[0].with_parts(together, _validity(parts), sum(map(len, parts)))
 
 
 def bytes_of(column: Column) -> Column:
     """A Dictionary column as Bytes; any other as it is."""
     if not isinstance(column, Dictionary):
         return column
-    if not len(column.dictionary):
+    if len(column.dictionary):
+        text = take(column_of(column.dictionary.entries, column.type), column.codes)
+    else:
         offsets = torch.zeros(len(column) + 1, dtype=torch.int64)
-        empty = torch.zeros(0, dtype=torch.uint8)
-        return Bytes(column.type, offsets, empty, column.validity)
-    entries = column_of(column.dictionary.entries, column.type)
-    text = cast("Bytes", take(entries, column.codes))
-    if column.validity is not None:
-        text = cast("Bytes", column_of_nulls(text, column.validity))
-    return text
-
-
-def column_of_nulls(text: Bytes, validity: Tensor) -> Column:
-    """The text with NULLs where `validity` is False, empty there."""
-    lengths = (text.offsets[1:] - text.offsets[:-1]) * validity
-    ends = torch.cumsum(lengths, 0)
-    kept = torch.nonzero(validity).reshape(-1)
-    _, inside = ragged_take(text.offsets, kept)
-    offsets = torch.cat([ends.new_zeros(1), ends])
-    return Bytes(text.type, offsets, text.data.index_select(0, inside), validity)
+        text = Bytes(column.type, offsets, torch.zeros(0, dtype=torch.uint8))
+    return text if column.validity is None else with_nulls(text, column.validity.logical_not())
 
 
 def merge_dictionaries(
@@ -147,133 +131,67 @@ class ConcatSource:
         return take(concat(parts), back)
 
 
-def _one(column: Column) -> Column:
-    return column.one if isinstance(column, Constant) else column
-
-
-def _same_layout(parts: list[Column]) -> list[Column]:
+def _alike(parts: list[Column]) -> list[Any]:
+    """The columns in one layout, over one dictionary or source of rows."""
     layouts = {type(part) for part in parts}
-    if len(layouts) == 1:
-        return parts
     if layouts == {Dictionary, Bytes}:
         return [bytes_of(part) for part in parts]
     if layouts == {Flat, Wide}:  # sums are narrow where they fit
-        return [_widened(part) for part in parts]
-    if layouts == {Flat, RowRef}:
-        return [fetched(part) for part in parts]
-    raise InternalError(f"no common layout of {sorted(layout.__name__ for layout in layouts)}")
+        return [_two_words(part) for part in parts]
+    if len(layouts) > 1 and RowRef in layouts:
+        return _alike([fetch(part) for part in parts])
+    if len(layouts) > 1:
+        raise InternalError(f"no common layout of {sorted(layout.__name__ for layout in layouts)}")
+    if layouts == {Dictionary}:
+        coded = cast("list[Dictionary]", parts)
+        merged, lookups = merge_dictionaries([part.dictionary for part in coded])
+        return [recode(part, merged, lookup) for part, lookup in zip(coded, lookups, strict=True)]
+    return _one_source(cast("list[RowRef]", parts)) if layouts == {RowRef} else parts
 
 
-def fetched(column: Column) -> Column:
-    """The column itself, or the TENSORs that its rows refer to, zeros where they are NULL."""
-    if not isinstance(column, RowRef):
-        return column
-    if column.source is None:
-        zeros = torch.zeros(
-            len(column), *column.type.shape, dtype=getattr(torch, column.type.element)
-        )
-        return Flat(column.type, zeros, column.validity)
-    found: Column = column.source.fetch(column.rows)
-    if column.validity is None or not isinstance(found, Flat):
-        return found
-    missing = column.validity.logical_not().reshape(-1, *[1] * (found.values.dim() - 1))
-    return Flat(found.type, found.values.masked_fill(missing, 0), column.validity)
-
-
-def _widened(column: Column) -> Column:
+def _two_words(column: Column) -> Column:
     if not isinstance(column, Flat):
         return column
     words = column.values.to(torch.int64)
     return Wide(column.type, words >> 63, words, column.validity)
 
 
-def _concat(parts: list[Column]) -> Column:
-    validity = _validity(parts)
-    kind = parts[0].type
-    match parts[0]:
-        case Flat():
-            return Flat(kind, _joined([cast("Flat", p).values for p in parts]), validity)
-        case Wide():
-            wides = cast("list[Wide]", parts)
-            hi, lo = torch.cat([p.hi for p in wides]), torch.cat([p.lo for p in wides])
-            return Wide(kind, hi, lo, validity)
-        case Interval():
-            spans = cast("list[Interval]", parts)
-            months, days = torch.cat([p.months for p in spans]), torch.cat([p.days for p in spans])
-            return Interval(
-                kind, months, days, torch.cat([p.microseconds for p in spans]), validity
-            )
-        case Dictionary():
-            coded = cast("list[Dictionary]", parts)
-            merged, lookups = merge_dictionaries([p.dictionary for p in coded])
-            recoded = [recode(p, merged, x) for p, x in zip(coded, lookups, strict=True)]
-            return Dictionary(kind, torch.cat([p.codes for p in recoded]), merged, validity)
-        case Bytes():
-            texts = cast("list[Bytes]", parts)
-            offsets, ranges = _ragged([p.offsets for p in texts])
-            data = [p.data[a:b] for p, (a, b) in zip(texts, ranges, strict=True)]
-            return Bytes(kind, offsets, torch.cat(data), validity)
-        case List():
-            return _lists(cast("list[List]", parts), validity)
-        case Struct():
-            structs = cast("list[Struct]", parts)
-            children = zip(*(p.children for p in structs), strict=True)
-            return Struct(kind, tuple(concat(c) for c in children), sum(map(len, parts)), validity)
-        case RowRef():
-            return _references(cast("list[RowRef]", parts), validity)
-    raise InternalError(f"no layout {type(parts[0]).__name__}")
-
-
-def _lists(parts: list[List], validity: Tensor | None) -> Column:
-    offsets, ranges = _ragged([p.offsets for p in parts])
-    children = [slice_column(p.child, a, b) for p, (a, b) in zip(parts, ranges, strict=True)]
-    return List(parts[0].type, offsets, concat(children), validity)
-
-
-def _references(parts: list[RowRef], validity: Tensor | None) -> Column:
+def _one_source(parts: list[RowRef]) -> list[RowRef]:
     first = next((part for part in parts if part.source is not None), parts[0])
     # A part without a source is all NULL: its rows, all 0, may as well be another source's.
-    parts = [replace(part, source=part.source or first.source) for part in parts]
-    if all(part.source is first.source for part in parts):
-        rows = torch.cat([part.rows for part in parts])
-        return RowRef(first.type, first.source, rows, validity)
-    if first.type.kind is Kind.MASK:
-        return _masks(parts, validity)
-    source = ConcatSource([part.source for part in parts])
-    starts = source.starts.tolist()
-    rows = torch.cat([part.rows + start for part, start in zip(parts, starts, strict=True)])
-    return RowRef(first.type, source, rows, validity)
+    sources = [part.source or first.source for part in parts]
+    rows = [part.rows for part in parts]
+    source = first.source
+    if any(each is not source for each in sources):
+        if first.type.kind is Kind.MASK:
+            source, rows = _packed(sources, rows)
+        else:
+            source = ConcatSource(sources)
+            rows = [each + start for each, start in zip(rows, source.starts.tolist(), strict=True)]
+    return [replace(part, source=source, rows=each) for part, each in zip(parts, rows, strict=True)]
 
 
-def _masks(parts: list[RowRef], validity: Tensor | None) -> Column:
+def _packed(sources: list[Any], rows: list[Tensor]) -> tuple[Any, list[Tensor]]:
     from tensorsql.storage.columns.masks import StoredMasks, pack
 
-    blocks = [pack(part.source, part.rows.numpy()) for part in parts]
-    source = StoredMasks(blocks, parts[0].source.scale, parts[0].source.element)
-    rows = torch.arange(source.rows, dtype=torch.int64)
-    return RowRef(parts[0].type, source, rows, validity)
+    blocks = [pack(source, each.numpy()) for source, each in zip(sources, rows, strict=True)]
+    source = StoredMasks(blocks, sources[0].scale, sources[0].element)
+    return source, list(torch.arange(source.rows).split([len(each) for each in rows]))
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
-    dtype = parts[0].dtype
-    for part in parts:
-        dtype = torch.promote_types(dtype, part.dtype)
-    return torch.cat([part.to(dtype) for part in parts])
-
-
-def _ragged(all_offsets: Sequence[Tensor]) -> tuple[Tensor, list[tuple[int, int]]]:
-    pieces, ranges, total = [all_offsets[0].new_zeros(1)], [], 0
-    for offsets in all_offsets:
-        start, stop = int(offsets[0]), int(offsets[-1])
-        pieces.append(offsets[1:] + (total - start))
-        ranges.append((start, stop))
-        total += stop - start
-    return torch.cat(pieces), ranges
+def _joined(parts: Sequence[Any]) -> Any:
+    """One part of columns, end to end."""
+    first = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat(cast("list[Tensor]", parts))  # the widest dtype wins
+    if not isinstance(first, Ragged):
+        return concat(parts)
+    offsets, ranges = joined_offsets([part.offsets for part in parts])
+    items = [slice_part(p.items, *places) for p, places in zip(parts, ranges, strict=True)]
+    return Ragged(offsets, _joined(items))
 
 
 def _validity(parts: Sequence[Column]) -> Tensor | None:
     if all(part.validity is None for part in parts):
         return None
-    return torch.cat(
-        [torch.ones(len(p), dtype=torch.bool) if p.validity is None else p.validity for p in parts]
-    )
+    return torch.cat([present_rows(part) for part in parts])

@@ -113,7 +113,8 @@ def _adopted(column: ColumnSchema, batches: Sequence[Mapping[str, Any]]) -> Colu
 
 
 def _masks(type: Type, parts: Sequence[Any], rows: int) -> tuple[pa.Array, Any]:
-    from tensorsql.storage.columns.concat import concat, expand
+    from tensorsql.storage.columns.changes import expand
+    from tensorsql.storage.columns.concat import concat
     from tensorsql.storage.columns.masks import MaskBlock, pack
 
     given = [part for part in parts if getattr(part, "type", None) == type and len(part)]
