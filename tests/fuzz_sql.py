@@ -241,7 +241,8 @@ class Writer:
         if self.chance(20):
             outputs = ", ".join(self.aggregate(kind, scope.local()) for kind in kinds)
             keys = ", ".join(name for name, kind in columns if kind in "is")
-            return f"SELECT {outputs} FROM {relation} WHERE {condition} GROUP BY {keys}"
+            groups = f" GROUP BY {keys}" if keys else ""
+            return f"SELECT {outputs} FROM {relation} WHERE {condition}{groups}"
         return f"SELECT {self.choose('', 'DISTINCT ')}{outputs} FROM {relation} WHERE {condition}"
 
     def correlated(self, scope: Scope, depth: int) -> str:

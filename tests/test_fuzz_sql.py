@@ -10,6 +10,7 @@ from fuzz_sql import FOCUSES, Query, queries
 from fuzz_tables import tables
 from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
+from tally import Tally
 
 from tensorsql.planner.optimizer import REQUIRED, RULES
 from tensorsql.tpch.answers import Row, difference
@@ -35,13 +36,15 @@ def _load(engines: BOTH, statements: list[str]) -> None:
             engine.execute(statement)
 
 
-def _expected(engine: Duckdb, query: Query) -> list[Row] | None:
+def _expected(engine: Duckdb, query: Query, tally: Tally) -> list[Row] | None:
     """DuckDB's answer, or nothing where it refuses the query."""
     note(query.sql)
     try:
-        return engine.execute(query.sql).rows
+        rows = engine.execute(query.sql).rows
     except engine.error:
-        return None
+        rows = None
+    tally.add(query.sql, rows is None)
+    return rows
 
 
 def _check(engines: BOTH, query: Query, expected: list[Row] | None) -> None:
@@ -53,14 +56,17 @@ def _check(engines: BOTH, query: Query, expected: list[Row] | None) -> None:
 
 @pytest.mark.parametrize("focus", FOCUSES)
 def test_duckdb_agrees(focus: str, engines: BOTH) -> None:
+    tally = Tally()
+
     @settings(max_examples=40 * SOAK, phases=PHASES)
     @given(tables(), st.lists(queries(focus), min_size=1, max_size=3))
     def check(statements: list[str], several: list[Query]) -> None:
         _load(engines, statements)
         for query in several:
-            _check(engines, query, _expected(engines[1], query))
+            _check(engines, query, _expected(engines[1], query, tally))
 
     check()
+    tally.check()
 
 
 def _without(rule: str) -> tuple[str, str]:
@@ -75,13 +81,14 @@ def _without(rule: str) -> tuple[str, str]:
 )
 def test_no_rule_changes_an_answer(disabled: tuple[str, ...], engines: BOTH) -> None:
     """Each rule alone off, then alone on; and all of them off."""
+    tally = Tally()
 
     @settings(max_examples=6 * SOAK, phases=PHASES)
     @given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
     def check(statements: list[str], several: tuple[Query, ...]) -> None:
         _load(engines, statements)
         for query in several:
-            expected = _expected(engines[1], query)
+            expected = _expected(engines[1], query, tally)
             for rules in disabled:
                 engines[0].execute(f"SET disabled_rules = '{rules}'")
                 _check(engines, query, expected)
@@ -90,18 +97,23 @@ def test_no_rule_changes_an_answer(disabled: tuple[str, ...], engines: BOTH) -> 
         check()
     finally:
         engines[0].execute("RESET disabled_rules")
+    tally.check()
 
 
-@settings(max_examples=15 * SOAK, phases=PHASES)
-@given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
-def test_morsel_sizes_and_threads_agree_to_the_bit(
-    engines: BOTH, statements: list[str], several: tuple[Query, ...]
-) -> None:
-    _load(engines, statements)
-    for query in several:
-        if _expected(engines[1], query) is not None:
-            answers = {_shown(engines[0], query, *settings) for settings in SETTINGS}
-            assert len(answers) == 1
+def test_morsel_sizes_and_threads_agree_to_the_bit(engines: BOTH) -> None:
+    tally = Tally()
+
+    @settings(max_examples=15 * SOAK, phases=PHASES)
+    @given(tables(), st.tuples(*(queries(focus) for focus in FOCUSES)))
+    def check(statements: list[str], several: tuple[Query, ...]) -> None:
+        _load(engines, statements)
+        for query in several:
+            if _expected(engines[1], query, tally) is not None:
+                answers = {_shown(engines[0], query, *settings) for settings in SETTINGS}
+                assert len(answers) == 1
+
+    check()
+    tally.check()
 
 
 def _shown(engine: Tensorsql, query: Query, morsel_size: int, threads: int) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ from tensorsql.planner.plans.logical import (
     Join,
     Limit,
     Project,
+    Reference,
     Sort,
+    With,
 )
 from tensorsql.planner.plans.plan import Plan, new_field
 from tensorsql.planner.plans.traversal import walk_plan
@@ -130,6 +132,34 @@ def test_every_node_counts_its_rows() -> None:
         found = [context.metrics.rows[node] for node, _ in enumerate(walk_plan(plan))]
         assert found == wanted
         assert all(context.metrics.seconds[node] >= 0 for node in range(len(wanted)))
+
+
+def test_a_shared_plan_runs_once_however_many_read_it() -> None:
+    reads: list[tuple[int, int]] = []
+
+    class Reader:
+        def read(self, column: str, start: int, stop: int) -> Any:
+            reads.append((start, stop))
+            return scan.relation.open().read(column, start, stop)
+
+        def live(self, start: int, stop: int) -> None:
+            return None
+
+    scan = table({"k": INTEGER}, [(place,) for place in range(20)])
+    relation = scan.relation.__class__("t", scan.relation.schema, 20, 20, Reader)
+    (column, _), *_ = scan.columns
+    shared = Project(scan.__class__(relation, scan.columns), ((column, column.ref()),))
+
+    def read() -> Reference:
+        return Reference(7, "w", ((new_field("k", INTEGER), column.id),))
+
+    one, two, three = read(), read(), read()
+    equal = Join("inner", one, two, call("=", ref(one, "k"), ref(two, "k")))
+    body = Join("semi", equal, three, call("=", ref(one, "k"), ref(three, "k")))
+    assert len(execute(With(((7, "w", shared),), body), 5, 1)) == 20
+    assert reads == [(0, 5), (5, 10), (10, 15), (15, 20)]
+    assert execute(With(((7, "w", shared),), table({"k": INTEGER}, [(1,)])), 5, 1)
+    assert len(reads) == 4  # nobody read it
 
 
 def test_unknown_nodes_are_named() -> None:

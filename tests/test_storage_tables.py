@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pickle
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from tensorsql.storage.columns.arrow import to_arrow
 from tensorsql.storage.columns.masks import StoredMasks, mask_column, regular_block
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.formats.objects import relation as object_relation
+from tensorsql.storage.tables import catalog_store
 from tensorsql.storage.tables.catalog import (
     ColumnSchema,
     IndexEntry,
@@ -240,6 +243,29 @@ def test_second_writer_waits(open_database: Open) -> None:
     assert database.begin().table_names() == ["u"]
     with pytest.raises(TransactionError, match="is over"):
         second.drop_table("u")
+
+
+@pytest.mark.parametrize("step", ["put_files", "put_replaced", "forget_files", "seal"])
+def test_a_commit_whose_catalog_fails_leaves_nothing_of_it(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a commit is in SQLite's transaction then: it goes, and the next commit finds none."""
+    with closing(Database.open(tmp_path / "db", writer_timeout=0.05)) as database:
+        commit(database, lambda t: (t.create_table(T), t.append("t", table([1]))))
+
+        def fail(*_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(catalog_store, step, fail)
+            with pytest.raises(IOError, match="disk I/O error"):
+                commit(database, lambda t: (t.drop_table("t"), t.put_view(ViewEntry("v", "x"))))
+        assert database.begin().table_names() == ["t"]
+        commit(database, lambda t: t.append("t", table([2])))
+    with closing(Database.open(tmp_path / "db")) as database:
+        transaction = database.begin()
+        assert transaction.view("v") is None
+        assert [row[0] for row in rows(transaction.relation("t")).values()] == [1, 2]
 
 
 def test_constraints(open_database: Open) -> None:
