@@ -16,7 +16,7 @@ from tensorsql.operators.compiler import COMPILE
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.indexes.protocol import Index
-from tensorsql.operators.keys.grouping import Aggregate
+from tensorsql.operators.keys.grouping import AggregateKernel
 from tensorsql.planner.analysis.index_methods import INDEX_METHODS
 from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
 from tensorsql.planner.explain import explain
@@ -70,9 +70,11 @@ def test_every_kernel_has_a_signature_and_every_signature_a_kernel() -> None:
     named = {signature.kernel for signature in overloads}
     for path in named:
         kernel = kernel_of(path)
-        assert callable(kernel) or isinstance(kernel, Aggregate), path
+        assert callable(kernel) or isinstance(kernel, AggregateKernel), path
     for file, module in modules("operators/functions"):
-        kernels = {name for name, value in vars(module).items() if isinstance(value, Aggregate)}
+        kernels = {
+            name for name, value in vars(module).items() if isinstance(value, AggregateKernel)
+        }
         for name, value in own(module).items():
             parameters = list(getattr(value, "__annotations__", {}))
             if parameters[1:] == ["call", "frame", "return"]:

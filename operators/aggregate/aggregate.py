@@ -9,30 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import concat_batches, null_column
-from tensorsql.operators.columns.layouts import true_rows
+from tensorsql.operators.aggregate.calls import CallInput, Merged, call_input
+from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.functions.ranges import Range, proven_ranges
-from tensorsql.operators.functions.registry import kernel_of
-from tensorsql.operators.keys.grouping import Aggregate as AggregateKernel
-from tensorsql.operators.keys.grouping import Collecting, Grouped, Reducing
+from tensorsql.operators.keys.grouping import Grouped
 from tensorsql.operators.keys.key_codes import Groups, group_rows
-from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.runtime.crew import each
-from tensorsql.operators.runtime.kept_rows import Columns, KeptRows
+from tensorsql.operators.runtime.kept_rows import Columns, KeptRows, KeyedBatch, in_order
 from tensorsql.operators.runtime.program import Context, Merging, Run, Scope
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import AggregateCall, Expression
 from tensorsql.planner.plans.logical import Aggregate
-from tensorsql.storage.columns.column import Batch, Column, Flat, take, valid_rows
-from tensorsql.storage.columns.concat import concat
-from tensorsql.storage.columns.types import BIGINT
+from tensorsql.storage.columns.column import Batch, Column, take
 
 SAMPLE_ROWS = 8192  # fewer say too little of how much grouping reduces
 
@@ -66,209 +58,88 @@ class AggregateRecipe:
     def start(self, run: Run) -> AggregateSink:
         """Compile keys, arguments, filters and orders together, each once."""
         expressions = list(self.keys)
-        inputs = []
+        calls = []
         for call in self.calls:
-            inputs.append(CallInput(call, len(expressions)))
+            calls.append(call_input(call, len(expressions)))
             expressions.extend(call.children)
         evaluator = compile_expressions(expressions, run.context, self.ranges)
-        return AggregateSink(self, inputs, evaluator, expressions, run.context)
-
-
-class CallInput:
-    """One aggregate call: its kernel, and where the evaluated columns it reads are."""
-
-    def __init__(self, call: AggregateCall, start: int) -> None:
-        self.call = call
-        self.kernel: AggregateKernel = _kernel(call)
-        after = start + len(call.args)
-        self.arguments = range(start, after)
-        self.filter = None if call.filter is None else after
-        after += call.filter is not None
-        self.order = range(after, after + len(call.order_by))
-        self.collects = (
-            call.distinct or bool(call.order_by) or not isinstance(self.kernel, Reducing)
-        )
-
-    def pair(self) -> bool:
-        """Go over to states that combine, if the call has some."""
-        if self.call.distinct or self.call.order_by:
-            return False
-        if isinstance(self.kernel, Collecting) and self.kernel.paired is not None:
-            self.kernel, self.collects = self.kernel.paired, False
-        return not self.collects
-
-    def piece(self, columns: Sequence[Column], groups: Grouped) -> Piece:
-        """What one batch leaves of the call."""
-        counted = self.counted(columns)
-        kept = [columns[place] for place in (*self.arguments, *self.order)]
-        if counted is not None:
-            rows = kernels.nonzero(counted)
-            kept = [take(column, rows) for column in kept]
-            groups = Grouped(groups.numbers.index_select(0, rows), groups.count)
-        if self.collects:
-            return self._distinct(Piece(groups.numbers, kept))
-        assert isinstance(self.kernel, Reducing)
-        return Piece(None, list(self.kernel.partial(groups, kept, self.call)))
-
-    def counted(self, columns: Sequence[Column]) -> Tensor | None:
-        """bool per row: passes the filter and has no NULL argument that would skip it."""
-        counted = None if self.filter is None else true_rows(columns[self.filter])
-        if self.call.function.nulls == "propagate":
-            valid = valid_rows([columns[place] for place in self.arguments])
-            if valid is not None and not bool(valid.all()):
-                counted = valid if counted is None else counted & valid
-        return counted
-
-    def _distinct(self, piece: Piece) -> Piece:
-        """For DISTINCT, the first row of each group's values."""
-        if not self.call.distinct or not self.arguments:
-            return piece
-        assert piece.numbers is not None
-        keys: list[Column] = [Flat(BIGINT, piece.numbers), *piece.columns[: len(self.arguments)]]
-        first = group_rows(keys, len(keys[0])).first
-        columns = [take(column, first) for column in piece.columns]
-        return Piece(piece.numbers.index_select(0, first), columns)
-
-    def result(self, pieces: Sequence[Piece], merged: Merged) -> Column:
-        """The call's output column from the pieces of all tables."""
-        if not self.collects and len(pieces) == 1:
-            assert isinstance(self.kernel, Reducing)
-            return self.kernel.final(tuple(pieces[0].columns), self.call)
-        columns = [concat(part) for part in zip(*(piece.columns for piece in pieces), strict=True)]
-        if self.collects:
-            parts = [
-                own.index_select(0, piece.numbers)
-                for piece, own in zip(pieces, merged.of_tables(), strict=True)
-                if piece.numbers is not None
-            ]
-            whole = self._distinct(Piece(torch.cat(parts), columns))
-            return self._whole(whole, merged.groups.count)
-        return self.final(self.combined(merged.groups, columns))
-
-    def final(self, state: Sequence[Column]) -> Column:
-        """The output column of states."""
-        assert isinstance(self.kernel, Reducing)
-        return self.kernel.final(tuple(state), self.call)
-
-    def combined(
-        self, groups: Groups, columns: Sequence[Column], sparse: bool = False
-    ) -> list[Column]:
-        """The states of groups of states; with `sparse` a group may have none."""
-        assert isinstance(self.kernel, Reducing)
-        there, columns = columns[0].validity, list(columns)
-        grouped = Grouped(groups.numbers, groups.count) if sparse else Grouped.of(groups)
-        if there is not None:
-            rows = kernels.nonzero(there)
-            grouped = Grouped(groups.numbers.index_select(0, rows), groups.count)
-            columns = [take(column, rows) for column in columns]
-        return list(self.kernel.combine(grouped, tuple(columns), self.call))
-
-    def _whole(self, piece: Piece, count: int) -> Column:
-        numbers, columns = piece.numbers, piece.columns
-        assert numbers is not None
-        split = len(self.arguments)
-        if self.order:
-            codes = order_codes(columns[split:], directions(self.call.order_by))
-            order = sort_rows(codes, int(numbers.shape[0]))
-            numbers = numbers.index_select(0, order)
-            columns = [take(column, order) for column in columns[:split]]
-        return self.kernel.whole(Grouped(numbers, count), columns[:split], self.call)
-
-
-def _kernel(call: AggregateCall) -> AggregateKernel:
-    found: Any = kernel_of(call.function.kernel)
-    assert isinstance(found, AggregateKernel)
-    return found
+        return AggregateSink(self, calls, evaluator, expressions, run.context)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A call's state in one table: a row per group, or rows with their group's number."""
+class KeptGroups:
+    """The groups of each batch, their keys, and what each call keeps of them."""
 
-    numbers: Tensor | None
-    columns: list[Column]
-
-
-@dataclass(frozen=True)
-class Table:
-    """The groups of one batch: their keys and a piece per call."""
-
-    keys: list[Column]
-    count: int
-    pieces: list[Piece]
-
-
-@dataclass(frozen=True)
-class Merged:
-    """The groups of all tables: their rows are the tables' groups, end to end."""
-
-    groups: Groups
-    sizes: Sequence[int]
+    groups: KeptRows
+    calls: Sequence[KeptRows]
 
     @staticmethod
-    def of_one(count: int) -> Merged:
-        """The groups of a single table, as they are."""
-        return Merged(Groups.single(count), [count])
+    def of(states: Sequence[KeptGroups], calls: int) -> KeptGroups:
+        """The groups of all states, one after the other; of none to begin with."""
+        kept = [in_order((), [state.calls[place] for state in states]) for place in range(calls)]
+        return KeptGroups(in_order((), [state.groups for state in states]), kept)
 
-    def of_tables(self) -> Sequence[Tensor]:
-        """For each table, the number of each of its groups."""
-        return torch.split(self.groups.numbers, list(self.sizes))
+    def merged(self) -> tuple[Sequence[Column], Merged]:
+        """The different groups of all batches: their keys, and which of them each batch's are."""
+        sizes = [batch.count for batch in self.groups.batches]
+        keys = self.groups.joined().keys
+        if len(sizes) == 1:
+            return keys, Merged(Groups.single(sizes[0]), sizes)
+        groups = _groups(keys, sum(sizes))
+        return [take(key, groups.first) for key in keys], Merged(groups, sizes)
 
 
 @dataclass(frozen=True)
 class AggregateSink(Merging):
-    """Makes a table per batch and grouping set, and merges them."""
+    """Groups each batch by each grouping set, and merges the groups."""
 
     recipe: AggregateRecipe
-    inputs: Sequence[CallInput]
+    calls: Sequence[CallInput]
     evaluator: Evaluator
     expressions: Sequence[Expression]
     context: Context
     scope: Scope = "ordered"
     poor: set[int] = field(default_factory=set)  # grouping sets that batches hardly reduce
 
-    def new_state(self) -> list[list[Table]]:
-        """Tables of one morsel, per grouping set."""
-        return [[] for _ in self.recipe.sets]
+    def new_state(self) -> list[KeptGroups]:
+        """The groups of one morsel, per grouping set."""
+        return [KeptGroups.of([], len(self.calls)) for _ in self.recipe.sets]
 
-    def accumulate(self, state: list[list[Table]], batch: Batch) -> None:
-        """Add the batch's tables."""
+    def accumulate(self, state: list[KeptGroups], batch: Batch) -> None:
+        """Add the batch's groups."""
         columns = self.evaluator(batch)
-        for number, (tables, chosen) in enumerate(zip(state, self.recipe.sets, strict=True)):
+        for number, kept in enumerate(state):
             self.context.check()
-            each_row = number in self.poor
-            tables.append(self._table(columns, batch.rows, chosen, each_row))
-            if not each_row and 2 * tables[-1].count > max(batch.rows, SAMPLE_ROWS):
-                self.poor.add(number)  # what order workers see it in changes no result
+            self._add(kept, columns, batch.rows, number)
 
-    def _table(
-        self, columns: Sequence[Column], rows: int, chosen: Sequence[int], each_row: bool = False
-    ) -> Table:
-        """The groups of some rows, or (`each_row`) every row as a group of its own."""
-        keys = [columns[place] for place in chosen]
+    def _add(self, kept: KeptGroups, columns: Sequence[Column], rows: int, number: int) -> None:
+        """Group some rows by a set; by one that reduces little, every row is a group of its own."""
+        keys = [columns[place] for place in self.recipe.sets[number]]
+        each_row = number in self.poor
         groups = Groups.single(rows) if each_row else _groups(keys, rows)
         grouped = Grouped.of(groups) if rows else Grouped(groups.numbers, groups.count)
-        pieces = [call.piece(columns, grouped) for call in self.inputs]
+        for call, own in zip(self.calls, kept.calls, strict=True):
+            own.pieces.append(call.piece(columns, grouped))
         if not each_row:
             keys = [take(key, groups.first) for key in keys]
-        return Table(keys, groups.count, pieces)
+            if 2 * groups.count > max(rows, SAMPLE_ROWS):
+                self.poor.add(number)  # what order workers see it in changes no result
+        kept.groups.pieces.append(KeyedBatch(Batch({}, groups.count), keys))
 
-    def merge(self, states: Sequence[list[list[Table]]]) -> KeptRows:
+    def merge(self, states: Sequence[list[KeptGroups]]) -> KeptRows:
         """All groups: set by set, in order of first appearance."""
         batches = []
-        for place, chosen in enumerate(self.recipe.sets):
+        for number in range(len(self.recipe.sets)):
             self.context.check()
-            tables = [table for state in states for table in state[place]]
-            if not tables:
+            kept = KeptGroups.of([state[number] for state in states], len(self.calls))
+            if not kept.groups.pieces:
                 nothing = [null_column(expression.type, 0) for expression in self.expressions]
-                tables = [self._table(nothing, 0, chosen)]
-            batches.append(self._merge_set(tables, chosen))
-        if len(batches) == 1:
-            return KeptRows.of(self.recipe.columns, *batches)
-        return KeptRows.of(self.recipe.columns, concat_batches(batches, self.recipe.columns))
+                self._add(kept, nothing, 0, number)
+            batches.append(self._result(kept, self.recipe.sets[number]))
+        return KeptRows.of(self.recipe.columns, *batches)
 
-    def _merge_set(self, tables: Sequence[Table], chosen: Sequence[int]) -> Batch:
-        keys, merged = _merge_keys(tables)
+    def _result(self, kept: KeptGroups, chosen: Sequence[int]) -> Batch:
+        keys, merged = kept.merged()
         width, count = len(self.recipe.keys), merged.groups.count
         columns: dict[int, Column] = {}
         for place, (id, kind) in enumerate(self.recipe.columns[:width]):
@@ -276,9 +147,9 @@ class AggregateSink(Merging):
             columns[id] = keys[chosen.index(place)] if inside else null_column(kind, count)
 
         def result(place: int) -> Column:
-            return self.inputs[place].result([table.pieces[place] for table in tables], merged)
+            return self.calls[place].result(kept.calls[place], merged)
 
-        results = each(self.context, result, range(len(self.inputs)))
+        results = each(self.context, result, range(len(self.calls)))
         for (id, _), column in zip(self.recipe.columns[width:], results, strict=True):
             columns[id] = column
         return Batch(columns, count)
@@ -290,12 +161,3 @@ def _groups(keys: Sequence[Column], rows: int) -> Groups:
         return group_rows(keys, rows)
     numbers = torch.zeros(rows, dtype=torch.int64)
     return Groups(numbers, 1, torch.zeros(min(rows, 1), dtype=torch.int64), ordered=True)
-
-
-def _merge_keys(tables: Sequence[Table]) -> tuple[list[Column], Merged]:
-    sizes = [table.count for table in tables]
-    if len(tables) == 1:
-        return tables[0].keys, Merged.of_one(sizes[0])
-    keys = [concat(part) for part in zip(*(table.keys for table in tables), strict=True)]
-    groups = _groups(keys, sum(sizes))
-    return [take(key, groups.first) for key in keys], Merged(groups, sizes)

@@ -13,7 +13,6 @@ from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.keys.grouping import (
-    Aggregate,
     Collecting,
     Grouped,
     RankedRows,
@@ -300,15 +299,15 @@ def flat(column: Column) -> Tensor:
     return column.values
 
 
-count: Aggregate = Count()
-count_distinct: Aggregate = CountDistinct()
-integer_sum: Aggregate = IntegerSum()
-integer_average: Aggregate = IntegerAverage()
-float_sum: Aggregate = FloatSum()
-float_average: Aggregate = FloatAverage()
-minimum: Aggregate = Extreme(largest=False)
-maximum: Aggregate = Extreme(largest=True)
-first: Aggregate = Edge()
-last: Aggregate = Edge(last=True)
-arg_min: Aggregate = ArgExtreme(largest=False)
-arg_max: Aggregate = ArgExtreme(largest=True)
+count = Count()
+count_distinct = CountDistinct()
+integer_sum = IntegerSum()
+integer_average = IntegerAverage()
+float_sum = FloatSum()
+float_average = FloatAverage()
+minimum = Extreme(largest=False)
+maximum = Extreme(largest=True)
+first = Edge()
+last = Edge(last=True)
+arg_min = ArgExtreme(largest=False)
+arg_max = ArgExtreme(largest=True)

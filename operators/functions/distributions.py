@@ -13,7 +13,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.literals import wide_numbers, wide_of
 from tensorsql.operators.functions.aggregates import flat
-from tensorsql.operators.keys.grouping import Aggregate, Collecting, Grouped, RankedRows, Ranking
+from tensorsql.operators.keys.grouping import Collecting, Grouped, RankedRows, Ranking
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.changes import expand
@@ -168,9 +168,9 @@ def _as_bytes(column: Column) -> Bytes:
     return column
 
 
-product: Aggregate = Product()
-quantile_cont: Aggregate = Quantile(continuous=True)
-quantile_disc: Aggregate = Quantile(continuous=False)
-mode: Aggregate = Mode()
-collected: Aggregate = Collected()
-joined: Aggregate = Joined()
+product = Product()
+quantile_cont = Quantile(continuous=True)
+quantile_disc = Quantile(continuous=False)
+mode = Mode()
+collected = Collected()
+joined = Joined()

@@ -35,11 +35,11 @@ class Pixelwise(Collecting):
         least = above_levels(arguments[1], source) if len(arguments) > 1 else None
         order = np.argsort(rows.numbers.numpy(), kind="stable")
         sizes = rows.sizes.numpy()
-        members = Members(source, masks.rows.numpy(), least, order)
+        grouped = GroupedMasks(source, masks.rows.numpy(), least, order)
         blocks, places = [], np.zeros(rows.count, dtype=np.int64)
         done = 0
-        for groups in members.batches(sizes):
-            pixels = self._groups(members, groups, sizes, call)
+        for groups in grouped.batches(sizes):
+            pixels = self._groups(grouped, groups, sizes, call)
             blocks.append(regular_block(np.ascontiguousarray(pixels)))
             places[groups] = np.arange(done, done + len(groups))
             done += len(groups)
@@ -47,11 +47,11 @@ class Pixelwise(Collecting):
         return RowRef(call.type, stored, torch.from_numpy(places), rows.present)
 
     def _groups(
-        self, members: Members, groups: Integers, sizes: Integers, call: AggregateCall
+        self, grouped: GroupedMasks, groups: Integers, sizes: Integers, call: AggregateCall
     ) -> np.ndarray:
         """Of each group one mask [groups, h, w], its members combined some at a time."""
         result, last = np.zeros(0), -1
-        for owner, pixels in members.pieces(groups, sizes):
+        for owner, pixels in grouped.pieces(groups, sizes):
             if self._mean:
                 pixels = pixels.astype(np.float64 if pixels.dtype.kind == "f" else np.int64)
             starts = np.flatnonzero(np.diff(owner, prepend=-1))
@@ -62,11 +62,11 @@ class Pixelwise(Collecting):
                 found[0] = self._combine(result[last], found[0])
             result[numbers], last = found, int(numbers[-1])
         if self._mean:
-            result = result / (sizes[groups] * members.source.scale)[:, None, None]
+            result = result / (sizes[groups] * grouped.source.scale)[:, None, None]
         return result.astype(np.dtype(call.type.element), copy=False)
 
 
-class Members:
+class GroupedMasks:
     """The masks of all groups: `order` sorts them by group."""
 
     def __init__(
@@ -104,7 +104,7 @@ class Members:
         return result[0], result[1]
 
     def pieces(self, groups: Integers, sizes: Integers) -> Iterator[tuple[Integers, np.ndarray]]:
-        """Members of these groups, in order: the place of each one's group, and its pixels.
+        """GroupedMasks of these groups, in order: the place of each one's group, and its pixels.
 
         Pixels are 0 and 1 where there is a threshold.
         """

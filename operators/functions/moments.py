@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.functions.aggregates import flat
-from tensorsql.operators.keys.grouping import Aggregate, Collecting, Grouped, Reducing, State
+from tensorsql.operators.keys.grouping import Collecting, Grouped, Reducing, State
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.column import Column, Flat
 from tensorsql.storage.columns.rounding import square_root
@@ -120,10 +120,10 @@ class InRowOrder(Collecting):
         return self.paired.whole(rows, arguments, call)
 
 
-var_pop: Aggregate = InRowOrder(PairedCovariance(1, sample=False))
-var_samp: Aggregate = InRowOrder(PairedCovariance(1, sample=True))
-stddev_pop: Aggregate = InRowOrder(PairedCovariance(1, sample=False, root=True))
-stddev_samp: Aggregate = InRowOrder(PairedCovariance(1, sample=True, root=True))
-covar_pop: Aggregate = InRowOrder(PairedCovariance(2, sample=False))
-covar_samp: Aggregate = InRowOrder(PairedCovariance(2, sample=True))
-correlation: Aggregate = InRowOrder(PairedCorrelation())
+var_pop = InRowOrder(PairedCovariance(1, sample=False))
+var_samp = InRowOrder(PairedCovariance(1, sample=True))
+stddev_pop = InRowOrder(PairedCovariance(1, sample=False, root=True))
+stddev_samp = InRowOrder(PairedCovariance(1, sample=True, root=True))
+covar_pop = InRowOrder(PairedCovariance(2, sample=False))
+covar_samp = InRowOrder(PairedCovariance(2, sample=True))
+correlation = InRowOrder(PairedCorrelation())

@@ -151,7 +151,7 @@ class RankedRows(Protocol):
 State = tuple[Column, ...]
 
 
-class Aggregate:
+class AggregateKernel:
     """Base of all aggregate kernels."""
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
@@ -159,7 +159,7 @@ class Aggregate:
         raise NotImplementedError
 
 
-class Collecting(Aggregate):
+class Collecting(AggregateKernel):
     """An aggregate that needs all rows at once: only `whole`.
 
     `paired` has states and another order of adding, which suits long frames of a window.
@@ -182,7 +182,7 @@ class Ranking(Collecting):
         raise NotImplementedError
 
 
-class Reducing(Aggregate):
+class Reducing(AggregateKernel):
     """An aggregate with a small state; NULL in its first column marks groups without rows.
 
     `of_distinct` computes it, too, of different values only.

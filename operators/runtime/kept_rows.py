@@ -32,8 +32,9 @@ class KeyedBatch:
 
 @dataclass
 class KeptRows:
-    """Batches in order, of the columns with these (id, type) pairs; a source over their rows.
+    """Batches in order and their keys; a source over the rows of all.
 
+    `columns` are the (id, type) pairs of what `add` keeps, and of the table if nothing was kept.
     They are joined into one when all are first needed together; a client that takes them as they
     come never pays for that.
     """
@@ -68,9 +69,7 @@ class KeptRows:
         """All rows in one batch; no key columns if there never was a batch."""
         with self.lock:
             if len(self.pieces) != 1:
-                batch = concat_batches(self.batches, self.columns)
-                keys = zip(*(piece.keys for piece in self.pieces), strict=True)
-                self.pieces = [KeyedBatch(batch, [concat(parts) for parts in keys])]
+                self.pieces = [_joined(self.pieces, self.columns)]
             return self.pieces[0]
 
     def table(self) -> Batch:
@@ -86,6 +85,14 @@ class KeptRows:
         table = self.table()
         start, stop = morsel_range(morsel, size, table.count)
         return Batch(slice_batch(table, start, stop).columns, stop - start, None, morsel)
+
+
+def _joined(pieces: Sequence[KeyedBatch], columns: Columns) -> KeyedBatch:
+    batches = [piece.batch for piece in pieces]
+    if batches:
+        columns = tuple((id, column.type) for id, column in batches[0].columns.items())
+    keys = zip(*(piece.keys for piece in pieces), strict=True)
+    return KeyedBatch(concat_batches(batches, columns), [concat(parts) for parts in keys])
 
 
 def in_order(columns: Columns, states: Iterable[KeptRows]) -> KeptRows:

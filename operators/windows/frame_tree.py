@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.operators.aggregate.aggregate import CallInput
+from tensorsql.operators.aggregate.calls import ReducingCall
 from tensorsql.operators.kernels import argsort
 from tensorsql.operators.keys.grouping import Grouped
 from tensorsql.operators.keys.key_codes import Groups
@@ -27,14 +27,14 @@ FRAMES = 1 << 16  # at a time
 class FrameTree:
     """The states of all levels end to end, and where each level begins."""
 
-    call: CallInput
+    call: ReducingCall
     columns: Sequence[Column]
     starts: Sequence[int]
 
     @classmethod
-    def of(cls, call: CallInput, columns: Sequence[Column], rows: int) -> FrameTree:
+    def of(cls, call: ReducingCall, columns: Sequence[Column], rows: int) -> FrameTree:
         """From the call's arguments, one row each."""
-        level = call.piece(columns, Grouped.of(Groups.single(rows))).columns
+        level = call.state(columns, Grouped.of(Groups.single(rows)))
         levels, starts, size = [level], [0], rows
         while size > 1:
             check_cancelled()

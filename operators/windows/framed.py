@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.operators import kernels
-from tensorsql.operators.aggregate.aggregate import CallInput, Merged
-from tensorsql.operators.keys.grouping import Grouped, Ranking, Reducing
+from tensorsql.operators.aggregate.calls import aggregate_kernel, call_input, paired_call
+from tensorsql.operators.keys.grouping import AggregateKernel, Grouped, Ranking, Reducing
 from tensorsql.operators.windows.frame_ranks import FramedRows, previous
 from tensorsql.operators.windows.frame_tree import FrameTree
 from tensorsql.planner.plans.expressions import AggregateCall
@@ -47,7 +46,7 @@ class FramedCall:
     def _counted(self) -> FramedCall:
         """Without rows that do not count, and without repeated values if all frames agree on it."""
         found = self
-        counted = CallInput(self.call, 0).counted(self.columns)
+        counted = call_input(self.call).counted(self.columns)
         if counted is not None:
             found = self._kept(counted)
         if self.call.distinct and self.call.args and found._running:
@@ -76,26 +75,26 @@ class FramedCall:
 
     def _trees(self) -> Column | None:
         """The result from trees; None if the call has none."""
-        whole, call = CallInput(self.call, 0), self.call
-        kernel: Any = whole.kernel
+        call = self.call
+        kernel: AggregateKernel | None = aggregate_kernel(call)
         if call.distinct and isinstance(kernel, Reducing):
             kernel, call = kernel.of_distinct, replace(call, distinct=False)
         if isinstance(kernel, Ranking) and not (call.distinct or call.order_by):
             rows = FramedRows(self.low, self.high)
             return kernel.of_ranks(rows, self.columns[: len(call.args)], call)
-        if whole.pair():
-            return FrameTree.of(whole, self.columns, self.rows).results(self.low, self.high)
-        return None
+        paired = paired_call(self.call)
+        if paired is None:
+            return None
+        return FrameTree.of(paired, self.columns, self.rows).results(self.low, self.high)
 
     def of_short(self) -> Column:
         """A row per frame, from all rows of all frames, some at a time."""
-        whole, sizes, results = CallInput(self.call, 0), self.high - self.low, []
+        call, sizes, results = call_input(self.call), self.high - self.low, []
         for first, last in _blocks(sizes):
             check_cancelled()
             owner, members = kernels.ranges(self.low[first:last], sizes[first:last])
             grouped = Grouped(owner.to(torch.int64), last - first)
-            piece = whole.piece([take(column, members) for column in self.columns], grouped)
-            results.append(whole.result([piece], Merged.of_one(last - first)))
+            results.append(call.whole([take(column, members) for column in self.columns], grouped))
         return concat(results)
 
 
