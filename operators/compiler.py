@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensorsql.nesting import nesting
 from tensorsql.operators.aggregate.aggregate import compile_aggregate
 from tensorsql.operators.distinct import compile_distinct
 from tensorsql.operators.filter import compile_filter
@@ -24,6 +25,7 @@ from tensorsql.planner.plans import index_plans, logical
 from tensorsql.planner.plans.plan import Plan
 
 
+@nesting
 def compile_plan(plan: Plan, context: Context) -> Program:
     """The program whose result has the plan's fields; nothing of it runs yet."""
     compiler = Compiler(COMPILE, context)

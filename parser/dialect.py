@@ -68,6 +68,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from tensorsql.cancellation import in_helper
 from tensorsql.errors import Error, UnsupportedError
+from tensorsql.nesting import nesting
 from tensorsql.parser.diagnosis import (
     SyntaxProblem,
     check_structure,
@@ -122,6 +123,7 @@ LONG_TEXT = 100_000  # characters; sqlglot reads some hundred thousand a second
 QUERIES = (exp.Query, exp.Values)
 
 
+@nesting
 def parse(sql: str) -> list[exp.Expression]:
     """One tree per statement of `sql`, empty statements dropped.
 

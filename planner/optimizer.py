@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tensorsql.cancellation import check_cancelled
+from tensorsql.nesting import nesting
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.rules.extract_common_conjuncts import extract_common_conjuncts
 from tensorsql.planner.rules.fold_constants import fold_constants
@@ -68,6 +69,7 @@ RULES: tuple[Rule, ...] = (
 REQUIRED: frozenset[str] = frozenset({"unnest_dependent_joins"})
 
 
+@nesting
 def optimize(
     plan: Plan,
     disabled: Iterable[str] = (),

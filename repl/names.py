@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tensorsql.errors import Error
 from tensorsql.repl.keywords import words
@@ -40,9 +40,11 @@ def names_of(session: Session) -> Names:
     from tensorsql.settings import SETTINGS
 
     with session.open_transaction() as transaction:
-        catalog = SessionCatalog(session, transaction)
+        catalog = SessionCatalog(transaction, session.registered)
         tables = {name: _columns(catalog, name) for name in catalog.table_names()}
-        tables |= {name: _view_columns(catalog, name) for name in catalog.view_names()}
+        tables |= {
+            name: _view_columns(catalog, name, session.settings) for name in catalog.view_names()
+        }
         models = tuple(catalog.model_names())
     settings = tuple(setting.name for setting in SETTINGS)
     return Names(tables, models, settings, functions(), table_functions())
@@ -69,13 +71,15 @@ def _columns(catalog: SessionCatalog, name: str) -> tuple[str, ...]:
     return () if relation is None else tuple(column.name for column in relation.schema.columns)
 
 
-def _view_columns(catalog: SessionCatalog, name: str) -> tuple[str, ...]:
+def _view_columns(
+    catalog: SessionCatalog, name: str, settings: Mapping[str, Any]
+) -> tuple[str, ...]:
     from tensorsql.parser.dialect import parse
     from tensorsql.planner.binder import bind
 
     quoted = name.replace('"', '""')
     try:
         (tree,) = parse(f'SELECT * FROM "{quoted}"')
-        return tuple(getattr(bind(tree, catalog, (), catalog.session.settings), "names", ()))
+        return tuple(getattr(bind(tree, catalog, (), settings), "names", ()))
     except Error:
         return ()  # a view whose table is gone has no columns to offer

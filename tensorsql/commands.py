@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tensorsql import settings
@@ -16,8 +17,8 @@ from tensorsql.result import Result
 from tensorsql.storage.columns.types import BIGINT, VARCHAR
 
 if TYPE_CHECKING:
-    from tensorsql.operators.runtime.program import Metrics
-    from tensorsql.session import Session
+    from tensorsql.operators.runtime.program import Context, Metrics, Source
+    from tensorsql.session_state import SessionState
     from tensorsql.storage.columns.column import Column
     from tensorsql.storage.tables.database import Transaction
 
@@ -27,39 +28,66 @@ Created = (
 )
 
 
-def carry_out(
-    statement: statements.BoundStatement, session: Session, transaction: Transaction
-) -> Result:
+@dataclass
+class Work:
+    """What a statement is carried out with: its session and transaction, and what its plan gave.
+
+    `plan` is optimized; `rows` are None where it did not run.
+    """
+
+    session: SessionState
+    transaction: Transaction
+    plan: Plan | None = None
+    rows: Source | None = None
+
+    @cached_property
+    def context(self) -> Context:
+        """What its program may use, and what was counted while it ran."""
+        return self.session.context()
+
+    @property
+    def result(self) -> Result:
+        """The rows of its plan."""
+        assert self.plan is not None
+        assert self.rows is not None
+        fields = self.plan.fields
+        names = tuple(field.name for field in fields)
+        types, ids = tuple(field.type for field in fields), tuple(field.id for field in fields)
+        return Result(names, types, ids, self.rows)
+
+    @property
+    def columns(self) -> list[Column]:
+        """Them as columns, in the order of the plan's fields."""
+        assert self.rows is not None
+        result = self.result
+        few = self.rows.morsels(FEW) <= 1
+        return result.columns() if few else in_helper(result.columns)
+
+
+def carry_out(statement: statements.BoundStatement, work: Work) -> Result:
     """Do what the statement says and return its result."""
-    return COMMANDS[type(statement)](statement, session, transaction)
+    return COMMANDS[type(statement)](statement, work)
 
 
-def query(statement: statements.Query, session: Session, _: Transaction) -> Result:
-    """Run a query."""
-    fields = statement.plan.fields
-    types, ids = tuple(f.type for f in fields), tuple(f.id for f in fields)
-    return Result(statement.names, types, ids, session.run_plan(statement.plan))
+def query(statement: statements.Query, work: Work) -> Result:
+    """The rows of a query."""
+    result = work.result
+    result.names = statement.names
+    return result
 
 
-def explain(statement: statements.Explain, session: Session, transaction: Transaction) -> Result:
-    """The optimized plan as text; ANALYZE runs it and adds what each node did."""
-    plan = getattr(statement.inner, "plan", None)
-    if isinstance(statement.inner, statements.CopyTo):
-        plan = statement.inner.query.plan
-    if not isinstance(plan, Plan):
+def explain(statement: statements.Explain, work: Work) -> Result:
+    """The optimized plan as text; ANALYZE has run it and adds what each node did."""
+    if work.plan is None:
         raise UnsupportedError("EXPLAIN needs a statement that has a plan, such as a SELECT")
-    plan = session.optimize(plan)
-    text = _analyzed(plan, session) if statement.analyze else explain_plan(plan)
+    text = _analyzed(work.plan, work.context) if statement.analyze else explain_plan(work.plan)
     return Result.of_rows(("plan",), (VARCHAR,), [(text,)])
 
 
-def _analyzed(plan: Plan, session: Session) -> str:
-    context = session.context()
-    began = time.perf_counter()
-    session.run_optimized(plan, context)
-    seconds = time.perf_counter() - began
-    text = explain_plan(plan, lambda number, _: _note(context.metrics, number))
-    return f"{text}\n{seconds * 1e3:.1f} ms in all on cpu, {context.settings['threads']} threads"
+def _analyzed(plan: Plan, context: Context) -> str:
+    metrics, threads = context.metrics, context.settings["threads"]
+    text = explain_plan(plan, lambda number, _: _note(metrics, number))
+    return f"{text}\n{metrics.whole * 1e3:.1f} ms in all on cpu, {threads} threads"
 
 
 def _note(metrics: Metrics, number: int) -> str:
@@ -74,55 +102,46 @@ def _note(metrics: Metrics, number: int) -> str:
     return f"  ({', '.join(parts)})"
 
 
-def create_table(
-    statement: statements.CreateTable, session: Session, transaction: Transaction
-) -> Result:
+def create_table(statement: statements.CreateTable, work: Work) -> Result:
     """Create a table, filled if the statement has a query."""
     schema = statement.schema
-    columns = None if statement.plan is None else _columns(statement.plan, session)
-    if _stays("table", schema.name, statement, transaction):
+    columns = None if statement.plan is None else work.columns
+    if _stays("table", schema.name, statement, work.transaction):
         return Result()
-    transaction.create_table(schema)
+    work.transaction.create_table(schema)
     if columns is None:
         return Result()
     names = [column.name for column in schema.columns]
-    return Result(changes=transaction.append(schema.name, dict(zip(names, columns, strict=True))))
+    return Result(
+        changes=work.transaction.append(schema.name, dict(zip(names, columns, strict=True)))
+    )
 
 
-def _columns(plan: Plan, session: Session) -> list[Column]:
-    """The rows of a plan, as columns in the order of its fields."""
-    fields = plan.fields
-    ids, types = tuple(f.id for f in fields), tuple(f.type for f in fields)
-    source = session.run_plan(plan)
-    result = Result(("",), types, ids, source)
-    return result.columns() if source.morsels(FEW) <= 1 else in_helper(result.columns)
-
-
-def insert(statement: statements.Insert, session: Session, transaction: Transaction) -> Result:
+def insert(statement: statements.Insert, work: Work) -> Result:
     """Append rows."""
-    columns = _columns(statement.plan, session)
+    columns = work.columns
     schema = statement.relation.schema
     named = {item.name: column for item, column in zip(schema.columns, columns, strict=True)}
     try:
-        return Result(changes=transaction.append(schema.name, named))
+        return Result(changes=work.transaction.append(schema.name, named))
     except IntegrityError as error:
         from tensorsql.operators.expressions.located import located_rows
 
         raise located_rows(error, statement.plan) from None
 
 
-def delete(statement: statements.Delete, session: Session, transaction: Transaction) -> Result:
+def delete(statement: statements.Delete, work: Work) -> Result:
     """Delete rows by their ids."""
-    (ids,) = _columns(statement.plan, session)
-    return Result(changes=transaction.delete(statement.relation.name, _row_ids(ids)))
+    (ids,) = work.columns
+    return Result(changes=work.transaction.delete(statement.relation.name, _row_ids(ids)))
 
 
-def update(statement: statements.Update, session: Session, transaction: Transaction) -> Result:
+def update(statement: statements.Update, work: Work) -> Result:
     """Delete the old rows, append the new."""
-    ids, *columns = _columns(statement.plan, session)
+    ids, *columns = work.columns
     schema = statement.relation.schema
     named = {item.name: column for item, column in zip(schema.columns, columns, strict=True)}
-    return Result(changes=transaction.update(schema.name, _row_ids(ids), named))
+    return Result(changes=work.transaction.update(schema.name, _row_ids(ids), named))
 
 
 def _row_ids(column: Column) -> Any:
@@ -134,13 +153,13 @@ def _row_ids(column: Column) -> Any:
     return flat.values
 
 
-def create_view(statement: statements.CreateView, _: Session, transaction: Transaction) -> Result:
+def create_view(statement: statements.CreateView, work: Work) -> Result:
     """Keep a view's text."""
     from tensorsql.storage.tables.catalog import ViewEntry
 
-    if _stays("view", statement.name, statement, transaction):
+    if _stays("view", statement.name, statement, work.transaction):
         return Result()
-    transaction.put_view(ViewEntry(statement.name, statement.sql, statement.columns))
+    work.transaction.put_view(ViewEntry(statement.name, statement.sql, statement.columns))
     return Result()
 
 
@@ -177,42 +196,40 @@ def _drop(kind: str, name: str, transaction: Transaction) -> None:
     drops[kind](name)
 
 
-def drop(statement: statements.Drop, _: Session, transaction: Transaction) -> Result:
+def drop(statement: statements.Drop, work: Work) -> Result:
     """Drop a table, view, model or index."""
-    missing = _found(statement.kind, statement.name, transaction) is None
+    missing = _found(statement.kind, statement.name, work.transaction) is None
     if not (missing and statement.if_exists):
-        _drop(statement.kind, statement.name, transaction)
+        _drop(statement.kind, statement.name, work.transaction)
     return Result()
 
 
-def create_model(statement: statements.CreateModel, _: Session, transaction: Transaction) -> Result:
+def create_model(statement: statements.CreateModel, work: Work) -> Result:
     """Read a model's file and keep it; others may write while it is loaded and tried."""
     import_whole("tensorsql.operators.models.load")
     from tensorsql.operators.models import keep_file, load_model
 
-    there = _found("model", statement.name, transaction) is not None
+    there = _found("model", statement.name, work.transaction) is not None
     if not (there and statement.replace) and _stays(
-        "model", statement.name, statement, transaction
+        "model", statement.name, statement, work.transaction
     ):
         return Result()
     options = dict(statement.options)
     entry = in_helper(lambda: load_model(statement.name, statement.source, options))
-    _stays("model", statement.name, statement, transaction)  # the one it replaces goes
-    transaction.put_model(keep_file(entry, transaction.new_directory("models")))
+    _stays("model", statement.name, statement, work.transaction)  # the one it replaces goes
+    work.transaction.put_model(keep_file(entry, work.transaction.new_directory("models")))
     return Result()
 
 
-def create_index(
-    statement: statements.CreateIndex, session: Session, transaction: Transaction
-) -> Result:
+def create_index(statement: statements.CreateIndex, work: Work) -> Result:
     """Build an index over the table's rows."""
     from tensorsql.operators.indexes import find_index
     from tensorsql.storage.tables.catalog import IndexEntry
 
-    if _stays("index", statement.name, statement, transaction):
+    if _stays("index", statement.name, statement, work.transaction):
         return Result()
     index = find_index(statement.method)
-    directory = transaction.index_directory(statement.name)
+    directory = work.transaction.index_directory(statement.name)
     entry = IndexEntry(
         statement.name,
         statement.relation.name,
@@ -221,72 +238,72 @@ def create_index(
         dict(statement.options),
         directory,
     )
-    transaction.put_index(index.build(entry, statement.relation, session.context()))
+    work.transaction.put_index(index.build(entry, statement.relation, work.context))
     return Result()
 
 
-def copy_to(statement: statements.CopyTo, session: Session, _: Transaction) -> Result:
+def copy_to(statement: statements.CopyTo, work: Work) -> Result:
     """Write a query's rows to a file."""
     from tensorsql.storage.formats import write_file
 
-    table = in_helper(query(statement.query, session, _).arrow)
+    table = in_helper(query(statement.query, work).arrow)
     check_cancelled()
     write_file(table, statement.path, dict(statement.options))
     return Result(changes=table.num_rows)
 
 
-def set_setting(statement: statements.Set, session: Session, _: Transaction) -> Result:
+def set_setting(statement: statements.Set, work: Work) -> Result:
     """Give a setting a value."""
-    session.settings = settings.changed(session.settings, statement.name, statement.value)
+    work.session.settings = settings.changed(work.session.settings, statement.name, statement.value)
     return Result()
 
 
-def reset(statement: statements.Reset, session: Session, _: Transaction) -> Result:
+def reset(statement: statements.Reset, work: Work) -> Result:
     """Give a setting its default."""
     setting = settings.find(statement.name)
-    session.settings = {**session.settings, setting.name: setting.default}
+    work.session.settings = {**work.session.settings, setting.name: setting.default}
     return Result()
 
 
-def begin(_: statements.Begin, session: Session, transaction: Transaction) -> Result:
+def begin(_: statements.Begin, work: Work) -> Result:
     """BEGIN."""
-    session.begin(transaction)
+    work.session.begin(work.transaction)
     return Result()
 
 
-def commit(_: statements.Commit, session: Session, __: Transaction) -> Result:
+def commit(_: statements.Commit, work: Work) -> Result:
     """COMMIT."""
-    session.end(commit=True)
+    work.session.end(commit=True)
     return Result()
 
 
-def rollback(_: statements.Rollback, session: Session, __: Transaction) -> Result:
+def rollback(_: statements.Rollback, work: Work) -> Result:
     """ROLLBACK."""
-    session.end(commit=False)
+    work.session.end(commit=False)
     return Result()
 
 
-def checkpoint(_: statements.Checkpoint, session: Session, __: Transaction) -> Result:
+def checkpoint(_: statements.Checkpoint, work: Work) -> Result:
     """Check all files, join small segments, drop deleted rows for good, index new rows."""
     from tensorsql.index_upkeep import extend_index
 
-    if session.transaction is not None and session.transaction.changed:
+    if work.session.transaction is not None and work.session.transaction.changed:
         raise TransactionError("the open transaction has changes; COMMIT it before CHECKPOINT")
-    interrupted = session.cancelled.is_set
-    session.database.checkpoint(interrupted)
-    transaction = session.database.begin(write=True, interrupted=interrupted)
+    interrupted = work.session.cancelled.is_set
+    work.session.database.checkpoint(interrupted)
+    transaction = work.session.database.begin(write=True, interrupted=interrupted)
     try:
         for entry in transaction.indexes():
-            extend_index(entry, transaction, session.context())
+            extend_index(entry, transaction, work.context)
         transaction.commit()
     finally:
         transaction.rollback()
     return Result()
 
 
-def check_integrity(_: statements.IntegrityCheck, session: Session, __: Transaction) -> Result:
+def check_integrity(_: statements.IntegrityCheck, work: Work) -> Result:
     """Every table, index and model with its files, and what is wrong with them."""
-    findings = session.database.check(session.context().check)
+    findings = work.session.database.check(work.context.check)
     rows = [(f.kind, f.name, f.files, f.bytes, f.problem or "ok") for f in findings]
     types = (VARCHAR, VARCHAR, BIGINT, BIGINT, VARCHAR)
     return Result.of_rows(("kind", "name", "files", "bytes", "state"), types, rows)

@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from tensorsql.errors import CatalogError, nearest
+from tensorsql.storage.tables.catalog import ModelEntry
 
 if TYPE_CHECKING:
-    from tensorsql.session import Session
+    from tensorsql.operators.models.inference import Inference
 
 
-class Services:
-    """Caches that outlive a query: activations across queries (IQA)."""
+class SessionServices:
+    """Implements `operators.runtime.program.Services`: what outlives a query.
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self._activations: Any = None
-        self._inference: Any = None
+    `find_model` gives a model by its name; `trust` says whether models that came with a database
+    may run code when they are opened.
+    """
 
-    @property
-    def activations(self) -> Any:
-        """The session's activation cache."""
-        if self._activations is None:
-            from tensorsql.operators.models.activations import ActivationCache
-
-            self._activations = ActivationCache()
-        return self._activations
+    def __init__(self, find_model: Callable[[str], ModelEntry], trust: Callable[[], bool]) -> None:
+        self.find_model = find_model
+        self.started_inference: Inference | None = None
+        self._trust = trust
 
     @property
-    def inference(self) -> Any:
-        """Opened models and the cache, behind one service."""
-        if self._inference is None:
+    def inference(self) -> Inference:
+        """Opened models and the cache of activations."""
+        if self.started_inference is None:
             from tensorsql.operators.models.inference import Inference
 
-            self._inference = Inference(
-                self.activations, lambda: bool(self.session.settings["trust_models"])
-            )
-        return self._inference
-
-    @property
-    def started_inference(self) -> Any:
-        """The same, or None before the first model ran."""
-        return self._inference
-
-    def find_model(self, name: str) -> Any:
-        """The model of this name; CatalogError with the nearest names if there is none."""
-        with self.session.open_transaction() as transaction:
-            found = transaction.model(name)
-            if found is None:
-                hint = nearest(name, transaction.model_names())
-                raise CatalogError(f'model "{name}" not found{hint}')
-            return found
+            self.started_inference = Inference(trust=self._trust)
+        return self.started_inference

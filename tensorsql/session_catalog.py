@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
 
 if TYPE_CHECKING:
-    from tensorsql.session import Session
     from tensorsql.storage.tables.database import Transaction
 
 
 class SessionCatalog:
     """Implements `planner.binder.catalog.BindCatalog`; tables hide registered objects."""
 
-    def __init__(self, session: Session, transaction: Transaction) -> None:
-        self.session = session
+    def __init__(self, transaction: Transaction, registered: Mapping[str, Relation]) -> None:
         self.transaction = transaction
+        self.registered = registered
 
     def relation(self, name: str) -> Relation | None:
         """A table, or an object registered under this name."""
-        return self.transaction.relation(name) or self.session.registered.get(name.lower())
+        return self.transaction.relation(name) or self.registered.get(name.lower())
 
     def view(self, name: str) -> ViewEntry | None:
         """A view."""
@@ -37,7 +36,7 @@ class SessionCatalog:
 
     def table_names(self) -> Iterable[str]:
         """Tables and registered objects."""
-        return [*self.transaction.table_names(), *self.session.registered]
+        return [*self.transaction.table_names(), *self.registered]
 
     def view_names(self) -> Iterable[str]:
         """Views."""

@@ -116,3 +116,9 @@ def changed(settings: Mapping[str, Any], name: str, value: Any) -> dict[str, Any
     except (ValueError, TypeError, OverflowError) as error:
         raise OutOfRangeError(f'setting "{setting.name}" cannot be {value!r}: {error}') from None
     return {**settings, setting.name: parsed}
+
+
+def disabled_rules(values: Mapping[str, Any]) -> frozenset[str]:
+    """The rules that the settings switch off."""
+    by_index = () if values["use_indexes"] else ("use_index_filter", "use_index_topn")
+    return frozenset((*values["disabled_rules"], *by_index))

@@ -14,84 +14,106 @@ import tensorsql
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("parser", "planner", "operators", "storage", "repl", "tpch")
-# What each layer may use beside itself and what all may; "" is the files of tensorsql/ themselves.
-# Indexes and models give bounds of expressions, so they stand beside the planner, above storage
-# proper; its rules ask the registry of indexes which of them serve an expression.
-ARROWS = {
+# Rooms, from the lowest to the highest: each may import those before it and none behind it. "" are
+# the files of tensorsql/ themselves; folders below a room belong to it.
+ROOMS = (
+    "parser",
+    *("storage/files", "storage/columns", "storage/masks", "storage/tables", "storage/formats"),
+    *("planner/plans", "planner/functions", "planner/analysis", "planner/binder"),
+    *("planner/unnesting", "planner/rules", "planner"),
+    *("operators/kernels", "operators/columns", "operators/keys", "operators/runtime"),
+    *("operators/models", "operators/functions", "operators/expressions", "operators/aggregate"),
+    *("operators/windows", "operators/joins", "operators/indexes", "operators/search", "operators"),
+    *("", "repl", "command line", "tpch"),
+)
+# What the stages may use of each other.
+STAGES = {
     "parser": set(),
     "storage": set(),
-    "planner": {"parser", "storage", "operators/indexes"},
-    "operators/indexes": {"planner", "storage", "operators/models"},
-    "operators/models": {"planner", "storage"},
-    "operators": {"planner", "storage", "operators/indexes", "operators/models"},
-    "": {"operators", "planner", "parser", "storage", "operators/indexes", "operators/models"},
+    "planner": {"parser", "storage"},
+    "operators": {"planner", "storage"},
+    "": {"operators", "planner", "parser", "storage"},
     "repl": {"", "planner", "parser", "storage"},
+    "command line": {"", "repl", "storage"},
     "tpch": {""},
 }
-TORCH_FREE = ("parser", "planner", "repl", "tpch", "")
+BASE = ("errors", "cancellation", "nesting")  # all may use these
+TORCH_FREE = ("parser", "planner", "repl", "tpch", "", "command line")
 # Calculates with tensors where it is given some; names nn.Module in a signature.
 MENTION_TORCH = ("tensorsql/dbapi.py",)
 
 
-def files(layer: str) -> list[Path]:
-    """The modules of a layer."""
-    if layer == "":
-        return sorted((ROOT / "tensorsql").glob("*.py"))
-    return [path for path in sorted((ROOT / layer).rglob("*.py")) if layer_of(path) == layer]
-
-
-def layer_of(path: Path) -> str:
-    """The layer that a file or module path below the root is in."""
+def room_of(path: Path) -> str:
+    """The room that a file or module path below the root is in."""
     parts = path.relative_to(ROOT).parts if path.is_absolute() else path.parts
+    if parts[0] not in FOLDERS:
+        return "command line" if parts[-1].startswith("__main__") else ""
     inner = "/".join(parts[:2])
-    return inner if inner in ARROWS else parts[0] if parts and parts[0] in FOLDERS else ""
+    return inner if inner in ROOMS else parts[0]
+
+
+def stage_of(room: str) -> str:
+    """The stage that a room is in."""
+    return room.partition("/")[0]
+
+
+def files(stage: str) -> list[Path]:
+    """The modules of a stage."""
+    if stage in ("", "command line"):
+        return [p for p in sorted((ROOT / "tensorsql").glob("*.py")) if room_of(p) == stage]
+    return sorted((ROOT / stage).rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[str]:
     """The modules that a file imports, at its top or inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, f"{path} imports relatively"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from names_in(node, path)
 
 
-def arrow(module: str) -> str | None:
-    """The layer of a module of ours; None for others, and for what all may use."""
+def names_in(node: ast.AST, path: Path) -> Iterator[str]:
+    """What an import statement imports; nothing for any other node."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0 and node.module, f"{path} imports relatively"
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_room(module: str) -> str | None:
+    """The room of a module of ours; None for others, and for what all may use."""
     first, *rest = module.split(".")
-    if first != "tensorsql" or rest[:1] in (["errors"], ["cancellation"]):
+    if first != "tensorsql" or rest[:1] in [[name] for name in BASE]:
         return None
-    return layer_of(Path(*rest))
+    return room_of(Path(*rest)) if rest else ""
 
 
-def test_every_folder_has_modules() -> None:
-    assert all(files(layer) for layer in ARROWS)
+def test_every_room_has_modules() -> None:
+    assert {room_of(path) for stage in STAGES for path in files(stage)} >= set(ROOMS)
 
 
-@pytest.mark.parametrize("layer", ARROWS)
-def test_arrows_go_one_way(layer: str) -> None:
-    for path in files(layer):
-        # The command line is the one file of tensorsql/ above the shell.
-        above = {"repl"} if path.name == "__main__.py" else set()
-        wrong = [
-            module
-            for module in imports(path)
-            if arrow(module) not in {None, layer, *ARROWS[layer], *above}
-        ]
-        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+@pytest.mark.parametrize("stage", STAGES)
+def test_arrows_go_one_way(stage: str) -> None:
+    for path in files(stage):
+        own = room_of(path)
+        for module in imports(path):
+            room = imported_room(module)
+            if room is None or room == own:
+                continue
+            where = f"{path.relative_to(ROOT)} imports {module}"
+            assert stage_of(room) in {stage, *STAGES[stage]}, where
+            assert ROOMS.index(room) < ROOMS.index(own), where
 
 
-@pytest.mark.parametrize("layer", ARROWS)
-def test_folders_are_imported_through_the_package(layer: str) -> None:
-    for path in files(layer):
+@pytest.mark.parametrize("stage", STAGES)
+def test_folders_are_imported_through_the_package(stage: str) -> None:
+    for path in files(stage):
         bare = [module for module in imports(path) if module.partition(".")[0] in FOLDERS]
         assert not bare, f"{path.relative_to(ROOT)}: write tensorsql.… for {bare}"
 
 
-@pytest.mark.parametrize("layer", TORCH_FREE)
-def test_torch_stays_below(layer: str) -> None:
-    for path in files(layer):
+@pytest.mark.parametrize("stage", TORCH_FREE)
+def test_torch_stays_below(stage: str) -> None:
+    for path in files(stage):
         roots = {module.partition(".")[0] for module in imports(path)}
         name = str(path.relative_to(ROOT))
         assert "torch" not in roots or name in MENTION_TORCH, f"{name} imports torch"

@@ -48,7 +48,7 @@ def bound(session: Session, sql: str) -> Plan:
     """The plan before any rule."""
     (tree,) = parse(sql)
     with session.open_transaction() as transaction:
-        catalog = SessionCatalog(session, transaction)
+        catalog = SessionCatalog(transaction, session.registered)
         statement = bind(tree, catalog, (), session.settings)
     assert isinstance(statement, Query)
     return statement.plan

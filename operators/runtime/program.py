@@ -27,12 +27,16 @@ Scope = Literal["worker", "ordered"]
 
 @dataclass
 class Metrics:
-    """What EXPLAIN ANALYZE prints, per plan node (key: its number in preorder, see `walk_plan`)."""
+    """What EXPLAIN ANALYZE prints, per plan node (key: its number in preorder, see `walk_plan`).
+
+    `whole` is how many seconds compiling and running took.
+    """
 
     rows: dict[int, int] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     notes: dict[int, dict[str, Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    whole: float = 0.0
 
     def add_rows(self, node: int, rows: int) -> None:
         """Count rows a node put out."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from tensorsql.nesting import nesting
 from tensorsql.planner.binder.catalog import BindCatalog
 from tensorsql.planner.binder.environment import Environment, Words
 from tensorsql.planner.binder.parameters import Parameters
@@ -17,6 +18,7 @@ from tensorsql.planner.plans.statements import BoundStatement
 __all__ = ["BindCatalog", "bind"]
 
 
+@nesting
 def bind(
     statement: exp.Expr,
     catalog: BindCatalog,

@@ -163,3 +163,19 @@ class Checkpoint(BoundStatement):
 @dataclass(frozen=True)
 class IntegrityCheck(BoundStatement):
     """Compares every file with its checksum."""
+
+
+def plan_of(statement: BoundStatement) -> Plan | None:
+    """The plan that a statement works with, if it has one."""
+    match statement:
+        case Explain():
+            return plan_of(statement.inner)
+        case CopyTo():
+            return statement.query.plan
+    plan: Plan | None = getattr(statement, "plan", None)
+    return plan
+
+
+def runs(statement: BoundStatement) -> bool:
+    """Whether that plan is run, and not only shown."""
+    return not isinstance(statement, Explain) or statement.analyze

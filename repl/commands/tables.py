@@ -17,7 +17,7 @@ def run(runner: Runner, arguments: Sequence[str]) -> None:
 
     session = runner.connection.session
     with session.open_transaction() as transaction:
-        catalog = SessionCatalog(session, transaction)
+        catalog = SessionCatalog(transaction, session.registered)
         names = {*catalog.table_names(), *catalog.view_names()}
     wanted = arguments[0].lower() if arguments else ""
     for name in sorted(names, key=str.lower):
