@@ -38,7 +38,7 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True)
-class Groups:
+class GroupMembers:
     """Members and their groups: row ids int64 [n], group numbers int64 [n] in 0 … count - 1."""
 
     row_ids: Tensor
@@ -51,7 +51,7 @@ class GroupProbe(Protocol):
     """Optional: bounds of a call over an aggregate of the column, from the members' summaries."""
 
     def group_bounds(
-        self, aggregate: AggregateCall, groups: Groups, arguments: Arguments
+        self, aggregate: AggregateCall, members: GroupMembers, arguments: Arguments
     ) -> Interval:
         """Bounds per group; `arguments` have one row per group."""
 

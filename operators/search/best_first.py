@@ -7,17 +7,20 @@ Candidates have bounds per sort key and a place, the last tie-breaker. They are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tensorsql.operators.keys.ordering import Direction
-from tensorsql.operators.runtime.program import Context
+from tensorsql.operators.columns.building import take_batch
+from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows
+from tensorsql.operators.runtime.kept_rows import KeptRows, KeyedBatch
+from tensorsql.operators.search.bounds import key_interval
+from tensorsql.operators.search.criteria import Criteria
 from tensorsql.planner.analysis.intervals import Interval
-from tensorsql.storage.columns.column import Batch, Column
 
 MIN_BATCH = 16
 MAX_BATCH = 4096
@@ -26,19 +29,53 @@ SORTED = 1024
 NULL_FIRST, NAN_FIRST, NUMBER, NAN_LAST, NULL_LAST = 0.0, 1.0, 2.0, 3.0, 4.0
 
 Ranks = NDArray[np.float64]  # [2 * keys + 1, n]: class and value per key, then the place
+Rank = NDArray[np.float64]  # one column of ranks
 
 
-@dataclass(frozen=True)
-class Verified:
-    """Exact rows: their places, columns, key columns and the keys as (degenerate) bounds."""
-
-    places: Tensor
-    batch: Batch
-    keys: Sequence[Column]
-    intervals: Sequence[Interval]
+Verify = Callable[[Tensor], KeyedBatch]  # positions (int64) → as Criteria.verified
 
 
-Verify = Callable[[Tensor], Verified]  # positions among the candidates (int64) → those that count
+@dataclass
+class Search:
+    """The first rows that meet the criteria, among candidates with these best ranks.
+
+    `found` keeps what was verified, `exact` its ranks.
+    """
+
+    criteria: Criteria
+    best: Ranks
+    verify: Verify
+    found: KeptRows
+    exact: Ranks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.exact = np.empty((len(self.best), 0))
+
+    def check(self, candidates: NDArray[np.int64]) -> None:
+        """Verify some candidates."""
+        rows = self.verify(torch.from_numpy(candidates))
+        self.found.add(rows.batch, rows.keys)
+        *keys, places = rows.keys
+        intervals = [key_interval(key) for key in keys]
+        exact = ranks(intervals, self.criteria.order, values_of(places), best=False)
+        self.exact = np.hstack([self.exact, exact])
+
+    def last(self) -> Rank | None:
+        """The rank of the last row wanted; None before there are as many."""
+        wanted = self.criteria.wanted
+        if self.exact.shape[1] < wanted:
+            return None
+        rank: Rank = self.exact[:, np.lexsort(self.exact[::-1])[wanted - 1]]
+        return rank
+
+    def first(self) -> KeptRows:
+        """The rows wanted, in exact order, ties by place."""
+        if not self.found.rows:
+            return self.found
+        rows, criteria = self.found.joined(), self.criteria
+        codes = order_codes(rows.keys, [*criteria.order, Direction()])
+        chosen = sort_rows(codes, rows.batch.count)[criteria.plan.offset : criteria.wanted]
+        return KeptRows.of(self.found.columns, take_batch(rows.batch, chosen))
 
 
 def ranks(
@@ -65,40 +102,28 @@ def _rank(interval: Interval, direction: Direction, best: bool) -> list[np.ndarr
     return [found, np.where(found == NUMBER, value, 0.0)]
 
 
-def search(
-    best: Ranks,
-    count: int,
-    verify: Verify,
-    order: Sequence[Direction],
-    context: Context,
-    smallest: int = MIN_BATCH,
-) -> list[Verified]:
-    """Verified candidates that hold the first `count` of those that count.
+def best_first(search: Search, smallest: int = MIN_BATCH) -> None:
+    """Verify candidates until they hold the first rows.
 
     At least `smallest` are verified at a time: models run that many at the price of one.
     """
-    pieces = _in_order(best)
+    pieces = _in_order(search.best)
     queue = next(pieces, np.empty(0, dtype=np.int64))
-    found: list[Verified] = []
-    exact: Ranks = np.empty((len(best), 0))
     start = 0
     while start < len(queue):
-        context.check()
-        size = count if start == 0 else start // 4
+        search.criteria.context.check()
+        size = search.criteria.wanted if start == 0 else start // 4
         size = min(max(size, smallest), MAX_BATCH)
         while start + size >= len(queue) and (piece := next(pieces, None)) is not None:
             queue = np.concatenate([queue, piece])
         batch = queue[start : start + size]
-        if exact.shape[1] >= count:
-            last = exact[:, np.lexsort(exact[::-1])[count - 1]]
-            batch = batch[: _before(best[:, batch], last)]
+        last = search.last()
+        if last is not None:
+            batch = batch[: _before(search.best[:, batch], last)]
             if len(batch) == 0:
                 break
-        checked = verify(torch.from_numpy(batch))
-        found.append(checked)
-        exact = np.hstack([exact, ranks(checked.intervals, order, checked.places, best=False)])
+        search.check(batch)
         start += len(batch)
-    return found
 
 
 def _in_order(best: Ranks) -> Iterator[NDArray[np.int64]]:
@@ -118,7 +143,7 @@ def _split(best: Ranks, rows: NDArray[np.int64], size: int) -> Sequence[NDArray[
     return rows[near], rows[~near]
 
 
-def _before(candidates: Ranks, last: np.ndarray) -> int:
+def _before(candidates: Ranks, last: Rank) -> int:
     """How many of the candidates, in order, do not come after `last`."""
     after = np.zeros(candidates.shape[1], dtype=np.bool_)
     tied = np.ones(candidates.shape[1], dtype=np.bool_)

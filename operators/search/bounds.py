@@ -7,9 +7,8 @@ rule, or raises an error in some row, is unbounded there and decided by exact ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -36,68 +35,53 @@ from tensorsql.storage.columns.column import Batch, Column, Constant, Flat, RowR
 from tensorsql.storage.columns.types import Kind, Type
 
 
-class Bounds(Protocol):
-    """A compiled expression."""
-
-    def interval(self, batch: Batch) -> Interval:
-        """Bounds per selected row of the batch: doubles and flags, as tensors or single values."""
-
-
 @dataclass(frozen=True)
-class Known:
+class Bounds:
+    """A compiled expression: its interval per selected row of a batch (or for all of them).
+
+    `probe` is the index behind it, if it is one call that an index covers, and `row_id` the column
+    of the row ids it speaks of.
+    """
+
+    interval: Callable[[Batch], Interval]
+    probe: Probe | None = None
+    row_id: int = -1
+
+
+def fixed(interval: Interval) -> Bounds:
     """The same bounds for every row."""
-
-    value: Interval
-
-    def interval(self, batch: Batch) -> Interval:
-        """These bounds."""
-        return self.value
+    return Bounds(lambda batch: interval)
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """A cheap expression: its exact value."""
+def evaluated(type: Type, evaluator: Evaluator) -> Bounds:
+    """A cheap expression's value; unbounded if a row raises an error, which verification meets."""
 
-    type: Type
-    evaluator: Evaluator
-
-    def interval(self, batch: Batch) -> Interval:
-        """The value as bounds; unbounded if a row raises an error, which verification will meet."""
+    def interval(batch: Batch) -> Interval:
         try:
-            (column,) = self.evaluator(batch)
+            (column,) = evaluator(batch)
         except Error:
-            return unknown(self.type)
+            return unknown(type)
         return exact_interval(column)
 
+    return Bounds(interval)
 
-@dataclass(frozen=True)
-class Probed:
-    """A call that an index covers."""
 
-    type: Type
-    probe: Probe
-    arguments: Evaluator
-    row_id: int
+def probed(type: Type, probe: Probe, arguments: Evaluator, row_id: int) -> Bounds:
+    """What the index says of a call; rows without a row id are of no table and unbounded."""
 
-    def interval(self, batch: Batch) -> Interval:
-        """The index's bounds; rows without a row id are of no table and unbounded."""
+    def interval(batch: Batch) -> Interval:
         try:
-            arguments = self.arguments(batch)
+            values = arguments(batch)
         except Error:
-            return unknown(self.type)
-        return self.probe.bounds(row_ids(batch, self.row_id), arguments)
+            return unknown(type)
+        return probe.bounds(row_ids(batch, row_id), values)
+
+    return Bounds(interval, probe, row_id)
 
 
-@dataclass(frozen=True)
-class Composed:
-    """A call over bounded arguments."""
-
-    call: Call
-    arguments: tuple[Bounds, ...]
-
-    def interval(self, batch: Batch) -> Interval:
-        """By the call's rule."""
-        return compose(self.call, [each.interval(batch) for each in self.arguments])
+def composed(call: Call, arguments: Sequence[Bounds]) -> Bounds:
+    """A call over bounded arguments, by the call's rule."""
+    return Bounds(lambda batch: compose(call, [each.interval(batch) for each in arguments]))
 
 
 def row_ids(batch: Batch, id: int) -> Tensor:
@@ -118,18 +102,17 @@ class BoundsCompiler:
     def compile(self, expression: Expression) -> Bounds:
         """The bounds of an expression."""
         if isinstance(expression, Literal):
-            return Known(constant(expression.value))
+            return fixed(constant(expression.value))
         if not is_costly(expression):
             if not is_bounded(expression.type):
-                return Known(unknown(expression.type))
-            return Evaluated(expression.type, compile_expressions([expression], self._context))
+                return fixed(unknown(expression.type))
+            return evaluated(expression.type, compile_expressions([expression], self._context))
         if not isinstance(expression, Call):
-            return Known(unknown(expression.type))
-        return self.probed(expression) or Composed(
-            expression, tuple(self.compile(arg) for arg in expression.args)
-        )
+            return fixed(unknown(expression.type))
+        found = self._probed(expression)
+        return found or composed(expression, [self.compile(arg) for arg in expression.args])
 
-    def probed(self, call: Call) -> Bounds | None:
+    def _probed(self, call: Call) -> Bounds | None:
         """The probe of an index that covers the call."""
         use = self.use(call)
         if use is None or any(is_costly(arg) for arg in call.args[1:]):
@@ -137,7 +120,7 @@ class BoundsCompiler:
         _, _, row_id, entry = use
         probe = INDEXES[entry.method].prepare(entry, call, self._context)
         arguments = compile_expressions(call.args[1:], self._context)
-        return Probed(call.type, probe, arguments, row_id.id)
+        return probed(call.type, probe, arguments, row_id.id)
 
     def use(self, call: Call) -> IndexUse | None:
         """The index that covers the call."""
@@ -212,6 +195,18 @@ def full_interval(value: Interval, rows: int) -> Interval:
         full(value.may_be_null, torch.bool),
         full(value.may_be_nan, torch.bool),
     )
+
+
+def key_interval(key: Column) -> Interval:
+    """The exact bounds of a number; any other key stays open."""
+    if is_bounded(key.type):
+        return full_interval(exact_interval(key), len(key))
+    return open_interval(len(key))
+
+
+def open_interval(rows: int) -> Interval:
+    """Bounds of a key that does not order as a number: nothing below it can be skipped."""
+    return full_interval(Interval(-INFINITY, INFINITY), rows)
 
 
 def bytes_read(batch: Batch) -> int:

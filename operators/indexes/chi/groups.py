@@ -23,7 +23,7 @@ from tensorsql.operators.indexes.chi.bounds import (
     bin_range,
     interval_of,
 )
-from tensorsql.operators.indexes.protocol import Groups
+from tensorsql.operators.indexes.protocol import GroupMembers
 from tensorsql.planner.analysis.intervals import INFINITY, Interval
 from tensorsql.planner.plans.expressions import AggregateCall, Literal
 from tensorsql.storage.columns.column import Column
@@ -35,7 +35,7 @@ ROUNDS = 64
 
 
 @dataclass(frozen=True)
-class Members:
+class MemberCells:
     """Masks of some groups in blocks of one key, sorted by group.
 
     `groups` are the group numbers, whose members start at `starts`; `order` sorts the concatenation
@@ -82,7 +82,7 @@ def bound_groups(
     histogram: Histogram,
     blocks: Sequence[ChiBlock],
     aggregate: AggregateCall,
-    groups: Groups,
+    groups: GroupMembers,
     arguments: Sequence[Column],
 ) -> Interval:
     """Bounds per group; groups with a member that is not counted are unbounded above."""
@@ -137,7 +137,7 @@ def _wanted(
     return Wanted(found, True, zeros, ones)
 
 
-def _by_key(blocks: Sequence[ChiBlock], groups: Groups) -> list[Members]:
+def _by_key(blocks: Sequence[ChiBlock], groups: GroupMembers) -> list[MemberCells]:
     codes = groups.codes.numpy()
     keys: dict[tuple[int, int, int], list[tuple[CellCounts, Integers]]] = {}
     for block, rows, positions in located(blocks, groups.row_ids.numpy()):
@@ -148,11 +148,11 @@ def _by_key(blocks: Sequence[ChiBlock], groups: Groups) -> list[Members]:
         owner = np.concatenate([codes for _, codes in parts])
         order = np.argsort(owner, kind="stable")
         found, starts = np.unique(owner[order], return_index=True)
-        result.append(Members([cells for cells, _ in parts], order, starts, found))
+        result.append(MemberCells([cells for cells, _ in parts], order, starts, found))
     return result
 
 
-def _complete(members: Members, sizes: Integers) -> np.ndarray:
+def _complete(members: MemberCells, sizes: Integers) -> np.ndarray:
     """Groups all of whose members are here and have one size."""
     result: np.ndarray = members.sizes == sizes[members.groups]
     for height_or_width in ("heights", "widths"):
@@ -161,7 +161,7 @@ def _complete(members: Members, sizes: Integers) -> np.ndarray:
     return result
 
 
-def _member_sizes(members: Members, name: str) -> Integers:
+def _member_sizes(members: MemberCells, name: str) -> Integers:
     parts = [np.broadcast_to(getattr(cells, name), (cells.count,)) for cells in members.cells]
     result: Integers = np.concatenate(parts)[members.order]
     return result
@@ -169,7 +169,7 @@ def _member_sizes(members: Members, name: str) -> Integers:
 
 def _bound(
     histogram: Histogram,
-    members: Members,
+    members: MemberCells,
     region: Region,
     wanted: Wanted,
     aggregate: AggregateCall,
@@ -195,7 +195,7 @@ def _bound(
 class GroupCells(CellCounts):
     """Cells of the combined masks, one per group."""
 
-    def __init__(self, members: Members, heights: Integers, widths: Integers) -> None:
+    def __init__(self, members: MemberCells, heights: Integers, widths: Integers) -> None:
         self._members = members
         self.block = members.cells[0].block
         self.count = len(members.groups)
@@ -237,13 +237,13 @@ class GroupCells(CellCounts):
         return COMBINE[how](counts, self._members, self.area(*place))
 
 
-def _intersect(counts: np.ndarray, members: Members, area: np.ndarray) -> Bounds:
+def _intersect(counts: np.ndarray, members: MemberCells, area: np.ndarray) -> Bounds:
     total = members.reduce(np.add, counts)
     least = np.maximum(total - (members.sizes - 1) * area, 0)
     return least, members.reduce(np.minimum, counts)
 
 
-def _union(counts: np.ndarray, members: Members, area: np.ndarray) -> Bounds:
+def _union(counts: np.ndarray, members: MemberCells, area: np.ndarray) -> Bounds:
     total = members.reduce(np.add, counts)
     return members.reduce(np.maximum, counts), np.minimum(total, area)
 

@@ -17,7 +17,7 @@ from tensorsql.operators.indexes.chi.bounds import (
     interval_of,
 )
 from tensorsql.operators.indexes.chi.groups import bound_groups
-from tensorsql.operators.indexes.protocol import Groups
+from tensorsql.operators.indexes.protocol import GroupMembers
 from tensorsql.planner.analysis.intervals import INFINITY, Interval
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.column import Column
@@ -51,10 +51,10 @@ class ChiProbe:
         return interval_of(lower, upper, null, arguments)
 
     def group_bounds(
-        self, aggregate: AggregateCall, groups: Groups, arguments: Arguments
+        self, aggregate: AggregateCall, members: GroupMembers, arguments: Arguments
     ) -> Interval:
         """Bounds per group of CP over INTERSECT, UNION or AVG of the members' masks."""
-        return bound_groups(self._histogram, self._blocks, aggregate, groups, arguments)
+        return bound_groups(self._histogram, self._blocks, aggregate, members, arguments)
 
     def _levels(self, low: Column, high: Column) -> Levels:
         return Levels(
