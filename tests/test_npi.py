@@ -31,8 +31,8 @@ from tensorsql.operators.indexes.npi.nta import BlockWalk
 from tensorsql.operators.indexes.npi.probe import NpiProbe, WalkingProbe, probe_of
 from tensorsql.operators.models.inference import Question
 from tensorsql.operators.models.measures import DISTANCES, SCORES, Cosine, Length, Lp, Measure
+from tensorsql.storage.files.open_files import OpenFiles
 from tensorsql.storage.tables.database import Database
-from tensorsql.storage.tables.database_files import OpenFiles
 
 EXAMPLE_1 = [
     [2, 2, 2],
