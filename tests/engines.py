@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import duckdb
+import numpy as np
+from drawn import TENTHS
 from sqllogic import Answer
+from torch import nn
 
 import tensorsql
 from tensorsql.errors import Error
@@ -31,6 +34,17 @@ class Tensorsql:
         """Run one statement; an error of any class but ours is a defect and passes through."""
         return _answer(self.connection.execute(sql))
 
+    def masks(self, name: str, ids: list[int], pixels: np.ndarray) -> None:
+        """The table `name` (id, mask) of masks in tenths."""
+        columns = {"id": np.array(ids, dtype=np.int32)}
+        self.connection.register_masks("drawn", pixels, columns, scale=TENTHS)
+        self.connection.execute(f"CREATE TABLE {name} AS SELECT id, mask FROM drawn")
+
+    def model(self, name: str, module: nn.Module, options: dict[str, list[str]]) -> None:
+        """The model `name`."""
+        numbers = {key: list(map(_number, values)) for key, values in options.items()}
+        self.connection.register_model(name, module, **numbers)
+
 
 class Duckdb:
     """A fresh database in memory."""
@@ -44,6 +58,18 @@ class Duckdb:
     def execute(self, sql: str) -> Answer:
         """Run one statement."""
         return _answer(self.connection.execute(sql))
+
+    def masks(self, name: str, ids: list[int], pixels: np.ndarray) -> None:
+        """DuckDB has no masks."""
+        raise NotImplementedError
+
+    def model(self, name: str, module: nn.Module, options: dict[str, list[str]]) -> None:
+        """DuckDB has no models."""
+        raise NotImplementedError
+
+
+def _number(word: str) -> int | str:
+    return int(word) if word.isdigit() else word
 
 
 def _verify_plans(session: Session) -> None:

@@ -6,11 +6,18 @@ A file is a list of records with a blank line between; `#` starts a comment line
     statement error <regex>         the SQL below must fail with a message the regex finds
     query TIR [rowsort|valuesort]   the SQL below must return the rows after `----`
     plan                            EXPLAIN of the SQL below must print the text after `----`
+    masks NAME                      the masks drawn below become the table NAME (id, mask)
+    model NAME [option=a,b …]       the network written below becomes the model NAME
+
+tests/drawn.py says how masks are drawn and networks written, and the options are those of CREATE
+MODEL … WITH. The last three kinds of record are tensorsql's alone.
 
 Rows are lines, values are separated by tabs, `NULL` and `(empty)` stand for NULL and the empty
 string; T is text, I an integer, R a number (doubles agree within 1e-9, decimals to the digit).
 `skipif ENGINE` and `onlyif ENGINE` before a record choose where it runs; `__TEST_DIR__` is a
-directory of the test. A file with the comment `# oracle: duckdb` must hold on DuckDB as well.
+directory of the test. A file with the comment `# oracle: duckdb` must hold on DuckDB as well. One
+with `# also: SETTING = VALUE` must give the same answers, to the bit, with that setting; plans may
+differ then.
 """
 
 from __future__ import annotations
@@ -23,6 +30,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from drawn import drawn_masks, written_network
+from torch import nn
+
+OURS = ("plan", "masks", "model")
+ALSO = re.compile(r"# also: (\w+) = (\w+)")
 SORTS = ("nosort", "rowsort", "valuesort")
 TOLERANCE = 1e-9
 
@@ -41,7 +54,7 @@ class Record:
 
     def runs_on(self, engine: str) -> bool:
         """Whether the skipif and onlyif lines allow the engine."""
-        if self.kind == "plan" and engine != "tensorsql":
+        if self.kind in OURS and engine != "tensorsql":
             return False
         pairs = [condition.split() for condition in self.conditions]
         return all((word == "onlyif") == (name == engine) for word, name in pairs)
@@ -72,6 +85,11 @@ class Script:
         """Whether DuckDB must give the same answers."""
         return "# oracle: duckdb" in self.lines
 
+    @property
+    def also(self) -> Iterator[dict[str, str]]:
+        """The settings that the file must hold with as well."""
+        yield from ({match[1]: match[2]} for match in map(ALSO.fullmatch, self.lines) if match)
+
     def judge(self, record: Record) -> str:
         """The engine whose answer golden rewriting takes."""
         return "duckdb" if self.oracle and record.runs_on("duckdb") else "tensorsql"
@@ -93,6 +111,14 @@ class Engine(Protocol):
 
     def execute(self, sql: str) -> Answer:
         """Run one statement."""
+        ...
+
+    def masks(self, name: str, ids: list[int], pixels: np.ndarray) -> None:
+        """Make a table of masks."""
+        ...
+
+    def model(self, name: str, module: nn.Module, options: dict[str, list[str]]) -> None:
+        """Make a model."""
         ...
 
 
@@ -123,17 +149,18 @@ def read(path: Path) -> Script:
     return Script(path, lines, tuple(_record(path, lines, block) for block in _blocks(lines)))
 
 
-def run(script: Script, engine: Engine, directory: Path) -> Outcome:
-    """Run every record that the engine is allowed to run."""
+def run(script: Script, engine: Engine, directory: Path, plans: bool = True) -> Outcome:
+    """Run every record that the engine is allowed to run, plans only if asked to."""
     outcome = Outcome()
     for record in script.records:
-        if not record.runs_on(engine.name):
+        if not record.runs_on(engine.name) or (record.kind == "plan" and not plans):
             continue
         verdict = _CHECKS[record.kind](record, engine, _located(record.sql, directory))
         if verdict.problem:
             where = f"{script.path.name}:{record.line}"
             outcome.failures.append(f"{where}: {verdict.problem}\n{record.sql}")
-        outcome.answers[record.line] = verdict.answer
+        if record.kind != "plan":
+            outcome.answers[record.line] = verdict.answer
         if verdict.replacement and script.judge(record) == engine.name:
             outcome.rewrites.append((record, verdict.replacement))
     return outcome
@@ -265,11 +292,25 @@ def _plan(record: Record, engine: Engine, sql: str) -> Verdict:
     )
 
 
+def _masks(record: Record, engine: Engine, text: str) -> Verdict:
+    engine.masks(record.argument, *drawn_masks(text))
+    return Verdict()
+
+
+def _model(record: Record, engine: Engine, text: str) -> Verdict:
+    name, *words = record.argument.split()
+    options = {key: value.split(",") for key, value in (word.split("=") for word in words)}
+    engine.model(name, written_network(text), options)
+    return Verdict()
+
+
 _CHECKS: dict[str, Callable[[Record, Engine, str], Verdict]] = {
     "statement ok": _statement_ok,
     "statement error": _statement_error,
     "query": _query,
     "plan": _plan,
+    "masks": _masks,
+    "model": _model,
 }
 
 

@@ -26,8 +26,8 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT).with_suffix(""))
 
 
-def _check(script: Script, engine: Engine, directory: Path) -> Outcome:
-    outcome = run(script, engine, directory)
+def _check(script: Script, engine: Engine, directory: Path, plans: bool = True) -> Outcome:
+    outcome = run(script, engine, directory, plans)
     if GOLDEN:
         rewrite(script, outcome)
     else:
@@ -43,12 +43,12 @@ def test_duckdb_agrees(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=_name)
 def test_file(path: Path, tmp_path: Path) -> None:
-    """Every file holds, with the same bits at every morsel size and number of threads."""
-    answers = []
-    for number, settings in enumerate(SETTINGS[:1] if GOLDEN else SETTINGS):
+    """Every file holds, with the same bits at every morsel size, number of threads and setting."""
+    script, first = read(path), {}
+    also = list(script.also)
+    for number, settings in enumerate(SETTINGS[:1] if GOLDEN else (*SETTINGS, *also)):
         directory = tmp_path / str(number)
         directory.mkdir()
-        outcome = _check(read(path), Tensorsql(**settings), directory)
-        answers.append(outcome.answers)
-    for settings, other in zip(SETTINGS[1:], answers[1:], strict=False):
-        assert other == answers[0], f"not to the bit with {settings}"
+        outcome = _check(script, Tensorsql(**settings), directory, settings not in also)
+        first = first or outcome.answers
+        assert outcome.answers == first, f"not to the bit with {settings}"
