@@ -1,4 +1,8 @@
-"""Mark join: a three-valued column that says whether any build row meets the condition."""
+"""Mark join: a three-valued column that says whether any build row meets the condition.
+
+It makes IN, ANY and EXISTS values that may stand anywhere in an expression (Neumann, Leis & Kemper,
+The Complete Story of Joins, BTW 2017).
+"""
 
 from __future__ import annotations
 

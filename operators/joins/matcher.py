@@ -1,4 +1,10 @@
-"""Matchers: which build rows have a probe row's key, and the pairs of both in bounded blocks."""
+"""Matchers: which build rows have a probe row's key, and the pairs of both in bounded blocks.
+
+Keys become small integers (`KeyEncoder`, fitted to the build rows) that index an array: matching
+is gathers, without a loop over rows. Where build keys repeat, the array holds runs of build rows,
+sorted by key, stable, so that a row's matches come in build order. Pairs are laid out from run
+lengths, a block of probe rows at a time: a join of many to many never holds all its pairs.
+"""
 
 from __future__ import annotations
 

@@ -123,7 +123,11 @@ class DistinctCoder:
 
 
 class HashTable:
-    """Places of distinct int64 values (at least one), in buckets of a few each."""
+    """Places of distinct int64 values (at least one), in buckets of a few each.
+
+    Values lie sorted by bucket. A search is rounds over all values at once instead of a loop per
+    value: the first of each bucket, then the second for those not found yet, … to the longest one.
+    """
 
     def __init__(self, values: Tensor) -> None:
         self.size = int(values.shape[0])
@@ -278,7 +282,12 @@ def _encode_digit(digit: Digit, part: Part, validity: Tensor | None) -> Tensor:
 
 
 def fit(columns: Sequence[Column], null_equal: Sequence[bool]) -> tuple[KeyEncoder, KeyCodes]:
-    """An encoder for these rows' keys and their own codes; `null_equal` says per column."""
+    """An encoder for these rows' keys and their own codes; `null_equal` says per column.
+
+    A code is a number of mixed radix, a digit per part. Before a digit that would not fit, the
+    digits so far are replaced by their place among those that occur, of which there are at most as
+    many as rows; if that is still too much, so is the digit itself.
+    """
     digits: list[Digit] = []
     codes, size = torch.zeros(0, dtype=torch.int64), 1
     for part, validity in _flatten(columns, null_equal):

@@ -2,6 +2,10 @@
 
 Candidates have bounds per sort key and a place, the last tie-breaker. They are verified in order of
 (best bound, place); a candidate is skipped only if that comes after the k-th (exact value, place).
+
+So no search with the same bounds verifies fewer, but for the size of its batches (Hjaltason &
+Samet, Distance Browsing, TODS 1999). With several keys, ranks compare lexicographically: a bound of
+the second key counts only where the first ones are equal, as it does in a sort.
 """
 
 from __future__ import annotations

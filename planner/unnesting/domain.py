@@ -1,4 +1,9 @@
-"""Domains: the distinct outer values a subplan depends on, and subplans freed of outer columns."""
+"""Domains: the distinct outer values a subplan depends on, and subplans freed of outer columns.
+
+A correlated subplan has to be known only for the distinct values of the outer columns it reads, not
+for every outer row (Neumann & Kemper, BTW 2015). Where an inner column may stand in for them, as in
+`i.k = o.k`, they are not even computed (Neumann, BTW 2025): so a domain is made when first read.
+"""
 
 from __future__ import annotations
 

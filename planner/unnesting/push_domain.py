@@ -2,6 +2,11 @@
 
 `push(plan, domain)` returns a plan without outer references that gives the rows of `plan` for every
 domain value at once, and for each domain column the inner column that now carries it.
+
+The rules are those of Neumann & Kemper (Unnesting Arbitrary Queries, BTW 2015): what works on one
+row passes the domain's columns on; what works on all rows (aggregate, DISTINCT, window, LIMIT) does
+so per domain value, with these columns among its keys; what has two inputs compares them. A part
+that reads no outer column is joined with the domain itself, as late as that.
 """
 
 from __future__ import annotations
@@ -233,6 +238,8 @@ def _join(plan: Join, domain: Domain) -> Pushed:
     if only_right and domain.may_substitute:
         # Only the condition is correlated: as a filter it may equate the domain away.
         return push(Filter(Join("inner", plan.left, plan.right), plan.condition), domain)
+    # The left carries the domain up. The right takes it only where it reads it, too; then rows meet
+    # only for the same domain value.
     left, pushed_right = _both(plan, domain)
     parts = list(conjuncts(substitute(plan.condition, dict(left.mapping))))
     if pushed_right is None:

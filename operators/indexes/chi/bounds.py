@@ -1,4 +1,4 @@
-"""Bounds of CP from cell counts.
+"""Bounds of CP from cell counts, as in MaskSearch (He et al., arXiv 2305.02375).
 
 Guarantee: lower <= CP <= upper for every region and every range of levels. Bins are half-open, the
 closed range [l, u] is [l, successor(u)); its outer bins enclose it, its inner bins lie within. A

@@ -3,6 +3,10 @@
 INTERSECT is the pixelwise minimum: a pixel reaches a level if all members do, so a cell holds at
 most the least member count and at least the sum of counts minus (members - 1) cells. UNION is the
 maximum: at most the sum, at least the largest.
+
+Pixels between two levels are those that reach the lower one less those that reach the upper: so
+both ends are bounded first, and the least of one is taken from the most of the other. With a
+threshold t the combined mask is 0 or 1: its ones are the pixels that reach t, its zeros the others.
 """
 
 from __future__ import annotations

@@ -1,5 +1,10 @@
 """The Neural Threshold Algorithm: which rows to run next, and how good an unseen row can be.
 
+Fagin's threshold algorithm (Fagin, Lotem & Naor, JCSS 2003) as in DeepEverest (He et al., PVLDB
+15(1)): each neuron of the group visits its partitions of rows, the nearest to the target's
+activation first. What is unseen lies, on every neuron, outside what that neuron has visited: the
+measure of the nearest such values is the threshold that no unseen row can beat.
+
 The published algorithm with its rules mended: F and V drop a side instead of multiplying by it,
 partitions are visited by (distance, |p − the target's partition|) so that the visited ones stay
 contiguous on ties, and the caller decides by (value, id) when to stop.
