@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.operators.columns.building import null_column
-from tensorsql.operators.columns.literals import column_of
+from tensorsql.operators.columns.literals import literal_column
 from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.runtime.kept_rows import Columns, KeptRows
 from tensorsql.operators.runtime.program import Context, Run
@@ -61,7 +61,7 @@ class LiteralsRecipe:
         columns: dict[int, Column] = {}
         for (id, kind), values in zip(self.columns, self.values, strict=True):
             check_cancelled()
-            columns[id] = column_of(values, kind)
+            columns[id] = literal_column(values, kind)
         return KeptRows.of(self.columns, Batch(columns, self.count))
 
 
@@ -70,5 +70,5 @@ def _column(cells: tuple[Expression, ...], kind: Type, context: Context) -> Colu
         return null_column(kind, 0)
     literals = [cell for cell in cells if isinstance(cell, Literal)]
     if len(literals) == len(cells):
-        return column_of([cell.value for cell in literals], kind)
+        return literal_column([cell.value for cell in literals], kind)
     return concat(compile_expressions(cells, context)(Batch({}, 1)))

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import ConversionError
-from tensorsql.storage.columns.physical import one_array, values_of
+from tensorsql.storage.columns.physical import numbers_of, one_array
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.values import DAYS_PER_MONTH, python_values
 
@@ -67,7 +67,7 @@ def _wider(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _durations(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Intervals as durations, a month as 30 days."""
     array = one_array(column)
-    words = values_of(array, np.int64).reshape(-1, 2)
+    words = numbers_of(array, np.int64).reshape(-1, 2)
     halves = np.ascontiguousarray(words[:, 0]).view(np.int32).reshape(-1, 2).astype(np.int64)
     days = halves[:, 0] * DAYS_PER_MONTH + halves[:, 1]
     microseconds = words[:, 1] // 1000

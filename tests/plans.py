@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.columns.literals import literal_column, to_python
 from tensorsql.operators.compiler import compile_plan
 from tensorsql.operators.runtime.program import Context
 from tensorsql.operators.runtime.scheduler import run
@@ -55,7 +55,7 @@ def table(
     """A Scan of all columns of a relation with these rows."""
     cells = [[row[place] for row in rows] for place in range(len(names))]
     columns = {
-        name: column_of(values, kind)
+        name: literal_column(values, kind)
         for (name, kind), values in zip(names.items(), cells, strict=True)
     }
     schema = TableSchema("t", tuple(ColumnSchema(name, kind) for name, kind in names.items()))

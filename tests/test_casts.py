@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from tensorsql.errors import ConversionError, Error
-from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.columns.literals import literal_column, to_python
 from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.functions.casts import can_cast, common_type, implicit_cost, is_safe
@@ -78,7 +78,7 @@ def test_text_is_read_as_in_duckdb(name: str) -> None:
     target = kind_of(name)
     reference = ColumnRef(VARCHAR, 0, "s")
     evaluator = compile_expressions([cast(cast(reference, target, True), VARCHAR)], Context({}))
-    (column,) = evaluator(Batch({0: column_of(TEXTS[name], VARCHAR)}, len(TEXTS[name])))
+    (column,) = evaluator(Batch({0: literal_column(TEXTS[name], VARCHAR)}, len(TEXTS[name])))
     found = to_python(column)
     for text, ours in zip(TEXTS[name], found, strict=True):
         query = f"SELECT TRY_CAST($1::VARCHAR AS {name})::VARCHAR"
@@ -94,7 +94,7 @@ def test_text_is_read_as_in_duckdb(name: str) -> None:
 def test_errors_name_value_and_type() -> None:
     evaluator = compile_expressions([cast(ColumnRef(VARCHAR, 0, "s"), types.INTEGER)], Context({}))
     with pytest.raises(ConversionError, match=r"^could not convert string 'abc' to INTEGER$"):
-        evaluator(Batch({0: column_of(["1", "abc"], VARCHAR)}, 2))
+        evaluator(Batch({0: literal_column(["1", "abc"], VARCHAR)}, 2))
 
 
 def test_no_cast_between_strangers() -> None:

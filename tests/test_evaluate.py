@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tensorsql.errors import ConversionError, OutOfRangeError
-from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.columns.literals import literal_column, to_python
 from tensorsql.operators.expressions.evaluate import compile_expressions, evaluate_constant
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.functions.resolve import cast, resolve
@@ -58,7 +58,7 @@ def divide(a: Expression, b: Expression) -> Expression:
 
 def test_inactive_and_null_rows_do_not_raise() -> None:
     a, b = ref(0, INTEGER), ref(1, INTEGER)
-    columns = [column_of([6, 6, None], INTEGER), column_of([2, 0, 0], INTEGER)]
+    columns = [literal_column([6, 6, None], INTEGER), literal_column([2, 0, 0], INTEGER)]
     assert run(divide(a, b), columns, [True, False, True])[::2] == [3, None]
     with pytest.raises(OutOfRangeError, match="division by zero"):
         run(divide(a, b), columns)
@@ -66,7 +66,7 @@ def test_inactive_and_null_rows_do_not_raise() -> None:
 
 def test_guards_narrow_what_comes_after() -> None:
     a, b = ref(0, INTEGER), ref(1, INTEGER)
-    columns = [column_of([6, 6, 6], INTEGER), column_of([2, 0, None], INTEGER)]
+    columns = [literal_column([6, 6, 6], INTEGER), literal_column([2, 0, None], INTEGER)]
     quotient = divide(a, b)
     positive = resolve(">", (quotient, ONE))
     nonzero = resolve("<>", (b, Literal(INTEGER, 0)))
@@ -82,7 +82,7 @@ def test_guards_narrow_what_comes_after() -> None:
 
 def test_an_error_under_a_guard_still_raises_without_it() -> None:
     a, b = ref(0, INTEGER), ref(1, INTEGER)
-    columns = [column_of([6, 6], INTEGER), column_of([2, 0], INTEGER)]
+    columns = [literal_column([6, 6], INTEGER), literal_column([2, 0], INTEGER)]
     guarded = resolve("case", (resolve("<>", (b, Literal(INTEGER, 0))), divide(a, b), ONE))
     batch = Batch(dict(enumerate(columns)), 2)
     evaluator = compile_expressions([guarded], CONTEXT)
@@ -94,10 +94,10 @@ def test_an_error_under_a_guard_still_raises_without_it() -> None:
 
 def test_constant_errors_raise_only_for_active_rows() -> None:
     failing = divide(ONE, Literal(INTEGER, 0))
-    columns = [column_of([True, False], BOOLEAN)]
+    columns = [literal_column([True, False], BOOLEAN)]
     never = resolve("case", (Literal(BOOLEAN, False), failing, ONE))
     assert run(never, columns) == [1, 1]
-    assert run(failing, [column_of([], INTEGER)]) == []
+    assert run(failing, [literal_column([], INTEGER)]) == []
     with pytest.raises(OutOfRangeError):
         run(resolve("case", (ref(0, BOOLEAN), failing, ONE)), columns)
 
@@ -141,15 +141,15 @@ def test_common_subexpressions_are_computed_once() -> None:
 def test_overflow_raises_with_the_values() -> None:
     a = ref(0, INTEGER)
     with pytest.raises(OutOfRangeError, match="addition of 2147483647 and 1"):
-        run(resolve("+", (a, ONE)), [column_of([2147483647], INTEGER)])
+        run(resolve("+", (a, ONE)), [literal_column([2147483647], INTEGER)])
     big = ref(0, BIGINT)
     with pytest.raises(OutOfRangeError):
-        run(resolve("*", (big, big)), [column_of([1 << 40, 3], BIGINT)])
-    least = column_of([-128], TINYINT)
+        run(resolve("*", (big, big)), [literal_column([1 << 40, 3], BIGINT)])
+    least = literal_column([-128], TINYINT)
     for name in ("negate", "abs"):
         with pytest.raises(OutOfRangeError):
             run(resolve(name, (ref(0, TINYINT),)), [least])
-    assert run(divide(big, big), [column_of([-(1 << 63)], BIGINT)]) == [1]
+    assert run(divide(big, big), [literal_column([-(1 << 63)], BIGINT)]) == [1]
 
 
 def test_decimals_that_stay_in_64_bits_are_checked() -> None:
@@ -157,11 +157,11 @@ def test_decimals_that_stay_in_64_bits_are_checked() -> None:
     a = ref(0, kind)
     square = resolve("*", (a, a))
     assert square.type == decimal(18, 4)
-    assert run(square, [column_of([Decimal("1000000.00")], kind)]) == [
+    assert run(square, [literal_column([Decimal("1000000.00")], kind)]) == [
         Decimal("1000000000000.0000")
     ]
     with pytest.raises(OutOfRangeError):
-        run(square, [column_of([Decimal("100000000.00")], kind)])
+        run(square, [literal_column([Decimal("100000000.00")], kind)])
 
 
 def test_ranges_prove_results() -> None:
@@ -178,7 +178,7 @@ def test_ranges_prove_results() -> None:
 def test_wide_arithmetic_is_exact() -> None:
     values = [10**37, -(10**37), 3, -3, (1 << 127) - 1]
     a = ref(0, HUGEINT)
-    column = column_of(values, HUGEINT)
+    column = literal_column(values, HUGEINT)
     assert run(resolve("-", (a, Literal(HUGEINT, 1))), [column]) == [each - 1 for each in values]
     assert run(resolve("%", (a, Literal(HUGEINT, 7))), [column]) == [
         abs(each) % 7 * (-1 if each < 0 else 1) for each in values
@@ -188,7 +188,7 @@ def test_wide_arithmetic_is_exact() -> None:
 
 
 def test_selection_is_applied() -> None:
-    column = column_of([1, 2, 3, 4], INTEGER)
+    column = literal_column([1, 2, 3, 4], INTEGER)
     batch = Batch({0: column}, 4, torch.tensor([1, 3], dtype=torch.int32))
     (result,) = compile_expressions([resolve("+", (ref(0, INTEGER), ONE))], CONTEXT)(batch)
     assert to_python(result) == [3, 5]

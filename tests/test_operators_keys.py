@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.building import take_or_null
-from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.columns.literals import literal_column, to_python
 from tensorsql.operators.keys.key_codes import fit, fit_dense, group_rows, key_codes
 from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows
 from tensorsql.storage.columns.column import Column, Constant, Dictionary, StringDictionary
@@ -69,7 +69,7 @@ def keys(draw: Any) -> tuple[list[Type], list[list[Any]]]:
 
 
 def columns_of(kinds: list[Type], cells: list[list[Any]]) -> list[Column]:
-    return [column_of(values, kind) for kind, values in zip(kinds, cells, strict=True)]
+    return [literal_column(values, kind) for kind, values in zip(kinds, cells, strict=True)]
 
 
 def rows_of(kinds: list[Type], cells: list[list[Any]]) -> list[tuple[Any, ...]]:
@@ -123,7 +123,7 @@ def test_order(name: str, data: Any) -> None:
     kind, samples = SAMPLES[name]
     values = data.draw(st.lists(st.sampled_from(samples), max_size=12))
     descending, nulls_first = data.draw(st.booleans()), data.draw(st.booleans())
-    codes = order_codes([column_of(values, kind)], [Direction(descending, nulls_first)])
+    codes = order_codes([literal_column(values, kind)], [Direction(descending, nulls_first)])
     order = sort_rows(codes, len(values)).tolist()
     assert sorted(order) == list(range(len(values)))
     sign = -1 if descending else 1
@@ -149,7 +149,7 @@ def test_dictionaries_compare_by_entry() -> None:
     other = StringDictionary(pa.array(["a", "c"], pa.large_string()), sorted=True)
     second = Dictionary(VARCHAR, torch.tensor([1, 0], dtype=torch.int32), other)
     assert key_codes([first]).codes.tolist()[0] == key_codes([first]).codes.tolist()[2]
-    both = concat([first, second, column_of(["c", None], VARCHAR)])
+    both = concat([first, second, literal_column(["c", None], VARCHAR)])
     assert to_python(both) == ["b", "a", "b", "c", "a", "c", None]
     assert group_rows([both], 7).numbers.tolist() == [0, 1, 0, 2, 1, 2, 3]
     encoder, fitted = fit([first], [False])
@@ -159,10 +159,10 @@ def test_dictionaries_compare_by_entry() -> None:
 def test_columns_with_missing_rows() -> None:
     rows = torch.tensor([1, -1, 0])
     for kind, values in SAMPLES.values():
-        column = column_of(values[1:3], kind)
+        column = literal_column(values[1:3], kind)
         taken = take_or_null(column, rows)
         assert repr(to_python(taken)) == repr([values[2], None, values[1]])
-    one = take_or_null(Constant(column_of([5], BIGINT), 2), rows)
+    one = take_or_null(Constant(literal_column([5], BIGINT), 2), rows)
     assert to_python(one) == [5, None, 5]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import pickle
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -14,12 +16,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from storage_values import VALUES, array_of, columns, python
+from torch import Tensor
 
 from tensorsql.errors import ConversionError, UnsupportedError
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.analyze import analyze, merge
 from tensorsql.storage.columns.arrow import from_arrow, to_arrow
 from tensorsql.storage.columns.arrow_types import arrow_type, type_of_arrow
+from tensorsql.storage.columns.changes import to_device, with_nulls
 from tensorsql.storage.columns.column import (
     Bytes,
     Constant,
@@ -70,6 +74,43 @@ def test_concat_and_take(type: Type, data: st.DataObject) -> None:
         rows = data.draw(st.lists(st.integers(0, len(expected) - 1), max_size=5))
         taken = take(joined, torch.tensor(rows, dtype=torch.int64))
         assert python(to_arrow(taken)) == [expected[row] for row in rows]
+
+
+@each_type
+@given(data=st.data())
+@SETTINGS
+def test_nulls_and_pickles(type: Type, data: st.DataObject) -> None:
+    """NULLs hide what is below, and a pickle holds the rows of a slice."""
+    array = data.draw(columns(type))
+    column = from_arrow(array, type, data.draw(st.booleans()))
+    missing = data.draw(st.lists(st.booleans(), min_size=len(array), max_size=len(array)))
+    nulled = with_nulls(column, torch.tensor(missing, dtype=torch.bool))
+    pairs = zip(python(array), missing, strict=True)
+    assert python(to_arrow(nulled)) == [None if hidden else value for value, hidden in pairs]
+    half = len(array) // 2
+    part = slice_column(nulled, half, len(array))
+    assert python(to_arrow(pickle.loads(pickle.dumps(part)))) == python(to_arrow(part))
+    moved = to_device(part, "meta")
+    assert len(moved) == len(part) and all(each.is_meta for each in tensors(moved))
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """All tensors in a column, found without asking it for its parts."""
+    if isinstance(value, Tensor):
+        return [value]
+    if dataclasses.is_dataclass(value):
+        value = tuple(getattr(value, field.name) for field in dataclasses.fields(value))
+    return [found for each in value for found in tensors(each)] if isinstance(value, tuple) else []
+
+
+def test_a_pickle_is_no_larger_than_its_rows() -> None:
+    """Not even where the tensors are views of millions of rows."""
+    text = pa.array([f"text {number}" for number in range(100_000)], pa.large_string())
+    for array in (text, pa.array(range(100_000)), pa.array([[1, 2]] * 100_000)):
+        column = slice_column(from_arrow(array), 50_000, 50_010)
+        assert len(pickle.dumps(column)) < 4000
+        back = pickle.loads(pickle.dumps(column))
+        assert to_arrow(back).to_pylist() == array[50_000:50_010].to_pylist()
 
 
 @pytest.mark.parametrize(

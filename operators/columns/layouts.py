@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tensorsql.errors import InternalError
 from tensorsql.operators.columns.building import null_column, text_column
+from tensorsql.storage.columns.arrow import validity_of_arrow
 from tensorsql.storage.columns.changes import with_nulls
 from tensorsql.storage.columns.column import (
     VALUE_DTYPE,
@@ -115,8 +116,8 @@ def bytes_of_arrow(array: pa.Array, kind: Type, validity: Tensor | None = None) 
     wanted = arrow_type_of(kind)
     if array.type != wanted:
         array = array.cast(wanted)
-    if array.null_count:
-        own = torch.from_numpy(np.asarray(array.is_valid()).copy())
+    own = validity_of_arrow(array)
+    if own is not None:
         validity = own if validity is None else validity & own
     return replace(text_column(kind, array), validity=validity)
 
@@ -125,9 +126,8 @@ def flat_of_arrow(array: pa.Array, kind: Type) -> Flat:
     """A Flat column of an Arrow array of numbers or booleans; NULLs in it become NULL."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    validity = None
-    if array.null_count:
-        validity = torch.from_numpy(np.asarray(array.is_valid()).copy())
+    validity = validity_of_arrow(array)
+    if validity is not None:
         array = array.fill_null(False if pa.types.is_boolean(array.type) else 0)
     values = torch.from_numpy(np.array(array.to_numpy(zero_copy_only=False)))
     return Flat(kind, values.to(VALUE_DTYPE[kind.kind]), validity)

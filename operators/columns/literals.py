@@ -36,10 +36,10 @@ WORD = 1 << 64
 
 def constant(value: Any, type: Type, length: int) -> Constant:
     """`length` repeats of one Python value (None = NULL)."""
-    return Constant(column_of([value], type), length)
+    return Constant(literal_column([value], type), length)
 
 
-def column_of(values: Sequence[Any], type: Type) -> Column:
+def literal_column(values: Sequence[Any], type: Type) -> Column:
     """A column of Python values, each as a `Literal` of the type holds it; None = NULL."""
     missing = [value is None for value in values]
     validity = torch.tensor([not each for each in missing]) if any(missing) else None
@@ -49,7 +49,7 @@ def column_of(values: Sequence[Any], type: Type) -> Column:
         return _list_column(values, type, validity)
     if type.kind is Kind.STRUCT:
         children = tuple(
-            column_of([None if row is None else row[place] for row in values], kind)
+            literal_column([None if row is None else row[place] for row in values], kind)
             for place, (_, kind) in enumerate(type.fields)
         )
         return Struct(type, children, len(values), validity)
@@ -69,7 +69,7 @@ def column_of(values: Sequence[Any], type: Type) -> Column:
             validity,
         )
     zero: Any = (0.0,) * 4 if type.kind is Kind.BOX else 0
-    numbers = [zero if value is None else physical(value, type) for value in values]
+    numbers = [zero if value is None else stored_value(value, type) for value in values]
     if type.is_wide:
         return wide_of(numbers, type, validity)
     if type.kind not in VALUE_DTYPE:
@@ -77,7 +77,7 @@ def column_of(values: Sequence[Any], type: Type) -> Column:
     return Flat(type, torch.tensor(numbers, dtype=VALUE_DTYPE[type.kind]), validity)
 
 
-def physical(value: Any, type: Type) -> Any:
+def stored_value(value: Any, type: Type) -> Any:
     """The stored form of a Python value: scaled integers, days, microseconds."""
     match type.kind:
         case Kind.DECIMAL:
@@ -123,7 +123,7 @@ def _text_column(values: Sequence[Any], type: Type, validity: Tensor | None) -> 
 def _list_column(values: Sequence[Any], type: Type, validity: Tensor | None) -> List:
     rows = [() if value is None else tuple(value) for value in values]
     ends = np.cumsum([0, *(len(row) for row in rows)])
-    child = column_of([item for row in rows for item in row], type.child or NULL)
+    child = literal_column([item for row in rows for item in row], type.child or NULL)
     return List(type, torch.from_numpy(ends.astype(np.int64)), child, validity)
 
 

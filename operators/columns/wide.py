@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators.columns.literals import wide_numbers, wide_of
-from tensorsql.storage.columns.column import Column, Constant, Flat, Wide
+from tensorsql.storage.columns.changes import two_words
+from tensorsql.storage.columns.column import Column, Wide, bare
 from tensorsql.storage.columns.types import HUGEINT, Type
 
 Words = tuple[Tensor, Tensor]
@@ -24,13 +25,8 @@ LIMB = 10**9
 
 def words(column: Column) -> Words:
     """(hi, lo) of a Wide column, or of an integer one sign-extended; a Constant's have one row."""
-    if isinstance(column, Constant):
-        return words(column.one)
-    if isinstance(column, Wide):
-        return column.hi, column.lo
-    assert isinstance(column, Flat)
-    lo = column.values.to(torch.int64)
-    return lo >> 63, lo
+    wide = two_words(bare(column))
+    return wide.hi, wide.lo
 
 
 def number(value: int) -> Words:

@@ -35,7 +35,7 @@ from tensorsql.planner.plans.expressions import (
     is_volatile,
 )
 from tensorsql.storage.columns.changes import fetch, widen
-from tensorsql.storage.columns.column import Batch, Column, Constant
+from tensorsql.storage.columns.column import Batch, Column, Constant, RowRef
 from tensorsql.storage.columns.types import Kind
 
 ALL_ROWS = 0  # the register that holds the caller's active rows
@@ -44,6 +44,7 @@ EXPENSIVE = 100.0
 # These kernels compare narrow storage as it is.
 NARROW = frozenset({"comparison", "logic"})
 LATE = frozenset({"models", "neurons", "images"})  # kernels that fetch TENSORs on their own
+REFERRED = (Kind.MASK, Kind.TENSOR)  # loaded as references; of TENSORs, `Fetch` makes values
 NARROW_KERNELS = frozenset({"casts.safe_cast"})
 
 
@@ -75,13 +76,15 @@ class Step:
 
 @dataclass
 class Load(Step):
-    """A column of the batch, in its type's dtype unless `raw`."""
+    """A column of the batch, in its type's dtype unless `raw`; the one place that fetches text."""
 
     id: int = 0
     raw: bool = False
 
     def run(self, state: State) -> Column:
         column = state.batch.column(self.id)
+        if isinstance(column, RowRef) and column.type.kind not in REFERRED:
+            column = fetch(column)
         return column if self.raw else widen(column)
 
 

@@ -25,6 +25,7 @@ from tensorsql.storage.columns.column import (
     Constant,
     Dictionary,
     StringDictionary,
+    bare,
     take,
 )
 
@@ -70,15 +71,12 @@ class Propagate:
 
     def _once(self, arguments: Sequence[Column], frame: Frame) -> Column:
         """All arguments are constants: compute one row, which may raise if any row is active."""
-        rows = [
-            argument.one if isinstance(argument, Constant) else argument for argument in arguments
-        ]
+        rows = [bare(argument) for argument in arguments]
         some = frame.count > 0 and (frame.active is None or bool(frame.active.any()))
         active = None if some else torch.zeros(1, dtype=torch.bool)
         single = Frame(1, active, frame.context, frame.proven)
         result = self._kernel(rows, self._call, single)
-        one = result.one if isinstance(result, Constant) else result
-        return Constant(one, frame.count)
+        return Constant(bare(result), frame.count)
 
     def _by_entry(
         self, arguments: Sequence[Column], column: Dictionary, frame: Frame

@@ -39,6 +39,8 @@ from tensorsql.storage.columns.column import (
     List,
     RowRef,
     Struct,
+    bare,
+    present_rows,
     take,
 )
 from tensorsql.storage.columns.concat import concat
@@ -144,7 +146,7 @@ def _equal_any(subject: Column, items: Sequence[Column]) -> Tensor:
     whole = isinstance(subject, Flat) and subject.values.dim() == 1
     whole = whole and not subject.type.is_float and subject.type.kind is not Kind.BOOLEAN
     if whole and len(items) > LISTED and all(_is_fixed_number(item) for item in items):
-        numbers = [operand(item) for item in items if item.validity is None or _valid(item)]
+        numbers = [operand(item) for item in items if _valid(item)]
         return torch.isin(values_of(subject), torch.tensor(numbers, dtype=torch.int64))
     result = torch.zeros(len(subject), dtype=torch.bool)
     for item in items:
@@ -162,17 +164,14 @@ def _is_fixed_number(item: Column) -> bool:
 
 
 def _valid(item: Column) -> bool:
-    one = item.one if isinstance(item, Constant) else item
-    return one.validity is None or bool(one.validity[0])
+    return bool(present_rows(bare(item))[0])
 
 
 def _same(a: Column, b: Column) -> Tensor:
     result = compare("eq", a, b)
     if a.validity is None and b.validity is None:
         return result
-    true = torch.ones(len(a), dtype=torch.bool)
-    left = true if a.validity is None else a.validity
-    right = true if b.validity is None else b.validity
+    left, right = present_rows(a), present_rows(b)
     return (result & left & right) | ~(left | right)
 
 
@@ -260,7 +259,7 @@ def _compare_words(name: str, a: wide.Words, b: wide.Words) -> Tensor:
 
 def _span(column: Column) -> wide.Words:
     """An interval as (days, microseconds of the day), months being 30 days."""
-    column = column.one if isinstance(column, Constant) else column
+    column = bare(column)
     assert isinstance(column, Interval)
     whole = torch.div(column.microseconds, DAY, rounding_mode="floor")
     days = column.months.to(torch.int64) * 30 + column.days + whole

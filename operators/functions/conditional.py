@@ -14,7 +14,7 @@ from tensorsql.operators.columns.layouts import null_constant, true_rows, values
 from tensorsql.operators.functions.comparison import compare
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.planner.plans.expressions import Call
-from tensorsql.storage.columns.column import Column, Constant, Flat, take
+from tensorsql.storage.columns.column import Column, Constant, Flat, bare, take
 from tensorsql.storage.columns.concat import concat
 
 
@@ -70,7 +70,7 @@ def choose(place: Tensor, columns: Sequence[Column]) -> Column:
     count = int(place.shape[0])
     if count == 0:
         return null_constant(columns[0].type, 0)
-    parts = [column.one if isinstance(column, Constant) else column for column in columns]
+    parts = [bare(column) for column in columns]
     lengths = torch.tensor([len(part) for part in parts])
     starts = torch.cumsum(lengths, 0) - lengths
     moving = torch.tensor([not isinstance(column, Constant) for column in columns])
@@ -79,7 +79,7 @@ def choose(place: Tensor, columns: Sequence[Column]) -> Column:
 
 
 def _is_plain(column: Column) -> bool:
-    one = column.one if isinstance(column, Constant) else column
+    one = bare(column)
     return isinstance(one, Flat) and one.values.dim() == 1
 
 

@@ -10,19 +10,17 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.literals import wide_numbers, wide_of
 from tensorsql.operators.functions.aggregates import flat
 from tensorsql.operators.keys.grouping import Collecting, Grouped, RankedRows, Ranking
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.planner.plans.expressions import AggregateCall
-from tensorsql.storage.columns.changes import expand
+from tensorsql.storage.columns.changes import expand, two_words
 from tensorsql.storage.columns.column import (
     Bytes,
     Column,
     Flat,
     List,
-    Wide,
     take,
 )
 from tensorsql.storage.columns.concat import bytes_of, concat
@@ -99,7 +97,7 @@ def _between_words(
     call: AggregateCall, low: Column, high: Column, share: Tensor, present: Tensor | None
 ) -> Column:
     """Exactly, and once per group: digits are cut off, towards zero."""
-    ends = (wide_numbers(_as_wide(each)) for each in (low, high))
+    ends = (wide_numbers(two_words(expand(each))) for each in (low, high))
     mixed = [_mixed(*each) for each in zip(*ends, share.tolist(), strict=True)]
     return wide_of(mixed, call.type, present)
 
@@ -107,10 +105,6 @@ def _between_words(
 def _mixed(low: int, high: int, share: float) -> int:
     apart = high - low
     return low + int(apart * (share if abs(apart) < EXACT else Fraction(share)))
-
-
-def _as_wide(column: Column) -> Wide:
-    return Wide(column.type, *wide.words(expand(column)))
 
 
 class Mode(Collecting):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tensorsql.operators.columns.literals import physical
+from tensorsql.operators.columns.literals import stored_value
 from tensorsql.planner.analysis.facts import facts
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.plan import Plan
@@ -71,7 +71,7 @@ def _range_of(expression: Expression, ranges: Mapping[int, Range], known: Known)
         return None
     found: Range | None = None
     if isinstance(expression, Literal):
-        value = 0 if expression.value is None else physical(expression.value, expression.type)
+        value = 0 if expression.value is None else stored_value(expression.value, expression.type)
         return value, value
     if isinstance(expression, ColumnRef):
         found = ranges.get(expression.id)

@@ -17,7 +17,7 @@ from tensorsql.operators.functions.ranges import type_range
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.functions.casts import MAX_DIGITS
 from tensorsql.planner.plans.expressions import Call
-from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Constant, Flat, Wide
+from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat, Wide, bare
 from tensorsql.storage.columns.types import Kind, Type, decimal
 
 LAST_POWER = 308
@@ -77,19 +77,15 @@ def round(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     if call.type.is_integer:
         return column
     return (
-        convert_number(_bare(column), decimal(38, 0))[0]
+        convert_number(bare(column), decimal(38, 0))[0]
         if call.type.is_wide
         else _rescaled(column, call)
     )
 
 
 def _rescaled(column: Column, call: Call) -> Column:
-    result, _ = convert_number(_bare(column), decimal(18, 0))
+    result, _ = convert_number(bare(column), decimal(18, 0))
     return retype(result, call.type)
-
-
-def _bare(column: Column) -> Column:
-    return column.one if isinstance(column, Constant) else column
 
 
 def trunc(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -114,7 +110,7 @@ def trunc_to(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 def _to_digits(arguments: Sequence[Column], call: Call, frame: Frame, cut: bool) -> Column:
     column, digits = arguments
-    places = values_of(_bare(digits)).to(torch.int64)
+    places = values_of(bare(digits)).to(torch.int64)
     if call.type.is_float:
         values = values_of(column)
         result = _float_to_digits(values.to(torch.float64), places, cut)
@@ -169,7 +165,7 @@ def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _decimal_to_digits(column: Column, place: int, call: Call, frame: Frame, cut: bool) -> Column:
-    column = _bare(column)
+    column = bare(column)
     dropped, zeros = column.type.scale - place, max(-place, 0)
     if dropped <= 0:
         return retype(column, call.type)

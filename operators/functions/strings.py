@@ -39,7 +39,7 @@ from tensorsql.operators.functions.text_blocks import (
 )
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
-from tensorsql.storage.columns.column import Column, Constant, Flat
+from tensorsql.storage.columns.column import Column, Constant, Flat, present_rows
 from tensorsql.storage.columns.types import VARCHAR, Kind, Type
 
 # An Arrow array and the values of the other arguments give an Arrow array of as many rows.
@@ -368,7 +368,5 @@ def concat_ws(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 def _valid_text(column: Column) -> tuple[pa.Array, pa.Array]:
     """The text, empty where it is NULL, and where it is not."""
     array = text_array(column)
-    if column.validity is None:
-        return array, pa.array(np.ones(len(array), dtype=np.bool_))
-    valid = pa.array(numpy_view(column.validity))
+    valid = pa.array(numpy_view(present_rows(column)))
     return pc.if_else(valid, array, pa.scalar("", array.type)), valid

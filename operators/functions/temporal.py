@@ -26,7 +26,7 @@ from tensorsql.operators.functions.calendar import (
 )
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.planner.plans.expressions import Call
-from tensorsql.storage.columns.column import Column, Constant, Flat, Interval
+from tensorsql.storage.columns.column import Column, Flat, Interval, bare
 from tensorsql.storage.columns.rounding import multiply_add
 from tensorsql.storage.columns.types import INTERVAL, Kind
 
@@ -38,7 +38,7 @@ LAST_FACTOR = (1 << 31) - 1
 
 def parts_of(column: Column) -> Span:
     """(months, days, microseconds) as int64; one row of a Constant."""
-    column = column.one if isinstance(column, Constant) else column
+    column = bare(column)
     assert isinstance(column, Interval)
     return column.months.to(torch.int64), column.days.to(torch.int64), column.microseconds
 

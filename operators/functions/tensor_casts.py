@@ -10,7 +10,15 @@ from tensorsql.operators.columns.layouts import values_of, with_validity
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.storage.columns.arrow_types import element_type, type_of_arrow
 from tensorsql.storage.columns.changes import expand, fetch
-from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat, List, Wide, take
+from tensorsql.storage.columns.column import (
+    VALUE_DTYPE,
+    Column,
+    Flat,
+    List,
+    Wide,
+    present_rows,
+    take,
+)
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, Kind, Type
 
 Converted = tuple[Column, Tensor | None]
@@ -40,7 +48,7 @@ def lists_to_tensor(column: List, target: Type) -> Converted:
         spread = expand(level)
         if not isinstance(spread, List):  # of the type of [], below which nothing is known
             return _none_fits(column, target)
-        fits = _valid(spread) & (spread.offsets.diff() == size)
+        fits = present_rows(spread) & (spread.offsets.diff() == size)
         wrong[owner[~fits]] = True
         first = torch.where(fits, spread.offsets[:-1], 0)
         level, places = spread.child, (first[:, None] + torch.arange(size)).reshape(-1)
@@ -52,8 +60,8 @@ def lists_to_tensor(column: List, target: Type) -> Converted:
     wrong[owner[bad]] = True
     if len(values) < rows * torch.Size(target.shape).numel():
         values = torch.zeros(rows, *target.shape, dtype=values.dtype)
-    wrong &= _valid(column)
-    hidden = wrong | ~_valid(column)
+    wrong &= present_rows(column)
+    hidden = wrong | ~present_rows(column)
     values = values.reshape(rows, *target.shape)
     values = values.masked_fill(hidden.reshape(-1, *[1] * len(target.shape)), 0)
     dtype = getattr(torch, target.element)
@@ -62,7 +70,7 @@ def lists_to_tensor(column: List, target: Type) -> Converted:
 
 def _none_fits(column: Column, target: Type) -> Converted:
     values = torch.zeros(len(column), *target.shape, dtype=getattr(torch, target.element))
-    return Flat(target, values, column.validity), _valid(column)
+    return Flat(target, values, column.validity), present_rows(column)
 
 
 def _elements(column: Column, target: Type) -> tuple[Tensor, Tensor]:
@@ -74,7 +82,7 @@ def _elements(column: Column, target: Type) -> tuple[Tensor, Tensor]:
     between = DOUBLE if dtype.is_floating_point else BIGINT
     converted, bad = (column, None) if column.type == between else convert_number(column, between)
     values = values_of(converted)
-    wrong = ~_valid(column) | _lost(values, values.to(dtype))
+    wrong = ~present_rows(column) | _lost(values, values.to(dtype))
     return values, wrong if bad is None else wrong | bad
 
 
@@ -119,9 +127,3 @@ def _wrapped(child: Column, target: Type, shape: tuple[int, ...]) -> Column:
     assert target.child is not None
     inner = _wrapped(child, target.child, (shape[0] * shape[1], *shape[2:]))
     return List(target, torch.arange(shape[0] + 1) * shape[1], inner)
-
-
-def _valid(column: Column) -> Tensor:
-    if column.validity is None:
-        return torch.ones(len(column), dtype=torch.bool)
-    return column.validity

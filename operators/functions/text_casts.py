@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tensorsql.errors import ConversionError
 from tensorsql.operators.columns.layouts import bytes_of_arrow, numpy_view, retype, text_array
-from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.columns.literals import literal_column, to_python
 from tensorsql.operators.functions.calendar import DAY, FIRST_DAY
 from tensorsql.planner.functions.conversions import from_text, to_text
 from tensorsql.storage.columns.arrow import from_arrow
@@ -108,7 +108,7 @@ def _parse_distinct(array: pa.Array, column: Column, target: Type) -> Converted:
             values.append(None)
             failed.append(True)
     codes = torch.from_numpy(encoded.indices.fill_null(len(values)).to_numpy().astype(np.int64))
-    parsed = take(column_of([*values, None], target), codes)
+    parsed = take(literal_column([*values, None], target), codes)
     bad = torch.tensor([*failed, False]).index_select(0, codes) if any(failed) else None
     if bad is None and column.validity is None and not isinstance(parsed, Constant):
         parsed = replace(parsed, validity=None)
@@ -132,7 +132,7 @@ def write_text(column: Column) -> Column:
         return _distinct_text(column)
     # Lists and structs: printing them is no hot path.
     texts = [None if row is None else to_text(row, column.type) for row in to_python(column)]
-    return column_of(texts, VARCHAR)
+    return literal_column(texts, VARCHAR)
 
 
 def _flat_text(column: Flat) -> pa.Array | None:

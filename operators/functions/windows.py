@@ -14,7 +14,7 @@ from tensorsql.operators.functions.aggregates import flat
 from tensorsql.operators.keys.partitions import Partitions
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.changes import expand
-from tensorsql.storage.columns.column import Column, Flat
+from tensorsql.storage.columns.column import Column, Flat, present_rows
 from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import BIGINT, DOUBLE
 
@@ -89,9 +89,7 @@ def _whole(column: Column) -> tuple[Tensor, Tensor]:
     """The numbers of a BIGINT argument, and where it is not NULL."""
     column = expand(column)
     values = flat(column).to(torch.int64)
-    if column.validity is None:
-        return values, torch.ones(len(column), dtype=torch.bool)
-    return values, column.validity
+    return values, present_rows(column)
 
 
 def first_value(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:

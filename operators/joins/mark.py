@@ -19,7 +19,7 @@ from tensorsql.operators.joins.probe import PairFilter, Probe, ProbeRecipe
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.plans.expressions import Expression, conjunction
 from tensorsql.storage.columns.changes import expand
-from tensorsql.storage.columns.column import Batch, Column, Flat, take
+from tensorsql.storage.columns.column import Batch, Column, Flat, present_rows, take
 from tensorsql.storage.columns.types import BOOLEAN
 
 
@@ -86,9 +86,7 @@ class Unknown:
         there = self.build.keys[0].validity
         if there is not None and not bool(there.all()):
             return torch.ones(len(key), dtype=torch.bool)
-        if key.validity is None:
-            return torch.zeros(len(key), dtype=torch.bool)
-        return ~key.validity
+        return ~present_rows(key)
 
     def _mark(self, unknown: Tensor, batch: Batch, keys: list[Column], rows: Tensor) -> None:
         """Evaluate the rest of the condition on the pairs that agree in the keys without NULL."""
@@ -108,12 +106,6 @@ class Unknown:
         condition = PairFilter(conjunction(rest), self.context)
         for found in pairs(matches):
             self.context.check()
-            null = _null_rows(condition.column(batch, self.build, found))
-            probe = found.probe.index_select(0, kernels.nonzero(null))
+            valid = present_rows(condition.column(batch, self.build, found))
+            probe = found.probe.index_select(0, kernels.nonzero(~valid))
             unknown[rows.index_select(0, probe).to(torch.int64)] = True
-
-
-def _null_rows(column: Column) -> Tensor:
-    if column.validity is None:
-        return torch.zeros(len(column), dtype=torch.bool)
-    return ~column.validity

@@ -32,6 +32,7 @@ from tensorsql.storage.columns.column import (
     StringDictionary,
     Struct,
     Wide,
+    present_rows,
     slice_column,
 )
 from tensorsql.storage.columns.ragged import binary_array
@@ -70,10 +71,7 @@ def key_parts(column: Column) -> list[Part]:
 
 def nullable_parts(column: Column) -> list[Part]:
     """The parts of a column after one that tells NULL (1, so last) from values (0)."""
-    rows = len(column)
-    if column.validity is None:
-        return [torch.zeros(rows, dtype=torch.int64), *key_parts(column)]
-    return [(~column.validity).to(torch.int64), *key_parts(column)]
+    return [(~present_rows(column)).to(torch.int64), *key_parts(column)]
 
 
 def _narrow(values: Tensor) -> Tensor:

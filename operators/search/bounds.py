@@ -31,7 +31,15 @@ from tensorsql.planner.analysis.intervals import (
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.index_plans import IndexUse
 from tensorsql.storage.columns.changes import expand, widen
-from tensorsql.storage.columns.column import Batch, Column, Constant, Flat, RowRef, Wide
+from tensorsql.storage.columns.column import (
+    Batch,
+    Column,
+    Constant,
+    Flat,
+    RowRef,
+    Wide,
+    present_rows,
+)
 from tensorsql.storage.columns.types import Kind, Type
 
 
@@ -153,7 +161,7 @@ def exact_interval(column: Column) -> Interval:
     margin = (numbers.abs() * 2.0**-50).masked_fill(exact, 0)
     lower, upper = numbers - margin, numbers + margin
     nan = torch.isnan(numbers)
-    null = torch.zeros(length, dtype=torch.bool) if column.validity is None else ~column.validity
+    null = ~present_rows(column)
     nothing = nan | null
     lower, upper = lower.masked_fill(nothing, INFINITY), upper.masked_fill(nothing, -INFINITY)
     return Interval(lower, upper, null, nan & ~null)

@@ -19,7 +19,7 @@ import pyarrow.types as is_type
 from numpy.typing import NDArray
 
 from tensorsql.storage.columns.arrow_types import numpy_dtype
-from tensorsql.storage.columns.physical import valid_flags, values_of
+from tensorsql.storage.columns.physical import numbers_of, valid_flags
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import Kind, Type
 
@@ -106,7 +106,7 @@ def _adjacent(pairs: Sequence[tuple[ColumnStatistics, ColumnStatistics]]) -> boo
 
 
 def _integers(array: pa.Array, type: Type, known: ColumnStatistics) -> ColumnStatistics:
-    values = values_of(array, numpy_dtype(array.type))
+    values = numbers_of(array, numpy_dtype(array.type))
     flags = valid_flags(array)
     present = values if flags is None else values[flags]
     low, high = int(present.min()), int(present.max())
@@ -123,7 +123,7 @@ def _integers(array: pa.Array, type: Type, known: ColumnStatistics) -> ColumnSta
 
 
 def _floats(array: pa.Array, known: ColumnStatistics) -> ColumnStatistics:
-    values = values_of(array, numpy_dtype(array.type))
+    values = numbers_of(array, numpy_dtype(array.type))
     flags = valid_flags(array)
     present = values if flags is None else values[flags]
     has_nan = bool(np.isnan(present).any())
@@ -162,7 +162,7 @@ def _counted(counts: Numbers, nulls: int, known: ColumnStatistics) -> ColumnStat
 
 
 def _dictionary(array: pa.DictionaryArray, type: Type, known: ColumnStatistics) -> ColumnStatistics:
-    codes = values_of(array.indices, np.int32)
+    codes = numbers_of(array.indices, np.int32)
     flags = valid_flags(array.indices)
     present = codes if flags is None else codes[flags]
     known = replace(_counted(np.bincount(present), array.null_count, known), dictionary=True)

@@ -51,8 +51,7 @@ def from_arrow(
 
 def column_of(array: pa.Array, type: Type) -> Column:
     """A column over an array in physical form, without copying its values."""
-    flags = valid_flags(array)
-    validity = None if flags is None else torch.from_numpy(flags)
+    validity = validity_of_arrow(array)
     match type.kind:
         case Kind.BOOLEAN | Kind.NULL:
             return Flat(type, tensor_of(array).view(torch.bool), validity)
@@ -78,6 +77,12 @@ def column_of(array: pa.Array, type: Type) -> Column:
             return Struct(type, tuple(columns), len(array), validity)
         case _:
             return Flat(type, tensor_of(array), validity)
+
+
+def validity_of_arrow(array: pa.Array) -> Tensor | None:
+    """Where the array is not NULL, or None if nowhere."""
+    flags = valid_flags(array)
+    return None if flags is None else torch.from_numpy(flags)
 
 
 def tensor_of(array: pa.Array) -> Tensor:

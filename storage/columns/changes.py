@@ -15,6 +15,7 @@ from tensorsql.storage.columns.column import (
     Flat,
     Part,
     RowRef,
+    Wide,
     take,
     take_part,
 )
@@ -68,6 +69,15 @@ def widen(column: Column) -> Column:
     parts = column.parts()
     wide = tuple(_each(part, lambda values: values, widen) for part in parts)
     return column if wide == parts else column.with_parts(wide, column.validity, len(column))
+
+
+def two_words(column: Column) -> Wide:
+    """A column of integers, narrow ones sign-extended to 128 bits."""
+    if isinstance(column, Wide):
+        return column
+    assert isinstance(column, Flat)
+    lo = column.values.to(torch.int64)
+    return Wide(column.type, lo >> 63, lo, column.validity)
 
 
 def fetch(column: Column) -> Column:

@@ -153,7 +153,7 @@ class Wide(Layout):
         return self.hi, self.lo
 
     def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Wide:
-        return Wide(self.type, *parts, validity)
+        return Wide(self.type, parts[0], parts[1], validity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +173,7 @@ class Interval(Layout):
         return self.months, self.days, self.microseconds
 
     def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Interval:
-        return Interval(self.type, *parts, validity)
+        return Interval(self.type, parts[0], parts[1], parts[2], validity)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, cast
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from torch import Tensor
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError
 from tensorsql.storage.columns.arrow import column_of
-from tensorsql.storage.columns.changes import expand, fetch, with_nulls
+from tensorsql.storage.columns.changes import expand, fetch, two_words, with_nulls
 from tensorsql.storage.columns.column import (
     Bytes,
     Column,
@@ -48,9 +49,10 @@ def concat(columns: Sequence[Column]) -> Column:
     parts = [expand(part) for part in columns if len(part)] or [expand(first)]
     if len(parts) == 1:
         return parts[0]
-    parts = _alike(parts)
-    together = [_joined(each) for each in zip(*(part.parts() for part in parts), strict=True)]
-    return parts[0].with_parts(together, _validity(parts), sum(map(len, parts)))
+    alike = _alike(parts)
+    together = [_joined(each) for each in zip(*(part.parts() for part in alike), strict=True)]
+    joined: Column = alike[0].with_parts(together, _validity(alike), sum(map(len, alike)))
+    return joined
 
 
 def bytes_of(column: Column) -> Column:
@@ -137,7 +139,7 @@ def _alike(parts: list[Column]) -> list[Any]:
     if layouts == {Dictionary, Bytes}:
         return [bytes_of(part) for part in parts]
     if layouts == {Flat, Wide}:  # sums are narrow where they fit
-        return [_two_words(part) for part in parts]
+        return [two_words(part) for part in parts]
     if len(layouts) > 1 and RowRef in layouts:
         return _alike([fetch(part) for part in parts])
     if len(layouts) > 1:
@@ -147,13 +149,6 @@ def _alike(parts: list[Column]) -> list[Any]:
         merged, lookups = merge_dictionaries([part.dictionary for part in coded])
         return [recode(part, merged, lookup) for part, lookup in zip(coded, lookups, strict=True)]
     return _one_source(cast("list[RowRef]", parts)) if layouts == {RowRef} else parts
-
-
-def _two_words(column: Column) -> Column:
-    if not isinstance(column, Flat):
-        return column
-    words = column.values.to(torch.int64)
-    return Wide(column.type, words >> 63, words, column.validity)
 
 
 def _one_source(parts: list[RowRef]) -> list[RowRef]:
@@ -176,7 +171,9 @@ def _packed(sources: list[Any], rows: list[Tensor]) -> tuple[Any, list[Tensor]]:
 
     blocks = [pack(source, each.numpy()) for source, each in zip(sources, rows, strict=True)]
     source = StoredMasks(blocks, sources[0].scale, sources[0].element)
-    return source, list(torch.arange(source.rows).split([len(each) for each in rows]))
+    ends = accumulate(len(each) for each in rows)
+    places = zip(rows, ends, strict=True)
+    return source, [torch.arange(end - len(each), end) for each, end in places]
 
 
 def _joined(parts: Sequence[Any]) -> Any:

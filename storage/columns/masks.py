@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, Wide
+from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, Wide, bare
 from tensorsql.storage.columns.types import Kind, Type, mask
 from tensorsql.storage.files.checked_file import CheckedArray
 from tensorsql.storage.files.large_files import LargeFile
@@ -279,7 +279,7 @@ def threshold_dtype(type: Type) -> np.dtype[Any]:
 
 def box_values(column: Column) -> NDArray[np.float64]:
     """The corners x0, y0, x1, y1 of a BOX column: [1, 4] for a constant, else [n, 4]."""
-    one = column.one if isinstance(column, Constant) else column
+    one = bare(column)
     assert isinstance(one, Flat)
     return one.values.numpy()
 

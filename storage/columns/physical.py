@@ -138,7 +138,7 @@ def bitmap(flags: NDArray[np.bool_] | None) -> pa.Buffer | None:
     return None if flags is None else pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
-def values_of(array: pa.Array, dtype: Any) -> Numbers:
+def numbers_of(array: pa.Array, dtype: Any) -> Numbers:
     """The numbers of a fixed-width array as numpy, whatever lies under NULL included; no copy."""
     buffer = array.buffers()[1]
     width = array.type.bit_width // 8
@@ -151,7 +151,7 @@ def values_of(array: pa.Array, dtype: Any) -> Numbers:
 
 def narrow(array: pa.Array) -> pa.Array:
     """Integers in the narrowest dtype that holds them all."""
-    values = values_of(array, numpy_dtype(array.type))
+    values = numbers_of(array, numpy_dtype(array.type))
     low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
     for dtype in _INTEGER_DTYPES:
         limits = np.iinfo(dtype)
@@ -171,7 +171,7 @@ def _convert(array: pa.Array, type: Type, stored: bool) -> pa.Array:
             flags = array.cast(pa.bool_())
             return with_flags(_booleans(flags).view(np.uint8), valid_flags(flags))
         case Kind.DECIMAL if not type.is_wide:
-            words = values_of(_cast(array, type), np.int64)
+            words = numbers_of(_cast(array, type), np.int64)
             return with_flags(words.reshape(-1, 2)[:, 0], valid_flags(array))
         case Kind.DECIMAL | Kind.HUGEINT | Kind.INTERVAL:
             return _sixteen_bytes(
@@ -208,7 +208,7 @@ def _zero_under_null(array: pa.Array) -> pa.Array:
         return pa.Array.from_buffers(
             physical_type, len(array), [None, array.buffers()[1]], offset=array.offset
         )
-    return with_flags(values_of(array, dtype), flags)
+    return with_flags(numbers_of(array, dtype), flags)
 
 
 def _cast(array: pa.Array, type: Type) -> pa.Array:
@@ -244,10 +244,10 @@ def _booleans(array: pa.Array) -> NDArray[np.bool_]:
 def _interval(array: pa.Array) -> pa.Array:
     if is_type.is_duration(array.type):
         words = np.zeros((len(array), 2), np.int64)
-        words[:, 1] = values_of(array.cast(pa.duration("ns")), np.int64)
+        words[:, 1] = numbers_of(array.cast(pa.duration("ns")), np.int64)
     else:
         array = array.cast(pa.month_day_nano_interval())
-        words = values_of(array, np.int64)
+        words = numbers_of(array, np.int64)
     words, flags = words.reshape(-1, 2), valid_flags(array)
     nanoseconds = words[:, 1] if flags is None else words[flags, 1]
     if (nanoseconds % 1000).any():
@@ -260,7 +260,7 @@ def _sixteen_bytes(array: pa.Array) -> pa.Array:
     flags = valid_flags(array)
     if flags is None:
         return array
-    words = np.where(flags[:, None], values_of(array, np.int64), 0)
+    words = np.where(flags[:, None], numbers_of(array, np.int64), 0)
     return pa.Array.from_buffers(array.type, len(array), [bitmap(flags), pa.py_buffer(words)])
 
 
@@ -298,7 +298,7 @@ def _enum(array: pa.Array, type: Type) -> pa.Array:
     if codes.null_count > text.null_count:
         unknown = text.filter(pc.and_(codes.is_null(), text.is_valid()))[0].as_py()
         raise ConversionError(f"'{unknown}' is not a member of {type}")
-    codes = with_flags(values_of(codes, np.int32), valid_flags(codes))
+    codes = with_flags(numbers_of(codes, np.int32), valid_flags(codes))
     return pa.DictionaryArray.from_arrays(codes, members)
 
 
@@ -321,7 +321,7 @@ def _box(array: pa.Array) -> pa.Array:
                 f"a BOX needs the fields {', '.join(BOX_FIELDS)}, not {array.type}"
             )
         parts = [array.field(name).cast(pa.float64()) for name in BOX_FIELDS]
-        values = np.stack([values_of(part, np.float64) for part in parts], axis=1)
+        values = np.stack([numbers_of(part, np.float64) for part in parts], axis=1)
         return _fixed_size_list(values, flags)
     return _fixed_size_list(_rows_of_lists(array, pa.float64(), 4), flags)
 
@@ -346,7 +346,7 @@ def _rows_of_lists(array: pa.Array, element: pa.DataType, width: int | None) -> 
             values = values.flatten()
     if values.null_count:
         raise ConversionError("a number inside a TENSOR or BOX cannot be NULL")
-    numbers = values_of(values.cast(element), numpy_dtype(element))
+    numbers = numbers_of(values.cast(element), numpy_dtype(element))
     width = width or len(numbers) // max(present, 1)
     if len(numbers) != present * width:
         raise ConversionError(

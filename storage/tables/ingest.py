@@ -114,6 +114,7 @@ def _adopted(column: ColumnSchema, batches: Sequence[Mapping[str, Any]]) -> Colu
 
 def _masks(type: Type, parts: Sequence[Any], rows: int) -> tuple[pa.Array, Any]:
     from tensorsql.storage.columns.changes import expand
+    from tensorsql.storage.columns.column import present_rows
     from tensorsql.storage.columns.concat import concat
     from tensorsql.storage.columns.masks import MaskBlock, pack
 
@@ -125,7 +126,7 @@ def _masks(type: Type, parts: Sequence[Any], rows: int) -> tuple[pa.Array, Any]:
         column: Any = expand(concat(given))
         if len(column) != rows:
             raise InternalError("some batches lack their masks")
-        flags = np.ones(rows, np.bool_) if column.validity is None else column.validity.numpy()
+        flags = present_rows(column).numpy()
         valid = np.flatnonzero(flags)
         if len(valid):
             block = pack(column.source, column.rows.numpy()[valid])

@@ -18,7 +18,7 @@ import pyarrow.types as is_type
 from numpy.typing import NDArray
 
 from tensorsql.storage.columns.arrow_types import numpy_dtype
-from tensorsql.storage.columns.physical import valid_flags, values_of, with_flags
+from tensorsql.storage.columns.physical import numbers_of, valid_flags, with_flags
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.tables.catalog import TableSchema
 from tensorsql.storage.tables.segment import MemorySource, Segment
@@ -128,7 +128,7 @@ def _within(words: Words, others: Words) -> tuple[Words, Positions]:
 
 def _by_column(segment: Segment, key: Key, column: str) -> KeyIndex:
     array = segment.source.array(column)
-    values = values_of(array, numpy_dtype(array.type))
+    values = numbers_of(array, numpy_dtype(array.type))
     if segment.statistics[column].sorted and segment.statistics[column].non_null:
         return KeyIndex(values, None)
     return _in_order(values, _complete(segment, key))
@@ -138,7 +138,7 @@ def _by_hash(segment: Segment, key: Key) -> KeyIndex:
     words, rows = (segment.source.field(_field(key, part)) for part in PARTS)
     if words is not None and rows is not None:
         count = segment.rows - words.null_count
-        return KeyIndex(values_of(words, np.uint64)[:count], values_of(rows, np.int32)[:count])
+        return KeyIndex(numbers_of(words, np.uint64)[:count], numbers_of(rows, np.int32)[:count])
     hashes = np.zeros(segment.rows, np.uint64)
     for name, type in key.items():
         hashes = _mixed(hashes * np.uint64(31) + _words(segment.source.array(name), type))
@@ -175,14 +175,14 @@ def _words(array: pa.Array, type: Type) -> Words:
     """A 64-bit word per value; equal for values that are equal as keys."""
     if isinstance(array, pa.DictionaryArray):
         entries = np.append(_words(array.dictionary, type), np.uint64(0))
-        return entries[values_of(array.indices, np.int32)]
+        return entries[numbers_of(array.indices, np.int32)]
     if is_type.is_integer(array.type):
-        return values_of(array, numpy_dtype(array.type)).astype(np.int64).view(np.uint64)
+        return numbers_of(array, numpy_dtype(array.type)).astype(np.int64).view(np.uint64)
     if is_type.is_floating(array.type):
-        values = values_of(array, numpy_dtype(array.type)).astype(np.float64) + 0.0  # -0.0 is 0.0
+        values = numbers_of(array, numpy_dtype(array.type)).astype(np.float64) + 0.0  # -0.0 is 0.0
         return np.where(np.isnan(values), np.nan, values).view(np.uint64)
     if is_type.is_decimal(array.type):
-        low, high = values_of(array, np.uint64).reshape(len(array), 2).T
+        low, high = numbers_of(array, np.uint64).reshape(len(array), 2).T
         return low + _mixed(high)
     if is_type.is_large_string(array.type) or is_type.is_large_binary(array.type):
         return _text_words(array)

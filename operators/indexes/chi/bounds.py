@@ -17,7 +17,8 @@ import torch
 
 from tensorsql.operators.indexes.chi.blocks import ChiBlock, Histogram, Places, length
 from tensorsql.planner.analysis.intervals import INFINITY, Interval
-from tensorsql.storage.columns.column import Column, Constant, take, valid_rows
+from tensorsql.storage.columns.changes import expand
+from tensorsql.storage.columns.column import Column, valid_rows
 from tensorsql.storage.columns.masks import Integers, clip
 from tensorsql.storage.masks.counts import Levels, Region, at
 
@@ -245,6 +246,4 @@ def interval_of(
 
 def _expanded(column: Column) -> Column:
     """The column in a layout whose validity has one entry a row."""
-    if isinstance(column, Constant) and column.validity is not None:
-        return take(column.one, torch.zeros(column.length, dtype=torch.int64))
-    return column
+    return column if column.validity is None else expand(column)
