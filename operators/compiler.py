@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tensorsql.nesting import nesting
 from tensorsql.operators.aggregate.aggregate import compile_aggregate
 from tensorsql.operators.distinct import compile_distinct
@@ -12,8 +10,10 @@ from tensorsql.operators.joins.compile import compile_join
 from tensorsql.operators.limit import compile_limit
 from tensorsql.operators.project import compile_project
 from tensorsql.operators.runtime.program import Context, Program
-from tensorsql.operators.runtime.streams import CompileFunction, Compiler, Stream
+from tensorsql.operators.runtime.streams import CompileFunction, Compiler
 from tensorsql.operators.scan import compile_scan
+from tensorsql.operators.search.index_filter import compile_index_filter
+from tensorsql.operators.search.index_topn import compile_index_topn
 from tensorsql.operators.set_operation import compile_set_operation
 from tensorsql.operators.shared import compile_reference, compile_with
 from tensorsql.operators.sort import compile_sort
@@ -33,19 +33,6 @@ def compile_plan(plan: Plan, context: Context) -> Program:
     return Program(tuple(compiler.pipelines), output)
 
 
-# These two are imported when first met: they pull in indexes and models.
-def _compile_index_filter(plan: Any, node: int, compiler: Compiler) -> Stream:
-    from tensorsql.operators.search.index_filter import compile_index_filter
-
-    return compile_index_filter(plan, node, compiler)
-
-
-def _compile_index_top_n(plan: Any, node: int, compiler: Compiler) -> Stream:
-    from tensorsql.operators.search.index_topn import compile_index_topn
-
-    return compile_index_topn(plan, node, compiler)
-
-
 COMPILE: dict[type[Plan], CompileFunction] = {
     logical.Scan: compile_scan,
     logical.Values: compile_values,
@@ -63,6 +50,6 @@ COMPILE: dict[type[Plan], CompileFunction] = {
     logical.Unnest: compile_unnest,
     logical.With: compile_with,
     logical.Reference: compile_reference,
-    index_plans.IndexFilter: _compile_index_filter,
-    index_plans.IndexTopN: _compile_index_top_n,
+    index_plans.IndexFilter: compile_index_filter,
+    index_plans.IndexTopN: compile_index_topn,
 }

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tensorsql.errors import Error
+from tensorsql.parser.dialect import parse
+from tensorsql.planner.binder import bind
+from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
+from tensorsql.planner.functions.resolve import EXPANSIONS
+from tensorsql.planner.functions.signatures import SIGNATURES
 from tensorsql.repl.keywords import words
+from tensorsql.session_catalog import SessionCatalog
+from tensorsql.settings import SETTINGS
 
 if TYPE_CHECKING:
     from tensorsql.session import Session
@@ -36,9 +43,6 @@ class Names:
 
 def names_of(session: Session) -> Names:
     """The names in the session's latest snapshot; never imports torch."""
-    from tensorsql.session_catalog import SessionCatalog
-    from tensorsql.settings import SETTINGS
-
     with session.open_transaction() as transaction:
         catalog = SessionCatalog(transaction, session.registered)
         tables = {name: _columns(catalog, name) for name in catalog.table_names()}
@@ -52,17 +56,12 @@ def names_of(session: Session) -> Names:
 
 def functions() -> tuple[str, ...]:
     """The functions that are called by name."""
-    from tensorsql.planner.functions.resolve import EXPANSIONS
-    from tensorsql.planner.functions.signatures import SIGNATURES
-
     known = {name for name in (*SIGNATURES, *EXPANSIONS) if name[0].isalpha()}
     return tuple(sorted(known.difference(NOT_CALLED)))
 
 
 def table_functions() -> tuple[str, ...]:
     """The functions that stand where a table may."""
-    from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
-
     return tuple(sorted(TABLE_FUNCTIONS))
 
 
@@ -74,9 +73,6 @@ def _columns(catalog: SessionCatalog, name: str) -> tuple[str, ...]:
 def _view_columns(
     catalog: SessionCatalog, name: str, settings: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    from tensorsql.parser.dialect import parse
-    from tensorsql.planner.binder import bind
-
     quoted = name.replace('"', '""')
     try:
         (tree,) = parse(f'SELECT * FROM "{quoted}"')

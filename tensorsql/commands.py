@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 from tensorsql import settings
 from tensorsql.cancellation import check_cancelled, import_whole, in_helper
 from tensorsql.errors import CatalogError, IntegrityError, TransactionError, UnsupportedError
+from tensorsql.index_upkeep import extend_index
+from tensorsql.operators.indexes import find_index
 from tensorsql.planner.explain import explain as explain_plan
 from tensorsql.planner.plans import statements
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.result import Result
 from tensorsql.storage.columns.types import BIGINT, VARCHAR
+from tensorsql.storage.formats import write_file
+from tensorsql.storage.tables.catalog import IndexEntry, ViewEntry
 
 if TYPE_CHECKING:
     from tensorsql.operators.runtime.program import Context, Metrics, Source
@@ -155,8 +159,6 @@ def _row_ids(column: Column) -> Any:
 
 def create_view(statement: statements.CreateView, work: Work) -> Result:
     """Keep a view's text."""
-    from tensorsql.storage.tables.catalog import ViewEntry
-
     if _stays("view", statement.name, statement, work.transaction):
         return Result()
     work.transaction.put_view(ViewEntry(statement.name, statement.sql, statement.columns))
@@ -223,9 +225,6 @@ def create_model(statement: statements.CreateModel, work: Work) -> Result:
 
 def create_index(statement: statements.CreateIndex, work: Work) -> Result:
     """Build an index over the table's rows."""
-    from tensorsql.operators.indexes import find_index
-    from tensorsql.storage.tables.catalog import IndexEntry
-
     if _stays("index", statement.name, statement, work.transaction):
         return Result()
     index = find_index(statement.method)
@@ -244,8 +243,6 @@ def create_index(statement: statements.CreateIndex, work: Work) -> Result:
 
 def copy_to(statement: statements.CopyTo, work: Work) -> Result:
     """Write a query's rows to a file."""
-    from tensorsql.storage.formats import write_file
-
     table = in_helper(query(statement.query, work).arrow)
     check_cancelled()
     write_file(table, statement.path, dict(statement.options))
@@ -285,8 +282,6 @@ def rollback(_: statements.Rollback, work: Work) -> Result:
 
 def checkpoint(_: statements.Checkpoint, work: Work) -> Result:
     """Check all files, join small segments, drop deleted rows for good, index new rows."""
-    from tensorsql.index_upkeep import extend_index
-
     if work.session.transaction is not None and work.session.transaction.changed:
         raise TransactionError("the open transaction has changes; COMMIT it before CHECKPOINT")
     interrupted = work.session.cancelled.is_set

@@ -13,6 +13,7 @@ from tensorsql.parser.dialect import tokenize
 from tensorsql.planner.binder.python_values import python_values
 from tensorsql.result import Result
 from tensorsql.storage.columns.python_arrays import object_array
+from tensorsql.storage.formats.objects import relation
 
 if TYPE_CHECKING:
     from tensorsql.session import Parameters, Session
@@ -36,8 +37,6 @@ def execute_each(session: Session, sql: str, rows: Sequence[Parameters]) -> Resu
 
 
 def _insert_all(session: Session, sql: str, table: pa.Table) -> Result:
-    from tensorsql.storage.formats.objects import relation
-
     session.registered[PARAMETERS] = relation(PARAMETERS, table)
     try:
         return session.execute(sql)

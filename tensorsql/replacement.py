@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from types import FrameType
 
+from tensorsql.storage.formats.objects import is_table, relation
 from tensorsql.storage.tables.catalog import Relation
 
 
@@ -21,6 +22,4 @@ def find_object(name: str) -> Relation | None:
 
 
 def _relation(name: str, value: object) -> Relation | None:
-    from tensorsql.storage.formats.objects import is_table, relation
-
     return relation(name, value) if is_table(value) else None

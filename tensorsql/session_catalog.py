@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tensorsql.replacement import find_object
+from tensorsql.storage.formats import file_relation
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
 
 if TYPE_CHECKING:
@@ -52,7 +54,6 @@ class SessionCatalog:
 
     def replacement(self, name: str) -> Relation | None:
         """A Python variable of the caller as a relation."""
-        from tensorsql.replacement import find_object
 
         return find_object(name)
 
@@ -60,6 +61,5 @@ class SessionCatalog:
         self, function: str, path: str | tuple[str, ...], options: Mapping[str, Any]
     ) -> Relation:
         """The files of a reader function as one relation."""
-        from tensorsql.storage.formats import file_relation
 
         return file_relation(function, path, options)

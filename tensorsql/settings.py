@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensorsql.errors import CatalogError, OutOfRangeError, nearest
+from tensorsql.planner.optimizer import RULES
 
 MOST_THREADS = 1024
 LARGEST_MORSEL = 1 << 40
@@ -59,8 +60,6 @@ def _flag(value: Any) -> bool:
 
 
 def _rules(value: Any) -> tuple[str, ...]:
-    from tensorsql.planner.optimizer import RULES
-
     names = tuple(word.strip() for word in str(value).split(",") if word.strip())
     known = [rule.__name__ for rule in RULES]
     for name in names:

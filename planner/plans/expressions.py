@@ -15,7 +15,7 @@ from typing import Any
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import UnsupportedError
 from tensorsql.planner.plans.memo import Remembering, hashed_once, remembered
-from tensorsql.planner.plans.signature import Signature
+from tensorsql.planner.plans.signature import AND, Signature
 from tensorsql.storage.columns.types import BOOLEAN, Type
 
 Position = tuple[int, int]
@@ -278,8 +278,6 @@ def is_true(expression: Expression) -> bool:
 
 def conjunction(parts: tuple[Expression, ...] | list[Expression]) -> Expression:
     """AND of the parts; TRUE if there are none."""
-    from tensorsql.planner.plans.signature import AND
-
     if not parts:
         return TRUE
     return parts[0] if len(parts) == 1 else Call(BOOLEAN, AND, tuple(parts))

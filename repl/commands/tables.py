@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tensorsql.repl.commands.command import Command
+from tensorsql.session_catalog import SessionCatalog
 
 if TYPE_CHECKING:
     from tensorsql.repl.runner import Runner
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 def run(runner: Runner, arguments: Sequence[str]) -> None:
     """List tables, views and registered objects whose names contain the argument."""
-    from tensorsql.session_catalog import SessionCatalog
-
     session = runner.connection.session
     with session.open_transaction() as transaction:
         catalog = SessionCatalog(transaction, session.registered)

@@ -32,6 +32,7 @@ from tensorsql.storage.columns.column import (
     Struct,
     Wide,
 )
+from tensorsql.storage.columns.masks import pack
 from tensorsql.storage.columns.physical import bitmap, physical, valid_flags
 from tensorsql.storage.columns.types import VARCHAR, Kind, Type
 
@@ -253,8 +254,6 @@ def _tensor(column: Flat) -> pa.Array:
 
 
 def _masks(column: RowRef) -> pa.Array:
-    from tensorsql.storage.columns.masks import pack
-
     block = pack(column.source, column.rows.cpu().numpy())
     pixels = block.pixels.view(np.uint8) if block.pixels.dtype == np.bool_ else block.pixels
     line_lengths = np.repeat(block.widths, block.heights)

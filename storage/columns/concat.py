@@ -30,6 +30,7 @@ from tensorsql.storage.columns.column import (
     slice_part,
     take,
 )
+from tensorsql.storage.columns.masks import StoredMasks, pack
 from tensorsql.storage.columns.ragged import Ragged, joined_offsets
 from tensorsql.storage.columns.types import Kind
 
@@ -167,8 +168,6 @@ def _one_source(parts: list[RowRef]) -> list[RowRef]:
 
 
 def _packed(sources: list[Any], rows: list[Tensor]) -> tuple[Any, list[Tensor]]:
-    from tensorsql.storage.columns.masks import StoredMasks, pack
-
     blocks = [pack(source, each.numpy()) for source, each in zip(sources, rows, strict=True)]
     source = StoredMasks(blocks, sources[0].scale, sources[0].element)
     ends = accumulate(len(each) for each in rows)

@@ -25,6 +25,7 @@ from tensorsql.storage.formats.npy import map_array
 from tensorsql.storage.formats.objects import arrow_table
 from tensorsql.storage.formats.options import Files, Option, Options, flag, option_fields
 from tensorsql.storage.formats.paths import expand
+from tensorsql.storage.formats.pictures import GREY, decode_pages, look
 from tensorsql.storage.masks.levels import check_element, check_pixels
 from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.tables.segment import LazyStatistics, RowIds, Segment, Unchecked
@@ -226,7 +227,6 @@ def _read(path: Path, classes: bool, orient: bool) -> Arrays:
         array = _map(path)
         array = array[None] if array.ndim == 2 else array
         return [np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))]
-    from tensorsql.storage.formats.pictures import decode_pages
 
     picture = _picture(path, classes)
     pages = decode_pages(picture, orient)
@@ -241,8 +241,6 @@ def _read(path: Path, classes: bool, orient: bool) -> Arrays:
 
 def _picture(path: Path, classes: bool) -> Picture:
     """What an image says of its masks; ConversionError if it is not of numbers."""
-    from tensorsql.storage.formats.pictures import GREY, look
-
     picture = look(path, "neither a .npy file nor an image")
     if picture.pages > 1 and picture.format != "TIFF":
         raise ConversionError(

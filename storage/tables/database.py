@@ -11,6 +11,7 @@ from pathlib import Path
 from tensorsql.errors import InterruptedError
 from tensorsql.storage.files.file_names import check_path
 from tensorsql.storage.files.forks import Owner
+from tensorsql.storage.tables.folder_store import FolderStore
 from tensorsql.storage.tables.integrity import Finding, require_sound
 from tensorsql.storage.tables.locks import never
 from tensorsql.storage.tables.memory_store import MEMORY, MemoryStore, Store
@@ -50,7 +51,6 @@ class Database:
         """
         if str(path) == MEMORY:
             return cls(MemoryStore(), writer_timeout, read_only)
-        from tensorsql.storage.tables.folder_store import FolderStore
 
         check_path(path)
         return cls(FolderStore(Path(path).absolute(), read_only), writer_timeout, read_only)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tensorsql.storage.columns.arrow import column_of
+from tensorsql.storage.columns.arrow import column_of, to_arrow
 from tensorsql.storage.columns.column import (
     Bytes,
     Column,
@@ -23,7 +23,8 @@ from tensorsql.storage.columns.column import (
     slice_column,
 )
 from tensorsql.storage.columns.concat import bytes_of, concat, merge_dictionaries, recode
-from tensorsql.storage.columns.physical import valid_flags
+from tensorsql.storage.columns.masks import StoredMasks
+from tensorsql.storage.columns.physical import physical, valid_flags
 from tensorsql.storage.columns.text import code_array
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.files.once import Once
@@ -122,8 +123,6 @@ class SegmentsReader:
         return self._columns.get(name, load)
 
     def _masks(self, name: str, type: Type) -> RowRef:
-        from tensorsql.storage.columns.masks import StoredMasks
-
         with self._lock:
             if name not in self._mask_columns:
                 blocks = [segment.source.masks(name, type) for segment in self._segments]
@@ -164,7 +163,6 @@ def one_layout(columns: Sequence[Column]) -> list[Column]:
 def _encoded(column: Column) -> Dictionary:
     if isinstance(column, Dictionary):
         return column
-    from tensorsql.storage.columns.arrow import to_arrow
 
     text = to_arrow(cast("Bytes", column))
     encoded = text.dictionary_encode()
@@ -174,8 +172,6 @@ def _encoded(column: Column) -> Dictionary:
 
 
 def _nothing(columns: Sequence[Column], type: Type) -> Column:
-    from tensorsql.storage.columns.physical import physical
-
     return columns[0] if columns else column_of(physical(pa.nulls(0), type), type)
 
 
