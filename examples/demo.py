@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tensorsql
 from tensorsql.parser.dialect import split
+from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.report import describe
 from tensorsql.repl.runner import Runner
 from tensorsql.repl.script import run_script
@@ -23,7 +24,7 @@ def main() -> int:
     shutil.rmtree(DATABASE, ignore_errors=True)
     try:
         with tensorsql.connect(str(DATABASE)) as connection:
-            runner = Runner(connection, sys.stdout)
+            runner = Runner(connection, sys.stdout, COMMANDS)
             print(f"Building {DATABASE} …", flush=True)
             run_script((HERE / "setup.sql").read_text(encoding="utf-8"), runner)
             tour(runner)

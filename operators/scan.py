@@ -12,7 +12,7 @@ from tensorsql.planner.plans.logical import Scan
 from tensorsql.storage.columns.column import Batch, Flat
 from tensorsql.storage.columns.types import BIGINT
 from tensorsql.storage.tables.catalog import Relation
-from tensorsql.storage.tables.table import Reader
+from tensorsql.storage.tables.reader import Reader
 
 
 def compile_scan(plan: Scan, node: int, compiler: Compiler) -> Stream:

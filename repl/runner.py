@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from tensorsql.dbapi import Connection
 from tensorsql.errors import ProgrammingError, nearest
-from tensorsql.repl.commands import COMMANDS, Command
+from tensorsql.repl.names import Names
 from tensorsql.repl.render import MODES
+
+
+def no_choices(names: Names) -> Sequence[str]:
+    """Nothing to complete an argument with."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Command:
+    """A dot command that takes `least` to `most` arguments; `choices` completes them."""
+
+    name: str
+    usage: str
+    description: str
+    run: Callable[[Runner, Sequence[str]], None]
+    least: int = 0
+    most: int = 0
+    choices: Callable[[Names], Sequence[str]] = no_choices
 
 
 @dataclass
 class Runner:
-    """A connection and how its answers are written.
+    """A connection, the dot commands there are, and how answers are written.
 
     `tell_changes` also reports statements without rows; `finished` is set by `.quit`; `reading` are
     the files `.read` is in the middle of.
@@ -23,6 +42,7 @@ class Runner:
 
     connection: Connection
     output: TextIO
+    commands: Sequence[Command]
     mode: str = "table"
     timer: bool = False
     tell_changes: bool = False
@@ -46,18 +66,17 @@ class Runner:
             name, *arguments = shlex.split(line.strip().rstrip(";"))
         except ValueError:
             raise ProgrammingError("a quote in this command is never closed") from None
-        found = find_command(name)
+        found = self._find(name)
         if not found.least <= len(arguments) <= found.most:
             raise ProgrammingError(f"usage: {found.usage}")
         found.run(self, arguments)
         self.output.flush()
 
-
-def find_command(name: str) -> Command:
-    """The command of this name; ProgrammingError with the nearest ones otherwise."""
-    for command in COMMANDS:
-        if name.lower() == command.name:
-            return command
-    known = [command.name for command in COMMANDS]
-    hint = nearest(name, known) or "; .help lists all commands"
-    raise ProgrammingError(f'there is no command "{name}"{hint}')
+    def _find(self, name: str) -> Command:
+        """The command of this name; ProgrammingError with the nearest ones otherwise."""
+        for command in self.commands:
+            if name.lower() == command.name:
+                return command
+        known = [command.name for command in self.commands]
+        hint = nearest(name, known) or "; .help lists all commands"
+        raise ProgrammingError(f'there is no command "{name}"{hint}')

@@ -13,6 +13,7 @@ from tensorsql.dbapi import Connection
 from tensorsql.errors import Error
 from tensorsql.guard import guarded
 from tensorsql.parser.dialect import is_complete, split
+from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.completer import SqlCompleter
 from tensorsql.repl.history import open_history
 from tensorsql.repl.names import Names, names_of
@@ -38,7 +39,7 @@ class Shell:
     @classmethod
     def of(cls, connection: Connection, mode: str) -> Shell:
         """A shell that answers on standard output."""
-        return cls(Runner(connection, sys.stdout, mode, tell_changes=True))
+        return cls(Runner(connection, sys.stdout, COMMANDS, mode, tell_changes=True))
 
     def loop(self) -> None:
         """Prompt and answer until the user leaves."""

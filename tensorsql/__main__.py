@@ -15,6 +15,7 @@ from tensorsql.cancellation import is_anyone_left_behind
 from tensorsql.dbapi import Connection
 from tensorsql.errors import Error
 from tensorsql.guard import guarded
+from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.render import MODES
 from tensorsql.repl.report import CANCELLED, describe, tell_warnings
 from tensorsql.repl.runner import Runner
@@ -137,7 +138,7 @@ def run(connection: Connection, options: argparse.Namespace) -> None:
 
         Shell.of(connection, options.mode).loop()
         return
-    runner = Runner(connection, sys.stdout, options.mode)
+    runner = Runner(connection, sys.stdout, COMMANDS, options.mode)
     scripts: list[Command | File] = options.scripts or [File("-")]
     for script in scripts:
         run_script(script.text(), runner)

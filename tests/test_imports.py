@@ -130,6 +130,7 @@ NO_TORCH = """
 import io, sys
 sys.modules["torch"] = None
 import tensorsql
+from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.names import names_of
 from tensorsql.repl.runner import Runner
 from tensorsql.repl.shell import Shell
@@ -163,7 +164,7 @@ connection.register("frame", {"i": [1, 2]})
 connection.execute("EXPLAIN SELECT i FROM frame WHERE i > 1")
 connection.execute("CREATE TABLE empty (a INTEGER)")
 connection.execute("SET threads = 1")
-runner = Runner(connection, io.StringIO())
+runner = Runner(connection, io.StringIO(), COMMANDS)
 for command in (".tables", ".schema", ".help", ".mode csv"):
     runner.command(command)
 assert names_of(connection.session).tables["v"] == ("a", "b")

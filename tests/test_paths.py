@@ -15,6 +15,7 @@ import pytest
 import tensorsql
 from tensorsql import errors
 from tensorsql.dbapi import Connection
+from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.runner import Runner
 from tensorsql.repl.script import read_text, run_script
 
@@ -53,7 +54,7 @@ DOORS: dict[str, Callable[[Connection, str], object]] = {
     "connect read-only": lambda _, path: tensorsql.connect(path, read_only=True),
     "script": lambda _, path: read_text(path),
     ".read": lambda connection, path: run_script(
-        f".read {quoted(path)}", Runner(connection, io.StringIO())
+        f".read {quoted(path)}", Runner(connection, io.StringIO(), COMMANDS)
     ),
     **{name: ask(f"SELECT count(*) FROM {name}(PATH)") for name in READ},
 }
@@ -186,11 +187,11 @@ def test_a_failed_copy_leaves_what_was_there(connection: Connection, folder: Pat
 
 
 def test_whatever_the_system_says_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tensorsql.session import Session
+    from tensorsql import session
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device", "/somewhere/file")
 
-    monkeypatch.setattr(Session, "optimize", fail)
+    monkeypatch.setattr(session, "optimize", fail)
     with pytest.raises(errors.IOError, match=r'file "/somewhere/file" .*: No space left'):
         tensorsql.connect().execute("SELECT 1")

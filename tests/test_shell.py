@@ -18,6 +18,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 import tensorsql
+from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.report import CANCELLED
 from tensorsql.repl.runner import Runner
 from tensorsql.repl.shell import Shell, is_ready
@@ -38,7 +39,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def shell() -> Iterator[Shell]:
     with tensorsql.connect() as connection:
-        yield Shell(Runner(connection, io.StringIO(), "csv", tell_changes=True))
+        yield Shell(Runner(connection, io.StringIO(), COMMANDS, "csv", tell_changes=True))
 
 
 def typed(shell: Shell, text: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from tensorsql.operators.joins.build import BuildRecipe
+from tensorsql.operators.joins.condition import Condition, split
 from tensorsql.operators.joins.full import FullRecipe
 from tensorsql.operators.joins.mark import MarkProbe
 from tensorsql.operators.joins.probe import (
@@ -22,7 +20,6 @@ from tensorsql.operators.runtime.kept_rows import Columns
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.operators.runtime.streams import columns_of as fields_of
 from tensorsql.planner.analysis.estimates import Estimator
-from tensorsql.planner.plans.expressions import Call, Expression, columns_of, conjunction, conjuncts
 from tensorsql.planner.plans.logical import Join, Scan
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import walk_plan
@@ -98,53 +95,3 @@ def _extra(plan: Join, build: Plan) -> tuple[int, ...]:
     if plan.mark is not None and plan.kind == "mark":
         return (plan.mark.id,)
     return () if plan.kind in ("semi", "anti") else tuple(field.id for field in build.fields)
-
-
-@dataclass(frozen=True)
-class Key:
-    """An equality between an expression of each side."""
-
-    probe: Expression
-    build: Expression
-    null_equal: bool
-    condition: Expression
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A join condition as equality keys and what else must be TRUE (None = nothing)."""
-
-    keys: tuple[Key, ...]
-    residual: Expression | None
-
-
-def split(condition: Expression, probe: Plan, build: Plan) -> Condition:
-    """Take the equalities between the sides out of a condition."""
-    probe_ids, build_ids = probe.ids, build.ids
-    keys, rest = [], []
-    for part in conjuncts(condition):
-        key = _key(part, probe_ids.issuperset, build_ids.issuperset)
-        if key is None:
-            rest.append(part)
-        else:
-            keys.append(key)
-    return Condition(tuple(keys), conjunction(rest) if rest else None)
-
-
-def _key(
-    part: Expression,
-    of_probe: Callable[[frozenset[int]], bool],
-    of_build: Callable[[frozenset[int]], bool],
-) -> Key | None:
-    names = {"=": False, "is_not_distinct_from": True}
-    if not isinstance(part, Call) or part.function.name not in names:
-        return None
-    first, second = part.args
-    if first.type != second.type or not columns_of(first) or not columns_of(second):
-        return None
-    null_equal = names[part.function.name]
-    if of_probe(columns_of(first)) and of_build(columns_of(second)):
-        return Key(first, second, null_equal, part)
-    if of_probe(columns_of(second)) and of_build(columns_of(first)):
-        return Key(second, first, null_equal, part)
-    return None

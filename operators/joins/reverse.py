@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tensorsql.operators import kernels
 from tensorsql.operators.joins.build import BuildSide
+from tensorsql.operators.joins.condition import Condition
 from tensorsql.operators.joins.matcher import KeySet
 from tensorsql.operators.joins.probe import Probe, ProbeRecipe
 from tensorsql.operators.runtime.kept_rows import KeptRows
 from tensorsql.operators.runtime.program import Merging, Run, Scope
 from tensorsql.storage.columns.column import Batch
-
-if TYPE_CHECKING:
-    from tensorsql.operators.joins.compile import Condition
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.arrow import to_arrow
 from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, slice_column
 from tensorsql.storage.tables.catalog import ModelEntry
-from tensorsql.storage.tables.table import Reader
+from tensorsql.storage.tables.reader import Reader
 
 CHUNK = 1024  # inputs between two looks at the cancel flag
 LOOKUP_ROWS = 65536

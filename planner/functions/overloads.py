@@ -5,7 +5,7 @@ What was chosen is remembered by the shapes of the arguments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tensorsql.errors import BindError, nearest
@@ -27,13 +27,15 @@ def choose(
     args: Sequence[Expression],
     kinds: Sequence[FunctionKind],
     position: Position | None = None,
+    others: Iterable[str] = (),
 ) -> Signature:
-    """The overload that takes the arguments at the least cost; raises BindError otherwise."""
+    """The overload that takes the arguments at the least cost; raises BindError otherwise.
+
+    `others` are names of functions that have no signature.
+    """
     overloads = [each for each in SIGNATURES.get(name, ()) if each.kind in kinds]
     if not overloads:
-        from tensorsql.planner.functions.resolve import EXPANSIONS  # which resolves in turn
-
-        known = [each for each in (*SIGNATURES, *EXPANSIONS) if each.isidentifier()]
+        known = [each for each in (*SIGNATURES, *others) if each.isidentifier()]
         raise BindError(f'there is no function "{name}"{nearest(name, known)}', position)
     if len(overloads) == 1 or len(args) > FEW:
         return _cheapest(name, overloads, args, position)

@@ -64,7 +64,7 @@ def resolve(name: str, args: Sequence[Expression], position: Position | None = N
         if len(args) != count:
             raise BindError(f"{folded} takes {count} arguments, not {len(args)}", position)
         return checked_size(expand(args, position))
-    signature = choose(folded, args, ("scalar",), position)
+    signature = choose(folded, args, ("scalar",), position, EXPANSIONS)
     if signature.result is decimal_remainder and not _remainder_fits(signature, args):
         return resolve("remainder_of_decimals", args, position)
     try:
@@ -90,7 +90,7 @@ def resolve_aggregate(
     position: Position | None = None,
 ) -> AggregateCall:
     """The call of an aggregate or window function; `filter` is cast to BOOLEAN."""
-    signature = choose(name.lower(), args, ("aggregate", "window"), position)
+    signature = choose(name.lower(), args, ("aggregate", "window"), position, EXPANSIONS)
     converted = _convert(signature, args, position)
     result = signature.result_type(tuple(arg.type for arg in converted))
     condition = None if filter is None else cast(filter, BOOLEAN)

@@ -6,7 +6,7 @@ To add a command: a file with a `COMMAND` and a line here.
 from __future__ import annotations
 
 from tensorsql.repl.commands import exit, help, mode, quit, read, schema, tables, timer
-from tensorsql.repl.commands.command import Command
+from tensorsql.repl.runner import Command
 
 __all__ = ["COMMANDS", "Command"]
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tensorsql.repl.commands import quit
-from tensorsql.repl.commands.command import Command
+from tensorsql.repl.runner import Command
 
 COMMAND = Command(".exit", ".exit", "leave", quit.run)

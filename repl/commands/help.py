@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from tensorsql.repl.commands.command import Command
-
-if TYPE_CHECKING:
-    from tensorsql.repl.runner import Runner
+from tensorsql.repl.runner import Command, Runner
 
 
 def run(runner: Runner, arguments: Sequence[str]) -> None:
     """List every command with its usage."""
-    from tensorsql.repl.commands import COMMANDS
-
-    width = max(len(command.usage) for command in COMMANDS)
-    for command in COMMANDS:
+    width = max(len(command.usage) for command in runner.commands)
+    for command in runner.commands:
         runner.output.write(f"{command.usage:<{width}}  {command.description}\n")
     runner.output.write("\nEverything else is SQL; a statement ends with a semicolon.\n")
 

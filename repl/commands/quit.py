@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from tensorsql.repl.commands.command import Command
-
-if TYPE_CHECKING:
-    from tensorsql.repl.runner import Runner
+from tensorsql.repl.runner import Command, Runner
 
 
 def run(runner: Runner, arguments: Sequence[str]) -> None:

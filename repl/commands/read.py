@@ -5,19 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tensorsql.errors import ProgrammingError
-from tensorsql.repl.commands.command import Command
-
-if TYPE_CHECKING:
-    from tensorsql.repl.runner import Runner
+from tensorsql.repl.runner import Command, Runner
+from tensorsql.repl.script import read_text, run_script
 
 
 def run(runner: Runner, arguments: Sequence[str]) -> None:
     """Run the statements and commands of a file, up to the first error."""
-    from tensorsql.repl.script import read_text, run_script
-
     path = os.path.expanduser(arguments[0])
     text = read_text(path)
     place = Path(os.path.realpath(path))

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from tensorsql.errors import CatalogError, nearest
-from tensorsql.repl.commands.command import Command
 from tensorsql.repl.identifiers import quoted
+from tensorsql.repl.names import Names
+from tensorsql.repl.runner import Command, Runner
 from tensorsql.storage.tables.catalog import TableSchema, ViewEntry
-
-if TYPE_CHECKING:
-    from tensorsql.repl.names import Names
-    from tensorsql.repl.runner import Runner
-    from tensorsql.storage.tables.database import Transaction
+from tensorsql.storage.tables.database import Transaction
 
 
 def run(runner: Runner, arguments: Sequence[str]) -> None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from tensorsql.repl.commands.command import Command
+from tensorsql.repl.runner import Command, Runner
 from tensorsql.session_catalog import SessionCatalog
-
-if TYPE_CHECKING:
-    from tensorsql.repl.runner import Runner
 
 
 def run(runner: Runner, arguments: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from tensorsql.errors import CorruptError
 from tensorsql.storage.files.checked_file import CheckedFile
 from tensorsql.storage.files.once import Once
 
@@ -14,6 +15,9 @@ class Opener(Protocol):
 
     def open(self, path: Path) -> CheckedFile:
         """The file, mapped; IOError if it is missing, CorruptError if it has another size."""
+
+    def damaged(self, path: Path, what: str, part: str = "") -> CorruptError:
+        """The error that says whose the file is and what is wrong with it, in that part of it."""
 
 
 class OpenFiles:

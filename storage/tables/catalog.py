@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorsql.storage.columns.places import Places
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import Type
-
-if TYPE_CHECKING:
-    from tensorsql.storage.tables.table import Reader
+from tensorsql.storage.tables.reader import Reader
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tensorsql.storage.files.file_names import check_path
 from tensorsql.storage.files.forks import Owner
 from tensorsql.storage.tables.folder_store import FolderStore
 from tensorsql.storage.tables.integrity import Finding, require_sound
-from tensorsql.storage.tables.locks import never
+from tensorsql.storage.tables.locks import Wait, never
 from tensorsql.storage.tables.memory_store import MEMORY, MemoryStore, Store
 from tensorsql.storage.tables.rewrite import merge_segments
 from tensorsql.storage.tables.segment import Segment
@@ -66,7 +66,8 @@ class Database:
         With `write` it waits for its turn to write first, so that it cannot conflict. A wait ends
         early, with InterruptedError, if `interrupted` says so.
         """
-        return Transaction(self, write, interrupted)
+        wait = Wait(self.writer_timeout, interrupted)
+        return Transaction(self.store, wait, self.uncommitted, write, self.read_only)
 
     @property
     def owner(self) -> Owner:

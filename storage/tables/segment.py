@@ -19,13 +19,13 @@ from tensorsql.storage.columns.physical import is_physical
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.files.once import Once
+from tensorsql.storage.files.open_files import Opener
 from tensorsql.storage.tables.arrow_file import check_rows, check_structure, open_batch
 
 if TYPE_CHECKING:
     from tensorsql.storage.columns.column import Column
     from tensorsql.storage.columns.masks import MaskBlock
     from tensorsql.storage.files.checked_file import CheckedFile
-    from tensorsql.storage.tables.database_files import DatabaseFiles
 
 ROW_IDS = ""  # the field of explicit row ids; no column can have this name
 RowIds = NDArray[np.int64]
@@ -117,7 +117,7 @@ class LazySource(Unchecked):
 class FileSource:
     """A memory-mapped Arrow IPC file of one record batch, with mask blocks beside it."""
 
-    def __init__(self, path: Path, files: DatabaseFiles, rows: int) -> None:
+    def __init__(self, path: Path, files: Opener, rows: int) -> None:
         self.path = path
         self._files = files
         self._rows = rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -30,22 +30,6 @@ from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.files.once import Once
 from tensorsql.storage.tables.catalog import TableSchema
 from tensorsql.storage.tables.segment import Segment
-
-
-class Reader(Protocol):
-    """Positions 0 … rows - 1 of one snapshot, deleted rows included. Thread-safe."""
-
-    def read(self, column: str, start: int, stop: int) -> Column:
-        """Rows start … stop - 1 of a column; text columns share one dictionary over all ranges."""
-
-    def live(self, start: int, stop: int) -> Tensor | None:
-        """bool per position, False = deleted; None = all live."""
-
-    def row_ids(self, start: int, stop: int) -> Tensor:
-        """int64 row ids, ascending."""
-
-    def positions(self, row_ids: Tensor) -> Tensor:
-        """The position of each row id (int64), -1 where this snapshot does not have it."""
 
 
 class SegmentsReader:

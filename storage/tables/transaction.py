@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +21,13 @@ from tensorsql.storage.tables.constraints import check_key_types, check_keys, ch
 from tensorsql.storage.tables.entry_changes import EntryChanges
 from tensorsql.storage.tables.ingest import Rows, adopt_masks, batches_of, segment_of
 from tensorsql.storage.tables.keys import with_key_indexes
-from tensorsql.storage.tables.locks import Held, NoLock, Wait, never
+from tensorsql.storage.tables.locks import Held, NoLock, Wait
+from tensorsql.storage.tables.memory_store import Store
 from tensorsql.storage.tables.merging import merged_with
 from tensorsql.storage.tables.rewrite import merge_segments, rewrite_columns
 from tensorsql.storage.tables.segment import Segment
 from tensorsql.storage.tables.snapshot import KINDS, Deletion, Snapshot, TableState
 from tensorsql.storage.tables.threads import follow
-
-if TYPE_CHECKING:
-    from tensorsql.storage.tables.database import Database
 
 
 class Transaction(EntryChanges):
@@ -40,11 +38,12 @@ class Transaction(EntryChanges):
     """
 
     def __init__(
-        self, database: Database, write: bool = False, interrupted: Callable[[], bool] = never
+        self, store: Store, wait: Wait, numbers: Iterator[int], write: bool, read_only: bool
     ) -> None:
-        self._database = database
-        self._store = database.store
-        self._wait = Wait(database.writer_timeout, interrupted)
+        self._store = store
+        self._wait = wait  # for the turn to write
+        self._numbers = numbers  # for states that nobody else sees
+        self._read_only = read_only
         self._thread: object = None  # whose end is ours, once we write
         self._why_finished = "the transaction is over; begin another"
         self._writing = False
@@ -357,7 +356,7 @@ class Transaction(EntryChanges):
         self._require_open()
         if self._writing:
             return
-        if self._database.read_only:
+        if self._read_only:
             raise TransactionError("the database is open read-only and cannot be changed")
         if not self._store.lock_writer(self._wait):
             raise TransactionError(
@@ -374,7 +373,7 @@ class Transaction(EntryChanges):
         self._store.owner.require()
 
     def _next_version(self) -> int:
-        return -next(self._database.uncommitted)
+        return -next(self._numbers)
 
     def _keep(self, schema: TableSchema, segment: Segment) -> Segment:
         kept = self._store.keep(apart(lambda: with_key_indexes(schema, segment), segment.rows))

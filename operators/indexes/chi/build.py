@@ -19,12 +19,12 @@ from tensorsql.operators.indexes.chi.blocks import (
     save_block,
     split,
 )
-from tensorsql.operators.indexes.chi.index import BLOCKS
 from tensorsql.storage.columns.column import RowRef
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.tables.catalog import ColumnSchema, IndexEntry, Relation
-from tensorsql.storage.tables.table import Reader
+from tensorsql.storage.tables.reader import Reader
 
+BLOCKS = "blocks"  # the option that lists the block files of a stored index
 Pieces = dict[str, ChiBlock]  # by name: the stem of its files where it is stored
 
 

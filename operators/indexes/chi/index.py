@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"cell": 0, "bins": 20}
 LIMITS = {"cell": (0, 4096), "bins": (1, 256)}
-BLOCKS = "blocks"  # the option that lists the block files of a stored index
 
 
 class ChiIndex:

@@ -24,6 +24,7 @@ from tensorsql.errors import IOError as FileError
 from tensorsql.storage.files.checked_file import CheckedArray
 from tensorsql.storage.files.large_files import LargeFile
 from tensorsql.storage.files.open_files import OpenFiles
+from tensorsql.storage.tables.catalog import IndexEntry
 
 ARRAYS = ("row_ids", "planes", "lower", "upper", "mai_rows", "mai_values")
 
@@ -178,6 +179,16 @@ def save_block(block: Block, directory: str, number: int) -> None:
         raise FileError(
             f'cannot write an index to "{directory}": {error.strerror or error}'
         ) from error
+
+
+def blocks_of(entry: IndexEntry) -> list[Block]:
+    """The blocks in memory, or mapped from the index's folder."""
+    if entry.state is not None:
+        found: list[Block] = entry.state
+        return found
+    if entry.directory is None:
+        return []
+    return load_blocks(entry.files, entry.directory, int(entry.options.get("blocks", 0)))
 
 
 def load_blocks(files: OpenFiles, directory: str, count: int) -> list[Block]:

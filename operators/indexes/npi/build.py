@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tensorsql.operators.indexes.npi.blocks import Block, build_block, save_block
+from tensorsql.operators.indexes.npi.blocks import Block, blocks_of, build_block, save_block
 from tensorsql.operators.indexes.npi.budget import configure
-from tensorsql.operators.indexes.npi.index import blocks_of
 from tensorsql.operators.models.inference import CHUNK, chunk_of, inference_of
 from tensorsql.storage.columns.column import take
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation

@@ -7,7 +7,7 @@ imported when an index is built or probed, so that planning never does.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tensorsql.errors import BindError
 from tensorsql.operators.indexes.npi.budget import checked_options
@@ -17,9 +17,6 @@ from tensorsql.planner.analysis.neurons import layer_shape
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.types import Kind
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation
-
-if TYPE_CHECKING:
-    from tensorsql.operators.indexes.npi.blocks import Block
 
 
 class NpiIndex:
@@ -48,6 +45,8 @@ class NpiIndex:
 
     def last_row(self, entry: IndexEntry) -> int:
         """The last row id indexed."""
+        from tensorsql.operators.indexes.npi.blocks import blocks_of
+
         blocks = blocks_of(entry)
         return int(blocks[-1].row_ids[-1]) if blocks else -1
 
@@ -65,24 +64,13 @@ class NpiIndex:
 
     def prepare(self, entry: IndexEntry, call: Call, context: Any) -> Probe:
         """Runs the target, if there is one, through the model."""
+        from tensorsql.operators.indexes.npi.blocks import blocks_of
         from tensorsql.operators.indexes.npi.probe import probe_of
         from tensorsql.operators.models.inference import inference_of
 
         inference = inference_of(context)
         batch = inference.model(call.option("model")).batch
         return probe_of(blocks_of(entry), inference.question(call), batch)
-
-
-def blocks_of(entry: IndexEntry) -> list[Block]:
-    """The blocks in memory, or mapped from the index's folder."""
-    if entry.state is not None:
-        found: list[Block] = entry.state
-        return found
-    if entry.directory is None:
-        return []
-    from tensorsql.operators.indexes.npi.blocks import load_blocks
-
-    return load_blocks(entry.files, entry.directory, int(entry.options.get("blocks", 0)))
 
 
 def image_column(relation: Relation, named: str | None) -> str:
