@@ -10,7 +10,7 @@ INSTALL_SELF := $(INSTALL) --no-build-isolation --editable
 # `make upgrade TORCH=torch` takes the newest.
 TORCH := torch==2.13.0
 
-.PHONY: demo test check golden bench soak upgrade clean
+.PHONY: demo test check golden mutants bench soak upgrade clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,10 @@ check: $(VENV)/.installed-check
 
 golden: $(VENV)/.installed-test
 	TENSORSQL_GOLDEN=1 $(BIN)/python -m pytest tests/test_golden.py tests/test_rules.py
+
+# Plants the faults of tests/mutants.py one by one; the tests have to catch every one.
+mutants: $(VENV)/.installed-test
+	$(BIN)/python tests/mutants.py
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tensorsql.tpch.bench

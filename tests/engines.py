@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -11,11 +13,10 @@ from sqllogic import Answer
 from torch import nn
 
 import tensorsql
+from tensorsql import session
 from tensorsql.errors import Error
-from tensorsql.planner.optimizer import Observe
 from tensorsql.planner.plans.logical import Plan
 from tensorsql.planner.plans.verify import verify
-from tensorsql.session import Session
 
 
 class Tensorsql:
@@ -26,13 +27,13 @@ class Tensorsql:
 
     def __init__(self, **settings: int | str) -> None:
         self.connection = tensorsql.connect()
-        _verify_plans(self.connection.session)
         for setting, value in settings.items():
             self.connection.execute(f"SET {setting} = {value}")
 
     def execute(self, sql: str) -> Answer:
         """Run one statement; an error of any class but ours is a defect and passes through."""
-        return _answer(self.connection.execute(sql))
+        with _verified_plans():
+            return _answer(self.connection.execute(sql))
 
     def masks(self, name: str, ids: list[int], pixels: np.ndarray) -> None:
         """The table `name` (id, mask) of masks in tenths."""
@@ -72,14 +73,20 @@ def _number(word: str) -> int | str:
     return int(word) if word.isdigit() else word
 
 
-def _verify_plans(session: Session) -> None:
+@contextmanager
+def _verified_plans() -> Iterator[None]:
+    """Meanwhile sessions verify the plan they bound, and after every rule."""
     optimize = session.optimize
 
-    def verified(plan: Plan, observe: Observe | None = None) -> Plan:
+    def verified(plan: Plan, disabled: Iterable[str] = ()) -> Plan:
         verify(plan)
-        return optimize(plan, lambda rule, changed: verify(changed))
+        return optimize(plan, disabled, lambda _, changed: verify(changed))
 
-    session.optimize = verified  # type: ignore[method-assign]
+    session.optimize = verified
+    try:
+        yield
+    finally:
+        session.optimize = optimize
 
 
 def _answer(cursor: Any) -> Answer:

@@ -19,7 +19,7 @@ import tensorsql
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.explain import explain
-from tensorsql.planner.optimizer import RULES
+from tensorsql.planner.optimizer import RULES, optimize
 from tensorsql.planner.plans.expressions import columns_of
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.statements import Query
@@ -100,7 +100,7 @@ def test_both_sides_of_every_rule_are_shown(name: str) -> None:
 def test_a_copy_of_a_plan_reads_nothing_of_the_plan(name: str, session: Session) -> None:
     """Sort keys, conditions and definitions alike: two copies may stand in one plan."""
     for block in blocks(name):
-        plan = session.optimize(bound(session, block.split("\n---- ", 1)[0]))
+        plan = optimize(bound(session, block.split("\n---- ", 1)[0]))
         copy, new_ids = clone(plan)
         verify(copy)
         assert re.sub(r"#\d+", "", explain(copy)) == re.sub(r"#\d+", "", explain(plan))
