@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,31 @@ STAGES = {
     "tpch": {""},
 }
 BASE = ("errors", "cancellation", "nesting")  # all may use these
+# Files that import some of ours inside functions: so that torch (and pandas, pyarrow, the prompt)
+# wait for the first rows, ...
+LATE = (
+    *(
+        "tensorsql/__main__.py",
+        "tensorsql/dbapi.py",
+        "tensorsql/engine.py",
+        "tensorsql/commands.py",
+    ),
+    *("tensorsql/result.py", "tensorsql/rows.py", "tensorsql/services.py"),
+    *("tensorsql/session_state.py", "operators/indexes/chi/index.py"),
+    *("operators/indexes/npi/index.py", "storage/columns/numerics.py"),
+    *("storage/formats/images.py", "storage/formats/masks.py", "storage/tables/folder_store.py"),
+    *("storage/tables/ingest.py", "storage/tables/lazy.py", "storage/tables/rewrite.py"),
+    *("storage/tables/segment.py", "storage/tables/snapshot.py"),
+)
+# ... or because what they call calls them: queries hold expressions, which hold queries.
+DESCENT = (
+    *("planner/binder/common_tables.py", "planner/binder/from_clause.py"),
+    *("planner/binder/queries.py", "planner/binder/subqueries.py"),
+    "planner/plans/expressions.py",  # which is printed by expression_text.py
+)
+# Files that need each other: the binder's descent, and what takes an expression's or a
+# collection's own file to print it or read it late.
+CIRCLES = {"planner/binder": 19, "planner/plans": 2, "storage/formats": 2}
 TORCH_FREE = ("parser", "planner", "repl", "tpch", "", "command line")
 # Calculates with tensors where it is given some; names nn.Module in a signature.
 MENTION_TORCH = ("tensorsql/dbapi.py",)
@@ -64,10 +90,16 @@ def files(stage: str) -> list[Path]:
     return sorted((ROOT / stage).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All that a file consists of."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """The modules that a file imports, at its top or inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        yield from names_in(node, path)
+    return tuple(name for node in nodes(path) for name in names_in(node, path))
 
 
 def names_in(node: ast.AST, path: Path) -> Iterator[str]:
@@ -117,6 +149,51 @@ def test_torch_stays_below(stage: str) -> None:
         roots = {module.partition(".")[0] for module in imports(path)}
         name = str(path.relative_to(ROOT))
         assert "torch" not in roots or name in MENTION_TORCH, f"{name} imports torch"
+
+
+def late_imports(path: Path) -> set[str]:
+    """What of ours is imported inside functions."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    inner = {part for node in nodes(path) if isinstance(node, functions) for part in ast.walk(node)}
+    return {name for part in inner for name in names_in(part, path) if name.startswith("tensorsql")}
+
+
+def test_imports_inside_functions_are_listed() -> None:
+    paths = [path for stage in STAGES for path in files(stage)]
+    found = {str(path.relative_to(ROOT)) for path in paths if late_imports(path)}
+    assert found == {*LATE, *DESCENT}
+
+
+def test_circles_of_files_are_listed() -> None:
+    paths = {module_name(path): path for stage in STAGES for path in files(stage)}
+    needs = {
+        name: {one if one in paths else one.rpartition(".")[0] for one in imports(path)} & {*paths}
+        for name, path in paths.items()
+    }
+    reached = {name: reached_from(name, needs) for name in needs}
+    circles = {frozenset(b for b in reached[a] if a in reached[b]) for a in reached} - {frozenset()}
+    sizes = {str(paths[min(part)].parent.relative_to(ROOT)): len(part) for part in circles}
+    assert len(sizes) == len(circles) and sizes.keys() <= CIRCLES.keys(), circles
+    assert all(size <= CIRCLES[folder] for folder, size in sizes.items()), circles
+
+
+def reached_from(name: str, needs: dict[str, set[str]]) -> set[str]:
+    """The modules that a module needs, directly or through others; itself if there is a circle."""
+    found: set[str] = set()
+    waiting = [*needs[name]]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += needs[one]
+    return found
+
+
+def module_name(path: Path) -> str:
+    """A module of ours by the name under which it is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(parts if parts[0] == "tensorsql" else ("tensorsql", *parts))
 
 
 def run(code: str, *arguments: str) -> None:
