@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tensorsql.operators.columns.literals import column_of, to_python
+from tensorsql.operators.columns.literals import literal_column, to_python
 from tensorsql.operators.runtime.kept_rows import Keeping, KeptRows, in_order
 from tensorsql.storage.columns.column import Batch, Column
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, INTEGER, VARCHAR, list_of
@@ -24,12 +24,12 @@ CELLS = [(1, 1.5, "a", (1, 2)), (None, float("inf"), "", ()), (-3, None, None, N
 def batch(count: int, start: int = 0) -> Batch:
     """Rows start …, all of whose cells tell them apart or are NULL, beside a column too many."""
     rows = [CELLS[place % len(CELLS)] for place in range(start, start + count)]
-    columns = {id: column_of([row[id] for row in rows], kind) for id, kind in COLUMNS}
+    columns = {id: literal_column([row[id] for row in rows], kind) for id, kind in COLUMNS}
     return Batch({**columns, 99: numbers(start, count)}, count)
 
 
 def numbers(start: int, count: int) -> Column:
-    return column_of(list(range(start, start + count)), BIGINT)
+    return literal_column(list(range(start, start + count)), BIGINT)
 
 
 def values(found: Batch) -> list[tuple[object, ...]]:

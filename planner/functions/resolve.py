@@ -87,11 +87,10 @@ def resolve_aggregate(
     distinct: bool = False,
     filter: Expression | None = None,
     order_by: Sequence[SortKey] = (),
-    position: Position | None = None,
 ) -> AggregateCall:
     """The call of an aggregate or window function; `filter` is cast to BOOLEAN."""
-    signature = choose(name.lower(), args, ("aggregate", "window"), position, EXPANSIONS)
-    converted = _convert(signature, args, position)
+    signature = choose(name.lower(), args, ("aggregate", "window"), None, EXPANSIONS)
+    converted = _convert(signature, args, None)
     result = signature.result_type(tuple(arg.type for arg in converted))
     condition = None if filter is None else cast(filter, BOOLEAN)
     return AggregateCall(result, signature, converted, distinct, condition, tuple(order_by))

@@ -205,7 +205,9 @@ def _part(path: Path, content: bytes, how: CsvReading) -> _Part | None:
         content = content.lstrip(b"\r\n")
     names = _names(records[0], header, how)
     if names is None:
-        raise _other_width(path, content, dialect, len(how.names), how, "it has other columns")
+        raise _other_width(path, content, dialect, len(how.names), how) or CorruptError(
+            f'file "{path}" cannot be read: it has other columns'
+        )
     table = _parsed(path, content, dialect, len(names), how)
     kept = [name for name in names if name is not None]
     columns = [
@@ -240,12 +242,12 @@ def _names(first: Sequence[str], header: bool, how: CsvReading) -> Sequence[str 
 
 
 def _other_width(
-    path: Path, content: bytes, dialect: Dialect, width: int, how: CsvReading, otherwise: object
-) -> CorruptError:
-    """The error that names the first record of another number of fields."""
+    path: Path, content: bytes, dialect: Dialect, width: int, how: CsvReading
+) -> CorruptError | None:
+    """The error that names the first record of another number of fields, if there is one."""
     found = other_width(content, dialect, width)
     if found is None:
-        return CorruptError(f'file "{path}" cannot be read: {otherwise}')
+        return None
     line, fields = found
     return CorruptError(
         f'file "{path}" line {how.skip + line} has {len(fields)} fields where {width} are '
@@ -260,7 +262,9 @@ def _parsed(path: Path, content: bytes, dialect: Dialect, width: int, how: CsvRe
     except pa.ArrowInvalid as error:
         if "straddling" in str(error) and len(content) <= LARGEST_BLOCK:
             return _parse(content, dialect, width, how, len(content) + 1)
-        raise _other_width(path, content, dialect, width, how, error) from None
+        raise _other_width(path, content, dialect, width, how) or CorruptError(
+            f'file "{path}" cannot be read: {error}'
+        ) from None
 
 
 def _parse(content: bytes, dialect: Dialect, width: int, how: CsvReading, block: int) -> pa.Table:

@@ -100,7 +100,8 @@ def arrow_relation(
     kinds = [_with_hugeint(kind) for kind in kinds] if inferred else kinds
     columns = tuple(map(ColumnSchema, table.column_names, kinds))
     schema = TableSchema(name, columns)
-    return lazy_relation(schema, table.num_rows, table.column, identity=identity, places=places)
+    made = lazy_relation(schema, table.num_rows, table.column, places=places)
+    return replace(made, identity=identity)
 
 
 def _with_hugeint(kind: Type) -> Type:

@@ -157,15 +157,17 @@ def _read(
             try:
                 found = found.cast(type)
             except pa.ArrowException as error:
-                raise _no_common_type(readers.paths[0], path, name, found, type, error) from None
+                raise ConversionError(
+                    f'{_place(path, found, type)}, column "{name}" is {found.type} and cannot be '
+                    f'read as {type}, which it is in "{readers.paths[0]}": {error}; read the files '
+                    "apart"
+                ) from None
         chunks.extend(found.chunks)
     return pa.chunked_array(chunks, type)
 
 
-def _no_common_type(
-    first: Path, path: Path, name: str, found: pa.ChunkedArray, type: pa.DataType, error: Exception
-) -> ConversionError:
-    """The error of a column that has another type in the first file."""
+def _place(path: Path, found: pa.ChunkedArray, type: pa.DataType) -> str:
+    """Where the first value lies that does not convert to the type."""
 
     def fails(rows: int) -> bool:
         try:
@@ -175,11 +177,7 @@ def _no_common_type(
         return False
 
     row = first_failing(len(found), fails)
-    where = f'file "{path}"' + ("" if row is None else f" row {row + 1}")
-    return ConversionError(
-        f'{where}, column "{name}" is {found.type} and cannot be read as {type}, which it is in '
-        f'"{first}": {error}; read the files apart'
-    )
+    return f'file "{path}"' + ("" if row is None else f" row {row + 1}")
 
 
 def _leaves(footer: pq.FileMetaData) -> dict[str, int]:

@@ -25,7 +25,6 @@ def lazy_relation(
     rows: int,
     load: Load,
     statistics: Mapping[str, ColumnStatistics] | None = None,
-    identity: str | None = None,
     places: Places | None = None,
 ) -> Relation:
     """A relation that calls `load` once per column read; `places` is where files have its rows.
@@ -38,9 +37,7 @@ def lazy_relation(
         statistics = LazyStatistics(tuple(types), partial(_analyze, source, types))
     segment = Segment(rows, source, {}, 0, rows - 1)
     open = partial(_open, schema, segment)
-    return Relation(
-        schema.name, schema, rows, rows, open, statistics, identity=identity, places=places
-    )
+    return Relation(schema.name, schema, rows, rows, open, statistics, places=places)
 
 
 # functions rather than closures, so that relations pickle
