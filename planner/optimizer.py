@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from tensorsql.cancellation import check_cancelled
 from tensorsql.nesting import nesting
 from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.rules.choose_build_sides import choose_build_sides
 from tensorsql.planner.rules.extract_common_conjuncts import extract_common_conjuncts
 from tensorsql.planner.rules.fold_constants import fold_constants
 from tensorsql.planner.rules.fuse_top_n import fuse_top_n
@@ -61,12 +62,14 @@ RULES: tuple[Rule, ...] = (
     # After top-n and filters have their final shape and before unread columns go.
     use_index_filter,
     use_index_topn,
-    # Last: every other rule may drop the last use of a column.
+    # Every rule above may drop the last use of a column.
     prune_columns,
+    # Last: a join must be of its final kind, over its final inputs.
+    choose_build_sides,
 )
 
 # Without these a plan cannot be compiled; `disabled_rules` does not switch them off.
-REQUIRED: frozenset[str] = frozenset({"unnest_dependent_joins"})
+REQUIRED: frozenset[str] = frozenset({"unnest_dependent_joins", "choose_build_sides"})
 
 
 @nesting

@@ -1,9 +1,8 @@
-"""Join: split the condition into keys and the rest, build on the right, probe from the left."""
+"""Join: split the condition into keys and the rest, keep one side, probe from the other."""
 
 from __future__ import annotations
 
 from tensorsql.operators.joins.build import BuildRecipe
-from tensorsql.operators.joins.condition import Condition, split
 from tensorsql.operators.joins.full import FullRecipe
 from tensorsql.operators.joins.mark import MarkProbe
 from tensorsql.operators.joins.probe import (
@@ -16,71 +15,50 @@ from tensorsql.operators.joins.probe import (
     SingleProbe,
 )
 from tensorsql.operators.joins.reverse import MarkedRecipe, ReverseRecipe
-from tensorsql.operators.runtime.kept_rows import Columns
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.operators.runtime.streams import columns_of as fields_of
-from tensorsql.planner.analysis.estimates import Estimator
-from tensorsql.planner.plans.logical import Join, Scan
+from tensorsql.planner.analysis.join_condition import Condition, split
+from tensorsql.planner.plans.logical import Join, Scan, Side
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import walk_plan
 
-PROBES: dict[str, type[Probe]] = {
-    "inner": InnerProbe,
-    "left": OuterProbe,
-    "right": OuterProbe,
-    "full": OuterProbe,
-    "semi": SemiProbe,
-    "anti": AntiProbe,
-    "mark": MarkProbe,
-    "single": SingleProbe,
+# By the kind of join and the side kept; semi and anti joins that keep the left one are `reverse`.
+PROBES: dict[tuple[str, Side], type[Probe]] = {
+    ("inner", "right"): InnerProbe,
+    ("left", "right"): OuterProbe,
+    ("right", "left"): OuterProbe,
+    ("full", "right"): OuterProbe,
+    ("semi", "right"): SemiProbe,
+    ("anti", "right"): AntiProbe,
+    ("mark", "right"): MarkProbe,
+    ("single", "right"): SingleProbe,
 }
 
 
 def compile_join(plan: Join, node: int, compiler: Compiler) -> Stream:
     """The probe side's stream with the join; a right join is a left one from the other side."""
-    probe, build = plan.left, plan.right
-    if plan.kind in ("semi", "anti") and is_smaller(probe, build):
-        reverse = split(plan.condition, build, probe)
-        if reverse.keys:
-            return _compile_reverse(plan, node, compiler, reverse)
-    probe_stream, build_stream = compiler.inputs(plan, node)
-    if plan.kind == "right":
-        probe, build = build, probe
-        probe_stream, build_stream = build_stream, probe_stream
+    left, right = zip(plan.inputs, compiler.inputs(plan, node), strict=True)
+    kept, passing = (left, right) if plan.build == "left" else (right, left)
+    (build, build_stream), (probe, probe_stream) = kept, passing
     condition = split(plan.condition, probe, build)
-    kept = tuple((field.id, field.type) for field in build.fields)
-    number = compiler.close(build_stream, _build_recipe(node, kept, condition))
-    passed = tuple(field.id for field in probe.fields)
-    kind, extra = PROBES[plan.kind], _extra(plan, build)
-    recipe = ProbeRecipe(node, number, kind, condition, passed, extra, scanned_rows(probe))
-    stream = probe_stream.then(recipe)
+    number = compiler.close(build_stream, _build_recipe(node, build, condition))
+    passed, probes = tuple(field.id for field in probe.fields), scanned_rows(probe)
+    if plan.build == "left" and plan.kind in ("semi", "anti"):
+        stream = probe_stream.then(ReverseRecipe(node, number, condition, passed, probes))
+        marked = MarkedRecipe(node, number, plan.kind == "semi")
+        return compiler.reopen(compiler.close(stream, marked), node)
+    kind, extra = PROBES[plan.kind, plan.build], _extra(plan, build)
+    stream = probe_stream.then(ProbeRecipe(node, number, kind, condition, passed, extra, probes))
     if plan.kind != "full":
         return stream
     sink = FullRecipe(node, number, fields_of(plan.fields), fields_of(probe.fields))
     return compiler.reopen(compiler.close(stream, sink), -1)
 
 
-def _compile_reverse(plan: Join, node: int, compiler: Compiler, condition: Condition) -> Stream:
-    """A semi or anti join that keeps its left rows and marks those that the right rows meet."""
-    kept_stream, probe_stream = compiler.inputs(plan, node)
-    kept = tuple((field.id, field.type) for field in plan.left.fields)
-    number = compiler.close(kept_stream, _build_recipe(node, kept, condition))
-    passed = tuple(field.id for field in plan.right.fields)
-    probes = scanned_rows(plan.right)
-    stream = probe_stream.then(ReverseRecipe(node, number, condition, passed, probes))
-    sink = MarkedRecipe(node, number, plan.kind == "semi")
-    return compiler.reopen(compiler.close(stream, sink), node)
-
-
-def _build_recipe(node: int, kept: Columns, condition: Condition) -> BuildRecipe:
+def _build_recipe(node: int, build: Plan, condition: Condition) -> BuildRecipe:
+    kept = fields_of(build.fields)
     keys = tuple(key.build for key in condition.keys)
     return BuildRecipe(node, kept, keys, tuple(key.null_equal for key in condition.keys))
-
-
-def is_smaller(first: Plan, second: Plan) -> bool:
-    """Whether the first plan is thought to have less than half the second's rows."""
-    estimator = Estimator()
-    return 2 * estimator.rows(first) < estimator.rows(second)
 
 
 def scanned_rows(plan: Plan) -> int:

@@ -17,9 +17,9 @@ from tensorsql.operators.columns.building import take_or_null
 from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.joins.build import BuildSide
-from tensorsql.operators.joins.condition import Condition
 from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, matched, pairs
 from tensorsql.operators.runtime.program import Context, Operator, Run, Stateless
+from tensorsql.planner.analysis.join_condition import Condition
 from tensorsql.planner.plans.expressions import Expression, columns_of
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Batch, Column, Constant, take

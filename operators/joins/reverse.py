@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from tensorsql.operators import kernels
 from tensorsql.operators.joins.build import BuildSide
-from tensorsql.operators.joins.condition import Condition
 from tensorsql.operators.joins.matcher import KeySet
 from tensorsql.operators.joins.probe import Probe, ProbeRecipe
 from tensorsql.operators.runtime.kept_rows import KeptRows
 from tensorsql.operators.runtime.program import Merging, Run, Scope
+from tensorsql.planner.analysis.join_condition import Condition
 from tensorsql.storage.columns.column import Batch
 
 

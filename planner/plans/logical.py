@@ -31,6 +31,7 @@ from tensorsql.planner.plans.plan import (
 )
 from tensorsql.storage.tables.catalog import Relation
 
+Side = Literal["left", "right"]
 JoinKind = Literal["inner", "left", "right", "full", "semi", "anti", "mark", "single"]
 DependentKind = Literal["inner", "left", "semi", "anti", "mark", "single"]
 
@@ -160,6 +161,7 @@ class Join(Joining):
 
     semi/anti output the left columns; mark adds the BOOLEAN `mark` (TRUE, FALSE, or NULL where no
     row is TRUE and some comparison is NULL); single is left outer and raises on a second match.
+    The rows of the side `build` are kept and found by their keys, those of the other pass by.
     """
 
     kind: JoinKind
@@ -167,6 +169,7 @@ class Join(Joining):
     right: Plan
     condition: Expression = TRUE
     mark: Field | None = None
+    build: Side = "right"
 
 
 @dataclass(frozen=True)
