@@ -176,7 +176,8 @@ def _literal_rows(node: LiteralRows, names: Names) -> str:
 
 
 def _join(node: Join | DependentJoin, names: Names) -> str:
-    kind = f"{type(node).__name__} {node.kind}"
+    build = " build left" if isinstance(node, Join) and node.build == "left" else ""
+    kind = f"{type(node).__name__} {node.kind}{build}"
     if not conjuncts(node.condition):
         return kind + (" cross" if node.kind == "inner" else "")
     mark = "" if node.mark is None else f" AS {names.get(node.mark.id, node.mark.name)}"
