@@ -10,9 +10,9 @@ from sqlglot.tokenizer_core import TokenType
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.parser import statements
-from tensorsql.parser.commands import CommandParser
 from tensorsql.parser.reserved import ends_table, is_reserved
 from tensorsql.parser.runs import RUN, run_node
+from tensorsql.parser.statement_parser import StatementParser
 
 RESERVED = {TokenType.ANY, TokenType.ALL, TokenType.SOME}
 SET_WORDS = (TokenType.INTERSECT, TokenType.UNION)
@@ -25,25 +25,25 @@ SPECIAL_SYNTAX = (
 )
 
 
-class TensorParser(CommandParser):
+class TensorParser(StatementParser):
     """The parser of the dialect."""
 
     # A function keeps the name and the arguments written: what they mean is the binder's to say.
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
-    FUNC_TOKENS = CommandParser.FUNC_TOKENS | {TokenType.INTERSECT, TokenType.UNION}
+    FUNC_TOKENS = StatementParser.FUNC_TOKENS | {TokenType.INTERSECT, TokenType.UNION}
     FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., exp.Expr | None]]] = {
-        **{name: CommandParser.FUNCTION_PARSERS[name] for name in SPECIAL_SYNTAX},
+        **{name: StatementParser.FUNCTION_PARSERS[name] for name in SPECIAL_SYNTAX},
         "INTERSECT": lambda self: self._parse_mask_aggregate("intersect"),
         "UNION": lambda self: self._parse_mask_aggregate("union"),
         "POSITION": lambda self: self._parse_position_call(),
     }
 
     PRIMARY_PARSERS: ClassVar[dict[TokenType, Callable[..., exp.Expr | None]]] = {
-        **CommandParser.PRIMARY_PARSERS,
+        **StatementParser.PRIMARY_PARSERS,
         RUN: lambda self, token: run_node(token),
     }
     UNARY_PARSERS: ClassVar[dict[TokenType, Callable[..., exp.Expr | None]]] = {
-        **CommandParser.UNARY_PARSERS,
+        **StatementParser.UNARY_PARSERS,
         TokenType.DASH: lambda self: self._parse_negation(),
     }
     TYPE_LITERAL_PARSERS: ClassVar[dict[exp.DType, Callable[..., exp.Expr]]] = {
@@ -54,7 +54,7 @@ class TensorParser(CommandParser):
     # `list[1]` is an element of a column; DuckDB reserves ARRAY alone.
     ARRAY_CONSTRUCTORS: ClassVar[dict[str, type[exp.Func]]] = {"ARRAY": exp.Array}
     # `FROM t ANY JOIN u` is no alias.
-    TABLE_ALIAS_TOKENS = CommandParser.TABLE_ALIAS_TOKENS - RESERVED
+    TABLE_ALIAS_TOKENS = StatementParser.TABLE_ALIAS_TOKENS - RESERVED
 
     def _parse_placeholder(self) -> exp.Expr | None:
         """Parameters are numbered by where they stand."""

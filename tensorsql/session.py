@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql.cancellation import check_cancelled, import_engine
-from tensorsql.commands import LASTING, Work, carry_out
 from tensorsql.engine import compile_plan, run
 from tensorsql.errors import Error
+from tensorsql.execution import LASTING, Work, carry_out
 from tensorsql.nesting import NESTING
 from tensorsql.parser import statements
 from tensorsql.parser.dialect import parse

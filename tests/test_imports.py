@@ -46,7 +46,7 @@ LATE = (
         "tensorsql/__main__.py",
         "tensorsql/dbapi.py",
         "tensorsql/engine.py",
-        "tensorsql/commands.py",
+        "tensorsql/execution.py",
     ),
     *("tensorsql/result.py", "tensorsql/rows.py", "tensorsql/services.py"),
     *("tensorsql/session_state.py", "operators/indexes/chi/index.py"),

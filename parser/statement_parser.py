@@ -21,7 +21,7 @@ DESCRIBING_WORDS = ("DESCRIBE", "DESC", "SHOW", "SUMMARIZE")
 LITERAL_TOKENS = (TokenType.TRUE, TokenType.FALSE, TokenType.NULL)
 
 
-class CommandParser(DuckDBParser):
+class StatementParser(DuckDBParser):
     """DuckDB's parser, with a closed list of statements and errors that know their token."""
 
     def raise_error(self, message: str, token: Token | None = None) -> NoReturn:
@@ -345,25 +345,25 @@ class CommandParser(DuckDBParser):
         return statements.IntegrityCheck()
 
 
-COMMANDS: dict[str, Callable[[CommandParser], exp.Expr]] = {
-    "CREATE": CommandParser._parse_create_statement,
-    "DROP": CommandParser._parse_drop_statement,
-    "SHOW": CommandParser._parse_show_statement,
-    "DESCRIBE": CommandParser._parse_describe_statement,
-    "DESC": CommandParser._parse_describe_statement,
-    "SUMMARIZE": CommandParser._parse_summarize_statement,
-    "EXPLAIN": CommandParser._parse_explain_statement,
-    "COPY": CommandParser._parse_copy_statement,
-    "ATTACH": CommandParser._parse_attach_statement,
-    "DETACH": CommandParser._parse_detach_statement,
-    "SET": CommandParser._parse_set_statement,
-    "RESET": CommandParser._parse_reset_statement,
+COMMANDS: dict[str, Callable[[StatementParser], exp.Expr]] = {
+    "CREATE": StatementParser._parse_create_statement,
+    "DROP": StatementParser._parse_drop_statement,
+    "SHOW": StatementParser._parse_show_statement,
+    "DESCRIBE": StatementParser._parse_describe_statement,
+    "DESC": StatementParser._parse_describe_statement,
+    "SUMMARIZE": StatementParser._parse_summarize_statement,
+    "EXPLAIN": StatementParser._parse_explain_statement,
+    "COPY": StatementParser._parse_copy_statement,
+    "ATTACH": StatementParser._parse_attach_statement,
+    "DETACH": StatementParser._parse_detach_statement,
+    "SET": StatementParser._parse_set_statement,
+    "RESET": StatementParser._parse_reset_statement,
     "BEGIN": lambda parser: parser._parse_transaction_word(statements.Begin),
-    "START": CommandParser._parse_start,
+    "START": StatementParser._parse_start,
     "COMMIT": lambda parser: parser._parse_transaction_word(statements.Commit),
     "END": lambda parser: parser._parse_transaction_word(statements.Commit),
     "ROLLBACK": lambda parser: parser._parse_transaction_word(statements.Rollback),
     "ABORT": lambda parser: parser._parse_transaction_word(statements.Rollback),
-    "CHECKPOINT": CommandParser._parse_checkpoint,
-    "PRAGMA": CommandParser._parse_pragma,
+    "CHECKPOINT": StatementParser._parse_checkpoint,
+    "PRAGMA": StatementParser._parse_pragma,
 }

@@ -70,7 +70,7 @@ class Work:
 
 def carry_out(statement: statements.BoundStatement, work: Work) -> Result:
     """Do what the statement says and return its result."""
-    return COMMANDS[type(statement)](statement, work)
+    return CARRY_OUT[type(statement)](statement, work)
 
 
 def query(statement: statements.Query, work: Work) -> Result:
@@ -309,7 +309,7 @@ LASTING = (
     *(statements.Begin, statements.Commit, statements.Rollback),
     *(statements.Set, statements.Reset, statements.Checkpoint, statements.CopyTo),
 )
-COMMANDS: dict[type[statements.BoundStatement], Callable[..., Result]] = {
+CARRY_OUT: dict[type[statements.BoundStatement], Callable[..., Result]] = {
     statements.Query: query,
     statements.Explain: explain,
     statements.CreateTable: create_table,
