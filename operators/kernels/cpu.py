@@ -1,0 +1,94 @@
+"""CPU only: the primitives for which numpy, on the tensors' own memory, beats torch there.
+
+Each gives what the function of its name in `portable` says.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tensorsql.cancellation import check_cancelled
+
+
+def nonzero(mask: Tensor) -> Tensor:
+    check_cancelled()
+    return torch.from_numpy(np.flatnonzero(mask.numpy()).astype(np.int32))
+
+
+def first_by(codes: Tensor, groups: int) -> Tensor:
+    check_cancelled()
+    rows = int(codes.shape[0])
+    first = np.full(groups, rows, dtype=np.int64)
+    first[codes.numpy()[::-1]] = np.arange(rows - 1, -1, -1)  # the last of repeated writes stays
+    return torch.from_numpy(first)
+
+
+def places(values: Tensor, low: int, size: int) -> Tensor:
+    check_cancelled()
+    array = values.numpy()
+    narrow = array.dtype != np.int64 and low >= -(2**31) and low + size <= 2**31 > size
+    signed, unsigned = (np.int32, np.uint32) if narrow else (np.int64, np.uint64)
+    array = array.astype(signed, copy=False)
+    # A negative difference is a large unsigned one, and no difference wraps around into the range.
+    found = np.subtract(array, signed(low)).view(unsigned) if low else array.view(unsigned)
+    found = np.minimum(found, unsigned(size)).view(signed)
+    return torch.from_numpy(found.astype(np.int32, copy=False) if size < 2**31 else found)
+
+
+def hashes(values: Tensor, bits: int) -> Tensor:
+    check_cancelled()
+    mixed = values.numpy().view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return torch.from_numpy((mixed >> np.uint64(64 - bits)).astype(np.int32))
+
+
+def mark(table: Tensor, rows: Tensor) -> None:
+    check_cancelled()
+    table.numpy()[rows.numpy()] = True
+
+
+def write(table: Tensor, rows: Tensor, values: Tensor) -> None:
+    check_cancelled()
+    table.numpy()[rows.numpy()] = values.numpy()
+
+
+def ascending(values: Tensor) -> bool:
+    check_cancelled()
+    array = values.numpy()
+    head = array[:1025]  # unsorted values mostly show it soon
+    if bool((head[1:] < head[:-1]).any()):
+        return False
+    return not bool((array[1:] < array[:-1]).any())
+
+
+def run_starts(values: Tensor) -> Tensor:
+    check_cancelled()
+    array = values.numpy()
+    changed = np.ones(len(array), np.bool_)
+    np.not_equal(array[1:], array[:-1], out=changed[1:])
+    return torch.from_numpy(np.flatnonzero(changed).astype(np.int32))
+
+
+def run_numbers(starts: Tensor, rows: int) -> Tensor:
+    check_cancelled()
+    lengths = np.diff(starts.numpy(), append=rows)
+    return torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths))
+
+
+def run_sums(values: Tensor, starts: Tensor) -> Tensor:
+    check_cancelled()
+    if int(starts.shape[0]) == 1:
+        return values.sum().reshape(1)
+    if starts.shape == values.shape:
+        return values
+    return torch.from_numpy(np.add.reduceat(values.numpy(), starts.numpy()))
+
+
+def ranges(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    lengths = counts.numpy()
+    before = np.cumsum(lengths, dtype=np.int64) - lengths
+    owner = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    shift = np.repeat((starts.numpy() - before).astype(np.int32), lengths)
+    shift += np.arange(len(shift), dtype=np.int32)
+    return torch.from_numpy(owner), torch.from_numpy(shift)
