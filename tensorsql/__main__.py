@@ -26,7 +26,7 @@ INTERRUPTED = 130  # as shells count a death by SIGINT
 
 
 @dataclass(frozen=True)
-class Command:
+class SqlText:
     """The text of a `-c`."""
 
     sql: str
@@ -94,7 +94,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The options given; `-cmd` is no `-c md`, but an option that there is not."""
     takes = parser()
     options = takes.parse_args(arguments)
-    for letter, texts in (("c", Command), ("f", File)):
+    for letter, texts in (("c", SqlText), ("f", File)):
         for script in options.scripts or ():
             if isinstance(script, texts) and f"-{letter}{script.written}" in arguments:
                 takes.error(f"unrecognized argument -{letter}{script.written}")
@@ -113,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         "database", nargs="?", default=":memory:", help="folder of the database; default: in memory"
     )
     result.add_argument(
-        "-c", type=Command, action="append", dest="scripts", metavar="SQL", help="run statements"
+        "-c", type=SqlText, action="append", dest="scripts", metavar="SQL", help="run statements"
     )
     result.add_argument(
         "-f", type=File, action="append", dest="scripts", metavar="FILE", help="run a script"
@@ -139,7 +139,7 @@ def run(connection: Connection, options: argparse.Namespace) -> None:
         Shell.of(connection, options.mode).loop()
         return
     runner = Runner(connection, sys.stdout, COMMANDS, options.mode)
-    scripts: list[Command | File] = options.scripts or [File("-")]
+    scripts: list[SqlText | File] = options.scripts or [File("-")]
     for script in scripts:
         run_script(script.text(), runner)
 

@@ -8,8 +8,8 @@ from tensorsql.operators.joins.mark import MarkProbe
 from tensorsql.operators.joins.probe import (
     AntiProbe,
     InnerProbe,
+    JoinProbe,
     OuterProbe,
-    Probe,
     ProbeRecipe,
     SemiProbe,
     SingleProbe,
@@ -23,7 +23,7 @@ from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import walk_plan
 
 # By the kind of join and the side kept; semi and anti joins that keep the left one are `reverse`.
-PROBES: dict[tuple[str, Side], type[Probe]] = {
+PROBES: dict[tuple[str, Side], type[JoinProbe]] = {
     ("inner", "right"): InnerProbe,
     ("left", "right"): OuterProbe,
     ("right", "left"): OuterProbe,

@@ -15,7 +15,7 @@ from torch import Tensor
 from tensorsql.operators import kernels
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import Matcher, matched, pairs
-from tensorsql.operators.joins.probe import PairFilter, Probe, ProbeRecipe
+from tensorsql.operators.joins.probe import JoinProbe, PairFilter, ProbeRecipe
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.plans.expressions import Expression, conjunction
 from tensorsql.storage.columns.changes import expand
@@ -23,7 +23,7 @@ from tensorsql.storage.columns.column import Batch, Column, Flat, present_rows, 
 from tensorsql.storage.columns.types import BOOLEAN
 
 
-class MarkProbe(Probe):
+class MarkProbe(JoinProbe):
     """TRUE where a build row meets the condition; NULL where none does but for some it is NULL.
 
     A row without a TRUE gets a NULL only from build rows with which it agrees in the keys that

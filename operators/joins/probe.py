@@ -34,7 +34,7 @@ class ProbeRecipe:
 
     node: int
     build: int
-    kind: type[Probe]
+    kind: type[JoinProbe]
     condition: Condition
     passed: tuple[int, ...]
     extra: tuple[int, ...]
@@ -66,7 +66,7 @@ class PairFilter:
         return self.evaluate(Batch(columns, int(found.probe.shape[0])))[0]
 
 
-class Probe(Stateless):
+class JoinProbe(Stateless):
     """What all kinds share; `only_existence`: which build rows match does not matter."""
 
     only_existence = False
@@ -133,7 +133,7 @@ class Probe(Stateless):
         return flags
 
 
-class InnerProbe(Probe):
+class InnerProbe(JoinProbe):
     """Every pair."""
 
     def process(self, batch: Batch, local: None) -> Iterator[Batch]:
@@ -142,7 +142,7 @@ class InnerProbe(Probe):
             yield self.output(batch, found.probe, found.build)
 
 
-class OuterProbe(Probe):
+class OuterProbe(JoinProbe):
     """Every pair, and probe rows without one beside NULLs; marks the build rows it met."""
 
     def process(self, batch: Batch, local: None) -> Iterator[Batch]:
@@ -152,7 +152,7 @@ class OuterProbe(Probe):
             yield self.output(batch, *with_unmatched(found))
 
 
-class SingleProbe(Probe):
+class SingleProbe(JoinProbe):
     """At most one build row for each probe row, else an error."""
 
     def process(self, batch: Batch, local: None) -> Iterator[Batch]:
@@ -166,7 +166,7 @@ class SingleProbe(Probe):
             yield self.output(batch, *with_unmatched(found))
 
 
-class SemiProbe(Probe):
+class SemiProbe(JoinProbe):
     """Probe rows with a match."""
 
     only_existence = True
@@ -176,7 +176,7 @@ class SemiProbe(Probe):
         yield batch.select(kernels.nonzero(self.hits(batch)))
 
 
-class AntiProbe(Probe):
+class AntiProbe(JoinProbe):
     """Probe rows without a match."""
 
     only_existence = True

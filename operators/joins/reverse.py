@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tensorsql.operators import kernels
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import KeySet
-from tensorsql.operators.joins.probe import Probe, ProbeRecipe
+from tensorsql.operators.joins.probe import JoinProbe, ProbeRecipe
 from tensorsql.operators.runtime.kept_rows import KeptRows
 from tensorsql.operators.runtime.program import Merging, Run, Scope
 from tensorsql.planner.analysis.join_condition import Condition
@@ -44,7 +44,7 @@ class ReverseRecipe:
         return ReverseProbe(recipe, build, run.context)
 
 
-class ReverseProbe(Probe):
+class ReverseProbe(JoinProbe):
     """Marks the kept rows that meet the condition; puts nothing out."""
 
     only_existence = True

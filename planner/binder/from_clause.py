@@ -14,8 +14,8 @@ from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import (
     EMPTY,
     ROW_ID,
+    FromItem,
     Scope,
-    Source,
     Tables,
     named_columns,
     tables_of,
@@ -84,7 +84,7 @@ def _parenthesized(node: exp.Subquery, environment: Environment, outer: Scope | 
     if not alias:
         return tables
     columns = named_columns(tuple(field for _, field in tables.columns), alias, names)
-    return Tables(tables.plan, (Source(alias, columns),), columns)
+    return Tables(tables.plan, (FromItem(alias, columns),), columns)
 
 
 def _derived(node: exp.Expr, environment: Environment, outer: Scope | None) -> Tables:

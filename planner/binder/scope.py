@@ -23,7 +23,7 @@ NOTHING = Values((), ((),))
 
 
 @dataclass(frozen=True)
-class Source:
+class FromItem:
     """A table as a query names it, with the columns it has under that name.
 
     `hidden` are names that mean something where no column is called so, `rowid` for one: no star
@@ -55,7 +55,7 @@ class Tables:
     """
 
     plan: Plan
-    sources: tuple[Source, ...] = ()
+    sources: tuple[FromItem, ...] = ()
     columns: Columns = ()
 
     def find(self, name: str) -> list[Field]:
@@ -65,16 +65,16 @@ class Tables:
         return hits + [f for source, f in hiding if source.find(name) == [f]]
 
     @cached_property
-    def _hiding(self) -> dict[str, list[tuple[Source, Field]]]:
-        found: dict[str, list[tuple[Source, Field]]] = {}
+    def _hiding(self) -> dict[str, list[tuple[FromItem, Field]]]:
+        found: dict[str, list[tuple[FromItem, Field]]] = {}
         for source in self.sources:
             for name, column in source.hidden:
                 found.setdefault(name, []).append((source, column))
         return found
 
     @cached_property
-    def _unqualified(self) -> Source:
-        return Source("", self.columns)
+    def _unqualified(self) -> FromItem:
+        return FromItem("", self.columns)
 
     @cached_property
     def ids(self) -> frozenset[int]:
@@ -83,12 +83,12 @@ class Tables:
         shown = (field.id for source in self.sources for _, field in source.columns)
         return hidden.union(shown)
 
-    def source(self, alias: str) -> Source | None:
+    def source(self, alias: str) -> FromItem | None:
         """The table of this alias."""
         return self._by_alias.get(alias.lower())
 
     @cached_property
-    def _by_alias(self) -> dict[str, Source]:
+    def _by_alias(self) -> dict[str, FromItem]:
         return {item.alias.lower(): item for item in reversed(self.sources)}
 
 
@@ -97,7 +97,7 @@ def tables_of(plan: Plan, alias: str, names: tuple[str, ...] = ()) -> Tables:
     row_id = plan.row_id if isinstance(plan, Scan) else None
     columns = named_columns(tuple(f for f in plan.fields if f is not row_id), alias, names)
     hidden = () if row_id is None else ((ROW_ID, row_id),)
-    return Tables(plan, (Source(alias, columns, hidden),), columns)
+    return Tables(plan, (FromItem(alias, columns, hidden),), columns)
 
 
 def named_columns(fields: Fields, alias: str, names: tuple[str, ...]) -> Columns:

@@ -19,7 +19,7 @@ from tensorsql.planner.binder.models import (
     predict_call,
     prediction_type,
 )
-from tensorsql.planner.binder.scope import NOTHING, Scope, Source, Tables, tables_of
+from tensorsql.planner.binder.scope import NOTHING, FromItem, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.binder.types import type_of_text
 from tensorsql.planner.functions.resolve import cast, resolve
@@ -162,7 +162,7 @@ def bind_call(
 def _named_after_alias(plan: Plan, alias: str, name: str) -> Tables:
     """One column, shown under the alias and known by the function's name as well."""
     tables = tables_of(plan, alias, (alias,))
-    source = Source(alias, tables.columns, ((name, plan.fields[0]),))
+    source = FromItem(alias, tables.columns, ((name, plan.fields[0]),))
     return Tables(plan, (source,), tables.columns)
 
 
