@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a newcomer needs; both create .venv and install into it the
-# exact releases that constraints.txt names.
+# exact releases that constraints.txt names. `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,19 @@ INSTALL_SELF := $(INSTALL) --no-build-isolation --editable
 # `make upgrade TORCH=torch` takes the newest.
 TORCH := torch==2.13.0
 
-.PHONY: demo test check golden mutants bench soak upgrade clean
+.PHONY: help demo test check golden mutants bench soak upgrade clean
+
+help:
+	@printf '%s\n' \
+		'make demo     build the example database and run examples/demo.sql on it' \
+		'make test     run the tests' \
+		'make check    run the linters and the type checker' \
+		'make golden   write the golden plans anew' \
+		'make mutants  plant faults, one by one, that the tests have to catch' \
+		'make soak     run the tests for longer' \
+		'make bench    compare TPC-H with DuckDB' \
+		'make upgrade  take the newest releases of everything, then test' \
+		'make clean    remove what was installed'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

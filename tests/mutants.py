@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
+LEFT_OUT = shutil.ignore_patterns(".*", "*.egg-info")
 CAUGHT, PASSED = 1, 0  # exit codes of pytest: some test failed, all passed
 
 
@@ -317,6 +317,11 @@ def planted(mutant: Mutant, text: str) -> str:
     return text.replace(mutant.old, mutant.new)
 
 
+def copy_tree(copy: Path) -> None:
+    """The tree without what is made in it."""
+    shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_OUT)
+
+
 def run_tests(tests: Iterable[str], copy: Path) -> int:
     """The exit code of pytest in the copy."""
     options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider"]
@@ -346,7 +351,7 @@ def main(word: str = "") -> int:
     chosen = [mutant for mutant in MUTANTS if word in mutant.name]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"
-        shutil.copytree(ROOT, copy, symlinks=True, ignore=LEFT_OUT)
+        copy_tree(copy)
         if run_tests(sorted({mutant.test for mutant in chosen}), copy) != PASSED:
             print("the tests fail without any fault")
             return 1

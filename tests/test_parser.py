@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from sqlglot import exp
 
 from tensorsql.errors import ParseError
-from tensorsql.parser import statements
+from tensorsql.parser import statements, validation
 from tensorsql.parser.dialect import DIALECT, is_complete, parse, position, split
 from tensorsql.parser.door import nodes_of
 from tensorsql.parser.validation import first_problem
@@ -482,3 +483,35 @@ def test_duckdb_refuses_what_we_refuse(sql: str) -> None:
 def test_parsing_does_not_import_torch() -> None:
     code = "import sys, tensorsql.parser.dialect; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# A statement that each check of parser/validation.py refuses, and a word of why.
+NO_SQL: dict[type[exp.Expr], tuple[str, str]] = {
+    exp.Alias: ("SELECT * AS x FROM t", "a star has no alias"),
+    exp.In: ("SELECT a IN FROM t", "IN needs a value"),
+    exp.Group: ("SELECT a FROM t GROUP BY", "GROUP BY needs"),
+    exp.Insert: ("INSERT INTO t", "INSERT needs"),
+    exp.Update: ("UPDATE t SET a", "UPDATE needs"),
+    exp.Delete: ("DELETE t WHERE a", "DELETE needs"),
+    exp.Union: ("SELECT a FROM t LIMIT 1 UNION SELECT 2", "stands in parentheses"),
+    exp.Except: ("SELECT 1 ORDER BY 1 EXCEPT SELECT 2", "stands in parentheses"),
+    exp.Intersect: ("SELECT 1 LIMIT 1 INTERSECT SELECT 2", "stands in parentheses"),
+    exp.Star: ("SELECT * EXCLUDE () FROM t", "EXCLUDE and REPLACE need a column"),
+    exp.Struct: ("SELECT {}", "a struct needs fields"),
+    exp.Table: ("SELECT * FROM a..b", "a name is missing between two dots"),
+    exp.Values: ("VALUES ()", "VALUES needs"),
+    exp.WindowSpec: ("SELECT sum(a) OVER (ROWS 1 FOLLOWING) FROM t", "needs BETWEEN"),
+}
+# What sqlglot's parser refuses before the check sees it, so far.
+REFUSED_EARLIER = {exp.Identifier, exp.Drop}
+
+
+@pytest.mark.parametrize("kind", NO_SQL, ids=lambda kind: kind.__name__)
+def test_every_check_of_trees_refuses_something(kind: type[exp.Expr]) -> None:
+    sql, words = NO_SQL[kind]
+    with pytest.raises(ParseError, match=re.escape(words)):
+        parse(sql)
+
+
+def test_every_check_of_trees_is_tried() -> None:
+    assert NO_SQL.keys() | REFUSED_EARLIER == validation.CHECKS.keys()

@@ -62,4 +62,7 @@ class Npi:
         return f"is of other weights of model {model.name}"
 
 
-INDEX_METHODS: dict[str, IndexMethod] = {"CHI": Chi(), "NPI": Npi()}
+INDEX_METHODS: dict[str, IndexMethod] = {
+    "CHI": Chi(),
+    "NPI": Npi(),
+}
