@@ -20,6 +20,7 @@ def choose_build_sides(plan: Plan) -> Plan:
     A right join always does. All others keep their right side.
     """
     estimator = Estimator()
+    estimator.rows(plan)  # from the top, so that references know the size of what they read
 
     def choose(node: Plan) -> Plan:
         if isinstance(node, Join) and _keeps_left(node, estimator):
