@@ -21,7 +21,8 @@ from tensorsql.storage.formats import write_file
 from tensorsql.storage.tables.catalog import IndexEntry, ViewEntry
 
 if TYPE_CHECKING:
-    from tensorsql.operators.runtime.program import Context, Metrics, Source
+    from tensorsql.operators.runtime.metrics import Metrics
+    from tensorsql.operators.runtime.program import Context, Source
     from tensorsql.session_state import SessionState
     from tensorsql.storage.columns.column import Column
     from tensorsql.storage.tables.database import Transaction

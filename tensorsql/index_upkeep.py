@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tensorsql.errors import CatalogError, UnsupportedError
 from tensorsql.operators.indexes import find_index
 from tensorsql.storage.tables.catalog import IndexEntry, Relation
 
 if TYPE_CHECKING:
+    from tensorsql.operators.runtime.program import Context
     from tensorsql.storage.tables.database import Transaction
 
 
-def extend_index(entry: IndexEntry, transaction: Transaction, context: Any) -> None:
+def extend_index(entry: IndexEntry, transaction: Transaction, context: Context) -> None:
     """Put the index with blocks for the rows behind its last one, if the table has any.
 
     Until then such rows have no bounds and are verified one by one. The blocks go to a fresh folder

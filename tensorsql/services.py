@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from tensorsql.storage.tables.catalog import ModelEntry
 
-if TYPE_CHECKING:
-    from tensorsql.operators.models.inference import Inference
+Shared = TypeVar("Shared")
 
 
 class SessionServices:
     """Implements `operators.runtime.program.Services`: what outlives a query.
 
-    `find_model` gives a model by its name; `trust` says whether models that came with a database
-    may run code when they are opened.
+    `find_model` gives a model by its name; `trusts_models` says whether models that came with a
+    database may run code when they are opened.
     """
 
-    def __init__(self, find_model: Callable[[str], ModelEntry], trust: Callable[[], bool]) -> None:
+    def __init__(
+        self, find_model: Callable[[str], ModelEntry], trusts_models: Callable[[], bool]
+    ) -> None:
         self.find_model = find_model
-        self.started_inference: Inference | None = None
-        self._trust = trust
+        self.trusts_models = trusts_models
+        self._shared: dict[Any, Any] = {}
 
-    @property
-    def inference(self) -> Inference:
-        """Opened models and the cache of activations."""
-        if self.started_inference is None:
-            from tensorsql.operators.models.inference import Inference
-
-            self.started_inference = Inference(trust=self._trust)
-        return self.started_inference
+    def shared(self, make: Callable[[SessionServices], Shared]) -> Shared:
+        """What `make` made at its first call, such as opened models and their activations."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        made: Shared = self._shared[make]
+        return made

@@ -48,7 +48,7 @@ LATE = (
         "tensorsql/engine.py",
         "tensorsql/execution.py",
     ),
-    *("tensorsql/result.py", "tensorsql/rows.py", "tensorsql/services.py"),
+    *("tensorsql/result.py", "tensorsql/rows.py"),
     *("tensorsql/session_state.py", "operators/indexes/chi/index.py"),
     *("operators/indexes/npi/index.py", "storage/columns/numerics.py"),
     *("storage/formats/images.py", "storage/formats/masks.py", "storage/tables/folder_store.py"),

@@ -18,6 +18,7 @@ from tensorsql import errors
 from tensorsql.operators.models.activations import ActivationCache
 from tensorsql.operators.models.inference import Inference
 from tensorsql.operators.models.load import keep_file, load_model, open_model, register_module
+from tensorsql.operators.runtime.metrics import Metrics
 from tensorsql.storage.columns import types
 from tensorsql.storage.tables.catalog import ModelEntry
 
@@ -317,14 +318,16 @@ def test_unknown_formats_and_options(tmp_path: Path) -> None:
 
 def test_the_cache_gives_the_same_bits_and_counts(cnn: ModelEntry, images: Tensor) -> None:
     entry = cnn
-    inference = Inference()
-    first = inference.outputs(entry, "fc1", images[:100])
-    assert inference.inputs_run == 100
-    again = inference.outputs(entry, "fc1", images[50:150])
-    assert inference.inputs_run == 150
+    inference, metrics = Inference(), Metrics()
+    with metrics.working(0):
+        first = inference.outputs(entry, "fc1", images[:100])
+    with metrics.working(1):
+        again = inference.outputs(entry, "fc1", images[50:150])
     assert torch.equal(again[:50], first[50:])
-    assert torch.equal(inference.outputs(entry, "fc1", images[:150])[50:], again)
-    assert inference.inputs_run == 150
+    with metrics.working(2):
+        assert torch.equal(inference.outputs(entry, "fc1", images[:150])[50:], again)
+    inference.outputs(entry, "fc1", images[150:160])  # for nobody
+    assert metrics.notes == {0: {"inferences": 100}, 1: {"inferences": 50}}
 
 
 def test_the_cache_stays_within_its_budget() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.expressions import AggregateCall, Call
@@ -21,6 +21,7 @@ from tensorsql.storage.tables.catalog import IndexEntry, Relation
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tensorsql.operators.runtime.program import Context
     from tensorsql.storage.columns.column import Column
 
     Arguments = Sequence[Column]
@@ -72,14 +73,14 @@ class Index(Protocol):
 
     method: str  # the word after USING
 
-    def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
+    def build(self, entry: IndexEntry, relation: Relation, context: Context) -> IndexEntry:
         """The entry with its blocks built for the relation's rows; checks arguments and options."""
 
     def last_row(self, entry: IndexEntry) -> int:
         """The last row id the entry has bounds for, -1 if none."""
 
-    def extend(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
+    def extend(self, entry: IndexEntry, relation: Relation, context: Context) -> IndexEntry:
         """The entry with blocks for rows behind the last one; the same if it cannot have them."""
 
-    def prepare(self, entry: IndexEntry, call: Call, context: Any) -> Probe:
+    def prepare(self, entry: IndexEntry, call: Call, context: Context) -> Probe:
         """A probe for this call; may run inference, e.g. for the target of a similarity query."""

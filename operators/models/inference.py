@@ -18,6 +18,8 @@ from tensorsql.operators.models.activations import ActivationCache
 from tensorsql.operators.models.load import open_model
 from tensorsql.operators.models.measures import DISTANCES, SCORES, Measure
 from tensorsql.operators.models.model import Model
+from tensorsql.operators.runtime.metrics import count
+from tensorsql.operators.runtime.program import Context, Services
 from tensorsql.planner.analysis.neurons import NeuronGroup, TargetRow
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.arrow import to_arrow
@@ -53,12 +55,6 @@ class Inference:
         self._models: dict[str, Model] = {}
         self._targets: dict[int, tuple[TargetRow, int, Tensor]] = {}
         self._lock = threading.Lock()
-        self._count = threading.local()
-
-    @property
-    def inputs_run(self) -> int:
-        """Inputs this thread has run through a model so far."""
-        return getattr(self._count, "inputs", 0)
 
     def model(self, entry: ModelEntry) -> Model:
         """The loaded model, from the record or opened once."""
@@ -93,7 +89,7 @@ class Inference:
             prepared = model.prepare(rows)
         except DataError as error:
             raise DataError(f'model "{entry.name}": {error.message}') from error
-        self._count.inputs = self.inputs_run + len(rows)
+        count(inferences=len(rows))
         outputs = model.outputs(prepared, layer)
         return outputs.reshape(len(rows), -1) if len(rows) else outputs.reshape(0, 0)
 
@@ -149,19 +145,14 @@ def _indices(group: NeuronGroup, shape: tuple[int, ...], target: Tensor | None) 
     return torch.tensor(group.indices, dtype=torch.int64)
 
 
-def inference_of(context: Any) -> Inference:
-    """The session's inference service; one of its own for a context without services."""
-    if getattr(context, "services", None) is None:
-        context.services = _Alone()
-    found: Inference = context.services.inference
-    return found
+def inference_of(context: Context) -> Inference:
+    """The session's inference."""
+    assert context.services is not None
+    return context.services.shared(_inference)
 
 
-class _Alone:
-    """Services of a context that has no session."""
-
-    def __init__(self) -> None:
-        self.inference = self.started_inference = Inference()
+def _inference(services: Services) -> Inference:
+    return Inference(trust=services.trusts_models)
 
 
 def tensor_rows(column: Column) -> Tensor | None:

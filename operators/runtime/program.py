@@ -14,69 +14,47 @@ morsel order, or carries the place of each row with it; floats are added in row 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from tensorsql.cancellation import MESSAGE
 from tensorsql.errors import InterruptedError
+from tensorsql.operators.runtime.metrics import Metrics
 from tensorsql.storage.columns.column import Batch
+from tensorsql.storage.tables.catalog import ModelEntry
 
+Shared = TypeVar("Shared")
 Scope = Literal["worker", "ordered"]
 
 
-@dataclass
-class Metrics:
-    """What EXPLAIN ANALYZE prints, per plan node (key: its number in preorder, see `walk_plan`).
+class Services(Protocol):
+    """What a program may ask of whoever runs it; it outlives the program."""
 
-    `whole` is how many seconds compiling and running took.
-    """
+    def find_model(self, name: str) -> ModelEntry:
+        """The model of that name; CatalogError if there is none."""
 
-    rows: dict[int, int] = field(default_factory=dict)
-    seconds: dict[int, float] = field(default_factory=dict)
-    notes: dict[int, dict[str, Any]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    whole: float = 0.0
+    def trusts_models(self) -> bool:
+        """Whether models that came with a database may run code when they are opened."""
 
-    def add_rows(self, node: int, rows: int) -> None:
-        """Count rows a node put out."""
-        with self.lock:
-            self.rows[node] = self.rows.get(node, 0) + rows
-
-    def add_seconds(self, node: int, seconds: float) -> None:
-        """Count time a node took, over all workers."""
-        with self.lock:
-            self.seconds[node] = self.seconds.get(node, 0.0) + seconds
-
-    def note(self, node: int, **values: Any) -> None:
-        """Add numbers to (or set words of) a node's notes, e.g. verified=12, index='masks_chi'."""
-        with self.lock:
-            notes = self.notes.setdefault(node, {})
-            for name, value in values.items():
-                number = isinstance(value, int | float) and not isinstance(value, bool)
-                notes[name] = notes.get(name, 0) + value if number else value
+    def shared(self, make: Callable[[Services], Shared]) -> Shared:
+        """What `make` makes: once, for all programs."""
 
 
 @dataclass
 class Context:
-    """What a running query may use: settings, cancellation, metrics, the models it needs."""
+    """What a running query may use: settings, cancellation, metrics, services."""
 
     settings: Mapping[str, Any]
     cancelled: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
-    services: Any = None  # the session's storage services: open models, activation cache
+    services: Services | None = None
     crew: Any = None  # the Crew that runs the current pipeline, if one does
 
     def check(self) -> None:
         """Raise InterruptedError once the query was cancelled; called between morsels."""
         if self.cancelled.is_set():
             raise InterruptedError(MESSAGE)
-
-    @property
-    def inputs_run(self) -> int:
-        """Inputs this thread has run through models so far."""
-        started = getattr(self.services, "started_inference", None)
-        return 0 if started is None else int(started.inputs_run)
 
 
 class Source(Protocol):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +69,7 @@ class _Stages:
 
 def _run_pipeline(pipeline: Pipeline, run: Run, crew: Crew) -> Source:
     with torch.no_grad():
-        source = pipeline.source.start(run)
+        source = _started(pipeline.source, run)
     size = int(run.context.settings.get("morsel_size", DEFAULT_MORSEL_SIZE))
     if not _is_large(source, size, pipeline, run):
         with torch.no_grad():
@@ -101,22 +100,14 @@ def _run_stages(source: Source, size: int, pipeline: Pipeline, run: Run) -> Sour
         size,
     )
     states = _Queue(stages, source.morsels(size)).run(run.context.crew)
-    began, inputs = time.perf_counter(), run.context.inputs_run
-    result = stages.sink.merge(states)
-    metrics, node = run.context.metrics, pipeline.sink.node
-    metrics.add_seconds(node, time.perf_counter() - began)
-    if inputs := run.context.inputs_run - inputs:
-        metrics.note(node, inferences=inputs)
-    return result
+    with run.context.metrics.working(pipeline.sink.node):
+        return stages.sink.merge(states)
 
 
 def _started(recipe: Any, run: Run) -> Any:
-    """The recipe's operator or sink; a probe may run a model on its target."""
-    inputs = run.context.inputs_run
-    started = recipe.start(run)
-    if inputs := run.context.inputs_run - inputs:
-        run.context.metrics.note(recipe.node, inferences=inputs)
-    return started
+    """The recipe's source, operator or sink."""
+    with run.context.metrics.working(recipe.node):
+        return recipe.start(run)
 
 
 def _threads(context: Context) -> int:
@@ -188,16 +179,14 @@ class _Morsel:
     def __init__(self, stages: _Stages, worker: int, state: Any) -> None:
         self.stages = stages
         self.state = state
+        self.working = stages.context.metrics.working
         self.locals = [operator.open(worker) for operator in stages.operators]
         self.rows = [0] * (len(stages.operators) + 1)
-        self.seconds = [0.0] * (len(stages.operators) + 2)
-        self.inputs = [0] * (len(stages.operators) + 2)  # run through models
 
     def run(self, morsel: int) -> None:
         """Read the morsel and push it to the end, then what the operators kept back."""
-        began = time.perf_counter()
-        batch = self.stages.source.read(morsel, self.stages.size)
-        self.seconds[0] += time.perf_counter() - began
+        with self.working(self.stages.nodes[0]):
+            batch = self.stages.source.read(morsel, self.stages.size)
         self._push(batch, 0)
         for index, operator in enumerate(self.stages.operators):
             for rest in self._timed(operator.finish(self.locals[index]), index + 1):
@@ -211,10 +200,8 @@ class _Morsel:
         if batch.rows == 0:
             return
         if index == len(self.stages.operators):
-            began, inputs = time.perf_counter(), self.stages.context.inputs_run
-            self.stages.sink.accumulate(self.state, batch)
-            self.seconds[-1] += time.perf_counter() - began
-            self.inputs[-1] += self.stages.context.inputs_run - inputs
+            with self.working(self.stages.nodes[-1]):
+                self.stages.sink.accumulate(self.state, batch)
             return
         made = self.stages.operators[index].process(batch, self.locals[index])
         for output in self._timed(made, index + 1):
@@ -223,21 +210,13 @@ class _Morsel:
     def _timed(self, batches: Iterable[Batch], index: int) -> Iterator[Batch]:
         iterator = iter(batches)
         while True:
-            began, inputs = time.perf_counter(), self.stages.context.inputs_run
-            batch = next(iterator, None)
-            self.seconds[index] += time.perf_counter() - began
-            self.inputs[index] += self.stages.context.inputs_run - inputs
+            with self.working(self.stages.nodes[index]):
+                batch = next(iterator, None)
             if batch is None:
                 return
             yield batch
 
     def _report(self) -> None:
-        metrics = self.stages.context.metrics
-        for node, seconds in zip(self.stages.nodes, self.seconds, strict=True):
-            metrics.add_seconds(node, seconds)
-        for node, inputs in zip(self.stages.nodes, self.inputs, strict=True):
-            if inputs:
-                metrics.note(node, inferences=inputs)
         for node, rows in zip(self.stages.nodes, self.rows, strict=False):
             if node >= 0:
-                metrics.add_rows(node, rows)
+                self.stages.context.metrics.add_rows(node, rows)

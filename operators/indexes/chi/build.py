@@ -6,7 +6,6 @@ import dataclasses
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tensorsql.errors import InternalError
 from tensorsql.operators.indexes.chi.blocks import (
@@ -19,6 +18,7 @@ from tensorsql.operators.indexes.chi.blocks import (
     save_block,
     split,
 )
+from tensorsql.operators.runtime.program import Context
 from tensorsql.storage.columns.column import RowRef
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.tables.catalog import ColumnSchema, IndexEntry, Relation
@@ -44,7 +44,7 @@ def last_row(entry: IndexEntry) -> int:
 
 
 def build_entry(
-    entry: IndexEntry, relation: Relation, column: ColumnSchema, context: Any
+    entry: IndexEntry, relation: Relation, column: ColumnSchema, context: Context
 ) -> IndexEntry:
     """The entry with blocks for every row whose id comes after those it has.
 
@@ -90,7 +90,7 @@ def _take_short(pieces: Pieces, keys: set[tuple[int, int, int]]) -> list[ChiBloc
 
 
 def _count_rows(
-    histogram: Histogram, relation: Relation, column: str, last: int, context: Any
+    histogram: Histogram, relation: Relation, column: str, last: int, context: Context
 ) -> Iterable[ChiBlock]:
     reader = relation.open()
     for start in range(0, relation.rows, BLOCK_ROWS):

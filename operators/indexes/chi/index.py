@@ -18,6 +18,7 @@ from tensorsql.storage.tables.catalog import ColumnSchema, IndexEntry, Relation
 
 if TYPE_CHECKING:
     from tensorsql.operators.indexes.protocol import Probe
+    from tensorsql.operators.runtime.program import Context
 
 DEFAULTS = {"cell": 0, "bins": 20}
 LIMITS = {"cell": (0, 4096), "bins": (1, 256)}
@@ -28,7 +29,7 @@ class ChiIndex:
 
     method = "CHI"
 
-    def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
+    def build(self, entry: IndexEntry, relation: Relation, context: Context) -> IndexEntry:
         """Count every mask of the relation."""
         from tensorsql.operators.indexes.chi.build import build_entry
 
@@ -43,13 +44,13 @@ class ChiIndex:
 
         return last_row(entry)
 
-    def extend(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
+    def extend(self, entry: IndexEntry, relation: Relation, context: Context) -> IndexEntry:
         """Count the masks whose row ids come after the last one counted."""
         from tensorsql.operators.indexes.chi.build import build_entry
 
         return build_entry(entry, relation, mask_column(entry, relation), context)
 
-    def prepare(self, entry: IndexEntry, call: Call, context: Any) -> Probe:
+    def prepare(self, entry: IndexEntry, call: Call, context: Context) -> Probe:
         """A probe over the counts, memory-mapped where they are stored."""
         from tensorsql.operators.indexes.chi.build import histogram_of, open_blocks
         from tensorsql.operators.indexes.chi.probe import ChiProbe

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch import Tensor
 from tensorsql.operators.indexes.npi.blocks import Block, blocks_of, build_block, save_block
 from tensorsql.operators.indexes.npi.budget import configure
 from tensorsql.operators.models.inference import CHUNK, chunk_of, inference_of
+from tensorsql.operators.runtime.program import Context
 from tensorsql.storage.columns.column import take
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation
 
@@ -21,7 +21,7 @@ BLOCK_BYTES = 512 * 2**20  # activations held while a block is built
 
 
 def build_blocks(
-    entry: IndexEntry, relation: Relation, model: ModelEntry, context: Any
+    entry: IndexEntry, relation: Relation, model: ModelEntry, context: Context
 ) -> IndexEntry:
     """The entry with blocks for the live rows behind those it has; NULL images are left out."""
     blocks = blocks_of(entry)
@@ -35,7 +35,7 @@ def build_blocks(
 
 
 def new_blocks(
-    entry: IndexEntry, relation: Relation, model: ModelEntry, context: Any, last: int
+    entry: IndexEntry, relation: Relation, model: ModelEntry, context: Context, last: int
 ) -> Iterator[Block]:
     """One block after the other, of as many rows as memory allows."""
     batch = inference_of(context).model(model).batch
@@ -45,7 +45,7 @@ def new_blocks(
 
 
 def _runs(
-    entry: IndexEntry, relation: Relation, model: ModelEntry, context: Any, last: int
+    entry: IndexEntry, relation: Relation, model: ModelEntry, context: Context, last: int
 ) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """Row ids and activations of one block at a time."""
     inference, layer = inference_of(context), entry.arguments[1]

@@ -7,7 +7,7 @@ imported when an index is built or probed, so that planning never does.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tensorsql.errors import BindError
 from tensorsql.operators.indexes.npi.budget import checked_options
@@ -17,6 +17,9 @@ from tensorsql.planner.analysis.neurons import layer_shape
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.types import Kind
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation
+
+if TYPE_CHECKING:
+    from tensorsql.operators.runtime.program import Context
 
 
 class NpiIndex:
@@ -28,7 +31,7 @@ class NpiIndex:
 
     method = "NPI"
 
-    def build(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
+    def build(self, entry: IndexEntry, relation: Relation, context: Context) -> IndexEntry:
         """Run the model over all rows, block by block."""
         from tensorsql.operators.indexes.npi.build import build_blocks
 
@@ -50,7 +53,7 @@ class NpiIndex:
         blocks = blocks_of(entry)
         return int(blocks[-1].row_ids[-1]) if blocks else -1
 
-    def extend(self, entry: IndexEntry, relation: Relation, context: Any) -> IndexEntry:
+    def extend(self, entry: IndexEntry, relation: Relation, context: Context) -> IndexEntry:
         """Add blocks for the rows behind the last one indexed; older blocks stay as they are.
 
         The same entry if the model has other weights by now.
@@ -62,7 +65,7 @@ class NpiIndex:
             return entry
         return build_blocks(entry, relation, model, context)
 
-    def prepare(self, entry: IndexEntry, call: Call, context: Any) -> Probe:
+    def prepare(self, entry: IndexEntry, call: Call, context: Context) -> Probe:
         """Runs the target, if there is one, through the model."""
         from tensorsql.operators.indexes.npi.blocks import blocks_of
         from tensorsql.operators.indexes.npi.probe import probe_of
@@ -92,9 +95,9 @@ def _listed(names: list[str]) -> str:
     return "; there is " + ", ".join(f'"{name}"' for name in names) if names else ""
 
 
-def _model(entry: IndexEntry, context: Any) -> ModelEntry:
+def _model(entry: IndexEntry, context: Context) -> ModelEntry:
     if len(entry.arguments) != 2:
         raise BindError("an NPI index takes a model and a layer, as in USING NPI (cnn, 'fc1')")
     name = entry.arguments[0]
-    model: ModelEntry = context.services.find_model(name)
-    return model
+    assert context.services is not None
+    return context.services.find_model(name)
