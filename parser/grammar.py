@@ -78,6 +78,8 @@ class TensorParser(StatementParser):
         """A row of VALUES, or a run of them."""
         if self._match(RUN):
             return run_node(self._prev)
+        if values and self._curr.token_type != TokenType.L_PAREN:
+            self.raise_error("VALUES takes rows in parentheses")
         return super()._parse_value(values)
 
     def _parse_column_reference(self) -> exp.Expr | None:

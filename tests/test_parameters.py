@@ -170,3 +170,27 @@ def test_plain_columns_are_looked_at_as_one(
 def test_plain_columns_are_checked(column: list[Any]) -> None:
     with pytest.raises(errors.Error):
         python_values.python_values(column)
+
+
+@pytest.mark.parametrize(
+    ("sql", "given", "unread"),
+    [
+        ("SELECT $2", [1, 2], "parameter 1"),
+        ("SELECT $3, $1", [1, 2, 3], "parameter 2"),
+        ("SELECT ?", [1, 2], "2 parameters were given"),
+        ("SELECT 1", [1], "1 parameters were given"),
+        ("SELECT $a", {"a": 1, "b": 2}, 'parameter "b"'),
+        ("SELECT :a; SELECT $c", {"a": 1, "b": 2, "c": 3}, 'parameter "b"'),
+        ("SELECT 1", {"b": 2}, 'parameter "b"'),
+    ],
+)
+def test_values_that_nothing_takes(
+    connection: Connection, sql: str, given: Any, unread: str
+) -> None:
+    with pytest.raises(tensorsql.ProgrammingError, match=unread):
+        connection.execute(sql, given)
+
+
+def test_each_statement_takes_its_own(connection: Connection) -> None:
+    assert connection.execute("SELECT $1; SELECT $2", [1, 2]).fetchall() == [(2,)]
+    assert connection.execute("SELECT $a; SELECT $b", {"a": 1, "b": 2}).fetchall() == [(2,)]

@@ -19,17 +19,28 @@ Given = Sequence[Any] | Mapping[str, Any] | None
 
 
 def check_count(statements: Sequence[exp.Expr], given: Given) -> None:
-    """BindError if more values were given by position than the statements have parameters."""
-    if not given or isinstance(given, Mapping):
+    """BindError if a value was given for a parameter that none of the statements has."""
+    if not given:
         return
-    needed = max((_count(statement) for statement in statements), default=0)
+    used: set[int | str] = set().union(*map(_used, statements))
+    if isinstance(given, Mapping):
+        unread = [name for name in given if name not in used]
+        if unread and all(name in given for name in used if isinstance(name, str)):
+            raise BindError(f'a value was given for parameter "{unread[0]}", but nothing takes it')
+        return
+    needed = max((number for number in used if isinstance(number, int)), default=0)
     if len(given) > needed:
         raise BindError(f"{len(given)} parameters were given, but the statement has {needed}")
+    for number in range(1, len(given) + 1):
+        if number not in used:
+            raise BindError(f"a value was given for parameter {number}, but nothing takes it")
 
 
-def _count(statement: exp.Expr) -> int:
+def _used(statement: exp.Expr) -> set[int | str]:
+    """The parameters of a statement: numbers by position, names by name."""
     names = [node.name if node.args.get("this") else "" for node in _placeholders(statement)]
-    return max([names.count(""), *(int(name) for name in names if name.isdigit())])
+    by_place = range(1, names.count("") + 1)
+    return {*by_place, *(int(name) if name.isdigit() else name for name in names if name)}
 
 
 def _placeholders(statement: exp.Expr) -> list[exp.Expr]:
