@@ -220,7 +220,20 @@ class Writer:
             return f" {word} ".join(sides)
         if self.chance(10):
             return self._derived(kinds, outer, depth)
+        if self.chance(10):
+            return self._read_twice(self._subquery(kinds, outer, depth), kinds)
         return self._subquery(kinds, outer, depth)
+
+    def _read_twice(self, inside: str, kinds: Sequence[str]) -> str:
+        """A table that the query shares with itself."""
+        names = ", ".join(f"c{n}" for n in range(len(kinds)))
+        one, two = self.alias(), self.alias()
+        join, key = self.choose("SEMI JOIN", "ANTI JOIN", "LEFT JOIN"), f"c{len(kinds) - 1}"
+        return (
+            f"WITH w({names}) AS MATERIALIZED ({inside}) "
+            f"SELECT {', '.join(f'{one}.c{n}' for n in range(len(kinds)))} "
+            f"FROM w AS {one} {join} w AS {two} ON {one}.{key} = {two}.{key}"
+        )
 
     def _derived(self, kinds: Sequence[str], outer: tuple[tuple[str, str], ...], depth: int) -> str:
         """A filter over a derived table that uses the columns around both."""
@@ -278,6 +291,8 @@ class Writer:
         self.subquery_depth += 1
         inside = self.select(kinds, 1)
         self.subquery_depth -= 1
+        if self.chance(25):
+            inside = self._read_twice(inside, kinds)
         columns = tuple((f"{alias}.c{n}", kind) for n, kind in enumerate(kinds))
         return f"({inside}) AS {alias}", columns
 

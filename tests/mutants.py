@@ -207,7 +207,7 @@ MUTANTS = (
         "operators/joins/mark.py",
         "validity = ~unknown if bool(unknown.any()) else None",
         "validity = None",
-        scripts("null_logic"),
+        scripts("subqueries"),
     ),
     Mutant(
         "operators: EXCEPT ALL drops every equal row",
