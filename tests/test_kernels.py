@@ -1,12 +1,16 @@
-"""Primitives of every device against their plain meaning, on nasty inputs."""
+"""Primitives of every device against their plain meaning, on nasty inputs; who may use numpy."""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import itertools
 import math
+import operator
+import re
 import struct
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +22,7 @@ from torch import Tensor
 from tensorsql.operators import kernels
 from tensorsql.operators.kernels import cpu, portable
 
+OPERATORS = Path(kernels.__file__).parent.parent
 INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
 FLOATS = (torch.float32, torch.float64)
 SIZES = (0, 1, 2, 1025, 1026, 1100)
@@ -207,6 +212,57 @@ def plain_distinct(values: Tensor) -> tuple[Tensor, Tensor]:
     return torch.tensor(listed, dtype=torch.int64), torch.tensor(places, dtype=torch.int64)
 
 
+OPERATIONS = (operator.add, operator.sub, operator.mul, operator.lt, operator.ge, operator.eq)
+
+
+def calculated() -> Iterator[Case]:
+    """Within the range of the dtype: tensors with tensors, and with a number."""
+    for values in all_integers():
+        small = torch.div(values, 16, rounding_mode="trunc")
+        for operation in OPERATIONS:
+            yield small, operation, 7 if operation is not operator.mul else 8
+            yield small, operation, small.flip(0) if operation is not operator.mul else small.sign()
+    for values in floats():
+        for operation in OPERATIONS:
+            yield values, operation, 0.0
+            yield values, operation, values.flip(0)
+
+
+def plain_elementwise(values: Tensor, operation: Callable[[Any, Any], Any], other: Any) -> Tensor:
+    others = [other] * len(values) if not isinstance(other, Tensor) else list(other)
+    rows = [operation(row, each) for row, each in zip(values, others, strict=True)]
+    calculates = operation in (operator.add, operator.sub, operator.mul)
+    return torch.stack(rows) if rows else values.to(values.dtype if calculates else torch.bool)
+
+
+def pairs(low: float, high: float) -> Iterator[Case]:
+    """Doubles of a range, with its ends, both zeros and NaN; of several lengths."""
+    random = torch.Generator().manual_seed(5)
+    for size in SIZES:
+        a, b = torch.rand((2, size), dtype=torch.float64, generator=random) * (high - low) + low
+        yield a, b + (b == 0)
+    ends = [[low, high, 0.0, math.nan], [high, low, low, 1.0]]
+    yield tuple(torch.tensor(ends, dtype=torch.float64))
+
+
+def by_row(function: Callable[..., float], *operands: Tensor) -> Tensor:
+    rows = zip(*(each.tolist() for each in operands), strict=True)
+    return torch.tensor([function(*row) for row in rows], dtype=torch.float64)
+
+
+def divided() -> Iterator[Case]:
+    for lo in integers(torch.int64):
+        for hi in (lo >> 63, lo.flip(0), torch.zeros_like(lo), torch.full_like(lo, -1)):
+            for scale in (1, 10**30):
+                yield hi, lo, torch.arange(len(lo)) % 9 + 1, scale
+
+
+def plain_quotient(hi: Tensor, lo: Tensor, counts: Tensor, scale: int) -> Tensor:
+    rows = zip(hi.tolist(), lo.tolist(), counts.tolist(), strict=True)
+    exact = [Fraction(a * 2**64 + b % 2**64, count * scale) for a, b, count in rows]
+    return torch.tensor([float(each) for each in exact], dtype=torch.float64)
+
+
 # The plain meaning of each primitive, and what it is asked.
 PRIMITIVES: dict[str, tuple[Callable[..., Any], Callable[[], Iterator[Case]]]] = {
     "nonzero": (
@@ -256,6 +312,20 @@ PRIMITIVES: dict[str, tuple[Callable[..., Any], Callable[[], Iterator[Case]]]] =
     ),
     "run_sums": (plain_run_sums, summed_runs),
     "ranges": (plain_ranges, ranged),
+    "elementwise": (plain_elementwise, calculated),
+}
+# These may differ in the last bits: what they are, and what they are asked.
+NEARLY: dict[str, tuple[Callable[..., Any], Callable[[], Iterator[Case]]]] = {
+    "remainder": (lambda a, b: by_row(math.fmod, a, b), lambda: pairs(-7.5, 1e300)),
+    "power": (lambda a, b: by_row(pow, a, b), lambda: pairs(0.1, 40.0)),
+    "cube_root": (
+        lambda a: by_row(lambda x: math.copysign(abs(x) ** (1 / 3), x), a),
+        lambda: ((a,) for a, _ in pairs(-1e9, 1e9)),
+    ),
+    "arcsine": (lambda a: by_row(math.asin, a), lambda: ((a,) for a, _ in pairs(-1.0, 1.0))),
+    "arccosine": (lambda a: by_row(math.acos, a), lambda: ((a,) for a, _ in pairs(-1.0, 1.0))),
+    "arctangent": (lambda a, b: by_row(math.atan2, a, b), lambda: pairs(-5.0, 5.0)),
+    "quotient": (plain_quotient, divided),
 }
 
 
@@ -291,12 +361,22 @@ def test_every_form_means_the_same(name: str) -> None:
             assert outcome(form, case) == expected, (form.__module__, case)
 
 
+@pytest.mark.parametrize("name", NEARLY)
+def test_every_form_means_nearly_the_same(name: str) -> None:
+    plain, cases = NEARLY[name]
+    for case in cases():
+        for module in (portable, cpu, kernels):
+            made = getattr(module, name)(*case)
+            torch.testing.assert_close(made, plain(*case), rtol=1e-14, atol=0, equal_nan=True)
+
+
 def test_no_primitive_is_left_out() -> None:
     """Each has a portable form and a plain meaning here; the CPU's and the portable one agree."""
-    assert set(PRIMITIVES) == names(portable)
-    assert names(cpu) < names(portable)
+    assert {*PRIMITIVES, *NEARLY} == names(portable)
+    forms = {name for name in names(cpu) if not name.startswith("_")}
+    assert forms < names(portable)
     assert {name for name in vars(kernels) if name in names(portable)} == names(portable)
-    for name in names(cpu):
+    for name in forms:
         parameters = [inspect.signature(getattr(each, name)) for each in (cpu, portable)]
         assert parameters[0] == parameters[1], name
 
@@ -308,6 +388,16 @@ def test_the_form_is_chosen_by_the_device() -> None:
             moved = [each.to("meta") if isinstance(each, Tensor) else each for each in case]
             made = getattr(kernels, name)(*moved)
             assert made is None or made.is_meta
+
+
+def test_numpy_is_left_to_modules_of_the_cpu() -> None:
+    """A module below operators that reads a tensor's memory by numpy says so, and why, first."""
+    for path in sorted(OPERATORS.rglob("*.py")):
+        source = path.read_text()
+        if not re.search(r"\.numpy\(\)|from_numpy\(|numpy_view", source):
+            continue
+        says = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+        assert re.search(r"CPU only: .{10,}\.", says), f"{path.relative_to(OPERATORS)} uses numpy"
 
 
 def test_portable_forms_are_torch_alone() -> None:

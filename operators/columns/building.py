@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.storage.columns.arrow import column_of
 from tensorsql.storage.columns.changes import expand, fetch, with_nulls
 from tensorsql.storage.columns.column import (
     VALUE_DTYPE,
@@ -27,7 +26,7 @@ from tensorsql.storage.columns.column import (
     take,
 )
 from tensorsql.storage.columns.concat import concat
-from tensorsql.storage.columns.types import BLOB, Kind, Type
+from tensorsql.storage.columns.types import Kind, Type
 
 
 def null_column(type: Type, rows: int) -> Column:
@@ -75,13 +74,6 @@ def comparable(column: Column) -> Column:
             "masks cannot be compared, grouped or sorted by; compare what CP counts in them"
         )
     return fetch(column)
-
-
-def text_column(type: Type, entries: pa.LargeStringArray) -> Bytes:
-    """An Arrow large_string or large_binary array without NULLs as Bytes, sharing its memory."""
-    column = column_of(entries, BLOB)
-    assert isinstance(column, Bytes)
-    return Bytes(type, column.offsets, column.data)
 
 
 def concat_batches(batches: Sequence[Batch], fields: Iterable[tuple[int, Type]]) -> Batch:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
 from tensorsql.errors import InternalError
-from tensorsql.operators.columns.layouts import bytes_of_arrow, text_array
+from tensorsql.operators.columns.text import bytes_of_arrow, text_array
 from tensorsql.planner.functions.conversions import EXACT, clock_microseconds
 from tensorsql.storage.columns.column import (
     VALUE_DTYPE,
@@ -109,8 +108,9 @@ def logical(value: Any, type: Type) -> Any:
 def wide_of(numbers: Sequence[int], type: Type, validity: Tensor | None) -> Wide:
     """128-bit integers from Python ones."""
     hi = torch.tensor([number >> 64 for number in numbers], dtype=torch.int64)
-    words = np.array([number % WORD for number in numbers], dtype=np.uint64)
-    return Wide(type, hi, torch.from_numpy(words.view(np.int64)), validity)
+    half = WORD >> 1  # a word of more than that stands for a negative number
+    lo = torch.tensor([(number + half) % WORD - half for number in numbers], dtype=torch.int64)
+    return Wide(type, hi, lo, validity)
 
 
 def _text_column(values: Sequence[Any], type: Type, validity: Tensor | None) -> Bytes:
@@ -122,9 +122,9 @@ def _text_column(values: Sequence[Any], type: Type, validity: Tensor | None) -> 
 
 def _list_column(values: Sequence[Any], type: Type, validity: Tensor | None) -> List:
     rows = [() if value is None else tuple(value) for value in values]
-    ends = np.cumsum([0, *(len(row) for row in rows)])
+    ends = torch.tensor([0, *accumulate(len(row) for row in rows)])
     child = literal_column([item for row in rows for item in row], type.child or NULL)
-    return List(type, torch.from_numpy(ends.astype(np.int64)), child, validity)
+    return List(type, ends, child, validity)
 
 
 def to_python(column: Column) -> list[Any]:

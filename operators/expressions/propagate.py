@@ -9,13 +9,8 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import DataError
-from tensorsql.operators.columns.building import text_column
-from tensorsql.operators.columns.layouts import (
-    is_null_constant,
-    null_constant,
-    text_array,
-    with_validity,
-)
+from tensorsql.operators.columns.layouts import is_null_constant, null_constant, with_validity
+from tensorsql.operators.columns.text import text_array, text_column
 from tensorsql.operators.functions.frame import Frame, narrowed
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.plans.expressions import Call, Literal

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +21,7 @@ from tensorsql.operators.keys.grouping import (
 from tensorsql.operators.keys.key_codes import KeyCodes
 from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows
 from tensorsql.planner.plans.expressions import AggregateCall
-from tensorsql.storage.columns.changes import expand
+from tensorsql.storage.columns.changes import expand, two_words
 from tensorsql.storage.columns.column import Column, Flat, Wide
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, HUGEINT, Kind
 
@@ -95,17 +93,9 @@ class IntegerAverage(Reducing):
         _check_range(state[2:])
         argument = call.args[0].type
         scale = 10**argument.scale if argument.kind is Kind.DECIMAL else 1
-        exact = _longdouble(total)
-        divisor = np.asarray(counts.clamp(min=1).numpy(), np.longdouble) * np.longdouble(scale)
-        values = torch.from_numpy((exact / divisor).astype(np.float64))
+        words = two_words(total)
+        values = kernels.quotient(words.hi, words.lo, counts.clamp(min=1), scale)
         return Flat(DOUBLE, values, total.validity)
-
-
-def _longdouble(sums: Column) -> np.ndarray[Any, Any]:
-    if not isinstance(sums, Wide):
-        return np.asarray(flat(sums).numpy(), np.longdouble)
-    low = np.asarray(sums.lo.numpy().view(np.uint64), np.longdouble)
-    return np.asarray(sums.hi.numpy(), np.longdouble) * np.longdouble(2**64) + low
 
 
 def _sums(rows: Grouped, column: Column, carried: Column | None, call: AggregateCall) -> State:

@@ -10,11 +10,11 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
+from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import operand
 from tensorsql.operators.columns.literals import logical, wide_numbers
@@ -67,15 +67,8 @@ def float_quotient(arguments: Sequence[Column], call: Call, frame: Frame) -> Col
 
 
 def float_remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """% of floats, with the sign of the dividend; by zero gives NaN.
-
-    NumPy's is exact, torch's is not in the rows that it computes as a vector.
-    """
-    a, b = _tensors(arguments)
-    if a.device.type != "cpu":
-        return Flat(call.type, torch.fmod(a, b))
-    with np.errstate(invalid="ignore"):
-        return Flat(call.type, torch.from_numpy(np.fmod(a.numpy(), b.numpy())))
+    """% of floats, with the sign of the dividend; by zero gives NaN."""
+    return Flat(call.type, kernels.remainder(*_tensors(arguments)))
 
 
 def checked_remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -142,12 +135,11 @@ def _apply(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> 
 
 
 def _integers(name: str, a: Any, b: Any, dtype: torch.dtype) -> Tensor:
-    """Numpy's integer loops take half of torch's time on the CPU."""
-    tensors = [each for each in (a, b) if isinstance(each, Tensor)]
-    if not tensors or tensors[0].device.type != "cpu":
-        return _tensor(PLAIN[name](a, b), dtype)
-    left, right = (each.numpy() if isinstance(each, Tensor) else each for each in (a, b))
-    return torch.from_numpy(PLAIN[name](left, right))
+    if isinstance(a, Tensor):
+        return kernels.elementwise(a, PLAIN[name], b)
+    if isinstance(b, Tensor):
+        return kernels.elementwise(b, lambda right, left: PLAIN[name](left, right), a)
+    return _tensor(PLAIN[name](a, b), dtype)
 
 
 def _checked(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

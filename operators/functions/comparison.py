@@ -16,16 +16,11 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import UnsupportedError
+from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
-from tensorsql.operators.columns.building import comparable, text_column
-from tensorsql.operators.columns.layouts import (
-    flat_of_arrow,
-    operand,
-    text_array,
-    text_scalar,
-    values_of,
-    with_validity,
-)
+from tensorsql.operators.columns.building import comparable
+from tensorsql.operators.columns.layouts import operand, values_of, with_validity
+from tensorsql.operators.columns.text import flat_of_arrow, text_array, text_column, text_scalar
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.keys.key_codes import key_codes
 from tensorsql.planner.plans.expressions import Call
@@ -202,17 +197,8 @@ def _compare_numbers(name: str, a: Any, b: Any) -> Tensor:
         limits = torch.iinfo(a.dtype)
         if not limits.min <= b <= limits.max:  # narrow storage: every value is on one side
             answer = name == "ne" or name in (("lt", "le") if b > 0 else ("gt", "ge"))
-            return torch.full(a.shape, answer)
-    return _elementwise(name, a, b)
-
-
-def _elementwise(name: str, a: Tensor, b: Any) -> Tensor:
-    """One comparison of a tensor with another or a number; numpy's is many times torch's speed."""
-    if a.device.type != "cpu":
-        result: Tensor = getattr(operator, name)(a, b)
-        return result
-    other = b.numpy() if isinstance(b, Tensor) else b
-    return torch.from_numpy(getattr(operator, name)(a.numpy(), other))
+            return torch.full(a.shape, answer, device=a.device)
+    return kernels.elementwise(a, getattr(operator, name), b)
 
 
 def _compare_floats(name: str, a: Any, b: Any) -> Tensor:
@@ -224,7 +210,7 @@ def _compare_floats(name: str, a: Any, b: Any) -> Tensor:
             return _compare_floats(opposite[name], a, b).logical_not()
         return _float_less(b, a)
     if name == "eq":
-        same = _elementwise("eq", a, b)
+        same = kernels.elementwise(a, operator.eq, b)
         if isinstance(b, float) and b == b:
             return same
         return same | (torch.isnan(a) & _is_nan(b))
@@ -232,7 +218,11 @@ def _compare_floats(name: str, a: Any, b: Any) -> Tensor:
 
 
 def _float_less(a: Any, b: Any) -> Tensor:
-    smaller = _elementwise("lt", a, b) if isinstance(a, Tensor) else _elementwise("gt", b, a)
+    smaller = (
+        kernels.elementwise(a, operator.lt, b)
+        if isinstance(a, Tensor)
+        else kernels.elementwise(b, operator.gt, a)
+    )
     if isinstance(b, float) and b == b:
         return smaller
     return smaller | (_is_nan(b) & ~_is_nan(a))

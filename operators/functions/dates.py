@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError, OutOfRangeError
-from tensorsql.operators.columns.layouts import bytes_of_arrow, flat_of_arrow, numpy_view, values_of
+from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.columns.text import bytes_of_arrow, flat_of_arrow, named
 from tensorsql.operators.functions.calendar import (
     DAY,
     add_months,
@@ -250,17 +251,12 @@ def last_day(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 def monthname(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """January … December."""
-    return _named(MONTH_NAMES, civil(_days(arguments[0]))[1] - 1)
+    return named(MONTH_NAMES, civil(_days(arguments[0]))[1] - 1)
 
 
 def dayname(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Monday … Sunday."""
-    return _named(DAY_NAMES, weekday(_days(arguments[0])))
-
-
-def _named(names: Sequence[str], places: Tensor) -> Column:
-    texts = pa.array(names, pa.large_string())
-    return bytes_of_arrow(texts.take(pa.array(numpy_view(places))), VARCHAR)
+    return named(DAY_NAMES, weekday(_days(arguments[0])))
 
 
 def strftime(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

@@ -1,4 +1,4 @@
-"""Aggregates over masks: pixelwise INTERSECT (minimum), UNION (maximum) and AVG. CPU only."""
+"""INTERSECT, UNION and AVG of masks, pixelwise. CPU only: masks' pixels lie in numpy arrays."""
 
 from __future__ import annotations
 

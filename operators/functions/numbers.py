@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
+from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.columns.literals import constant
@@ -31,44 +30,25 @@ def _of_floats(apply: Callable[..., Tensor]) -> Kernel:
     return run
 
 
-def _by_numpy(apply: Callable[..., Any], otherwise: Callable[..., Tensor]) -> Kernel:
-    """Where torch ends a vector's last rows by other code: NumPy gives equal values equal bits.
-
-    Its shortcuts for a repeated exponent give other bits too, so operands are spread out.
-    """
-
-    def run(*tensors: Tensor) -> Tensor:
-        if tensors[0].device.type != "cpu":
-            return otherwise(*tensors)
-        with np.errstate(all="ignore"):
-            return torch.from_numpy(apply(*(each.contiguous().numpy() for each in tensors)))
-
-    return _of_floats(run)
-
-
-def _cube_root(values: Tensor) -> Tensor:
-    return torch.copysign(values.abs().pow(1.0 / 3.0), values)
-
-
 def _log(base: Tensor, values: Tensor) -> Tensor:
     return torch.log10(values) / torch.log10(base)
 
 
 sqrt = _of_floats(square_root)
-cbrt = _by_numpy(np.cbrt, _cube_root)
+cbrt = _of_floats(kernels.cube_root)
 exp = _of_floats(torch.exp)
 ln = _of_floats(torch.log)
 log2 = _of_floats(torch.log2)
 log10 = _of_floats(torch.log10)
 log = _of_floats(_log)
-pow = _by_numpy(np.power, torch.pow)
+pow = _of_floats(kernels.power)
 sin = _of_floats(torch.sin)
 cos = _of_floats(torch.cos)
 tan = _of_floats(torch.tan)
-asin = _by_numpy(np.arcsin, torch.asin)  # and faster
-acos = _by_numpy(np.arccos, torch.acos)
+asin = _of_floats(kernels.arcsine)
+acos = _of_floats(kernels.arccosine)
 atan = _of_floats(torch.atan)
-atan2 = _by_numpy(np.arctan2, torch.atan2)
+atan2 = _of_floats(kernels.arctangent)
 degrees = _of_floats(lambda values: values * (180.0 / math.pi))
 radians = _of_floats(lambda values: values * (math.pi / 180.0))
 isnan = _of_floats(torch.isnan)

@@ -1,4 +1,4 @@
-"""Functions of text, over Arrow's kernels without copying.
+"""Functions of text. CPU only: Arrow's kernels work there, without copying.
 
 Arrow takes parameters (a length, a pattern) as scalars: where they vary by row, the rows of each
 distinct combination are computed together.
@@ -16,16 +16,15 @@ import torch
 
 from tensorsql.cancellation import in_helper
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.columns.layouts import (
+from tensorsql.operators.columns.layouts import null_constant, operand, with_validity
+from tensorsql.operators.columns.text import (
     arrow_type_of,
     bytes_of_arrow,
     flat_of_arrow,
-    null_constant,
+    named,
     numpy_view,
-    operand,
     text_array,
     text_scalar,
-    with_validity,
 )
 from tensorsql.operators.functions import graphemes
 from tensorsql.operators.functions.frame import Frame
@@ -319,7 +318,7 @@ def chr(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
         raise OutOfRangeError(f"{int(codes[row])} is not the code of a character")
     numbers, places = np.unique(numpy_view(codes), return_inverse=True)
     texts = [_character(number) for number in numbers.tolist()]
-    return bytes_of_arrow(pa.array(texts, TEXT).take(pa.array(places.reshape(-1))), VARCHAR)
+    return named(texts, places.reshape(-1))
 
 
 def _character(number: int) -> str:

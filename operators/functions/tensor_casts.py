@@ -1,4 +1,4 @@
-"""CAST between TENSORs, from lists of numbers to TENSORs and back."""
+"""CAST of TENSORs and lists of numbers. CPU only: numpy, not torch, compares in every dtype."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Casts from and to text.
+"""Casts from and to text. CPU only: Arrow and Python read and write it there.
 
 Arrow parses and prints what it writes as DuckDB does; the texts it refuses (spaces, exponents,
 underscores, other separators) are parsed one by one, each distinct text once.
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
-from tensorsql.operators.columns.layouts import bytes_of_arrow, numpy_view, retype, text_array
+from tensorsql.operators.columns.layouts import retype
 from tensorsql.operators.columns.literals import literal_column, to_python
+from tensorsql.operators.columns.text import bytes_of_arrow, named, numpy_view, text_array
 from tensorsql.operators.functions.calendar import DAY, FIRST_DAY
 from tensorsql.planner.functions.conversions import from_text, to_text
 from tensorsql.storage.columns.arrow import from_arrow
@@ -176,8 +177,8 @@ def _distinct_text(column: Flat | Wide | Interval | Bytes) -> Column:
     keys, places = _distinct(column)
     bare = replace(column, validity=None)
     distinct = to_python(take(bare, torch.from_numpy(keys)))
-    texts = pa.array([to_text(value, column.type) for value in distinct], pa.large_string())
-    return bytes_of_arrow(texts.take(pa.array(places.reshape(-1))), VARCHAR, column.validity)
+    texts = [to_text(value, column.type) for value in distinct]
+    return replace(named(texts, places.reshape(-1)), validity=column.validity)
 
 
 def _distinct(column: Flat | Wide | Interval | Bytes) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""STRFTIME's directives, over whole columns."""
+"""STRFTIME's directives. CPU only: Arrow prints whole columns there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
-from tensorsql.operators.columns.layouts import numpy_view
+from tensorsql.operators.columns.text import numpy_view
 from tensorsql.operators.functions.calendar import civil, days_of, iso_week, split, weekday
 
 TEXT = pa.large_string()

@@ -5,6 +5,9 @@ Each gives what the function of its name in `portable` says.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -92,3 +95,50 @@ def ranges(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     shift = np.repeat((starts.numpy() - before).astype(np.int32), lengths)
     shift += np.arange(len(shift), dtype=np.int32)
     return torch.from_numpy(owner), torch.from_numpy(shift)
+
+
+def elementwise(values: Tensor, operation: Callable[[Any, Any], Any], other: Any) -> Tensor:
+    right = other.numpy() if isinstance(other, Tensor) else other
+    return torch.from_numpy(operation(values.numpy(), right))
+
+
+def remainder(a: Tensor, b: Tensor) -> Tensor:
+    return _by_numpy(np.fmod, a, b)  # torch's is not exact in the rows that it computes as a vector
+
+
+def power(a: Tensor, b: Tensor) -> Tensor:
+    return _by_numpy(np.power, a, b)
+
+
+def cube_root(values: Tensor) -> Tensor:
+    return _by_numpy(np.cbrt, values)
+
+
+def arcsine(values: Tensor) -> Tensor:
+    return _by_numpy(np.arcsin, values)
+
+
+def arccosine(values: Tensor) -> Tensor:
+    return _by_numpy(np.arccos, values)
+
+
+def arctangent(y: Tensor, x: Tensor) -> Tensor:
+    return _by_numpy(np.arctan2, y, x)
+
+
+def _by_numpy(function: Callable[..., Any], *operands: Tensor) -> Tensor:
+    """torch ends a vector's last rows by other code: numpy gives equal values equal bits.
+
+    Its shortcuts for a repeated exponent give other bits too, so operands are spread out.
+    """
+    with np.errstate(all="ignore"):
+        return torch.from_numpy(function(*(each.contiguous().numpy() for each in operands)))
+
+
+def quotient(hi: Tensor, lo: Tensor, counts: Tensor, scale: int) -> Tensor:
+    exact = np.asarray(lo.numpy(), np.longdouble)
+    if not bool((hi == lo >> 63).all()):
+        low = np.asarray(lo.numpy().view(np.uint64), np.longdouble)
+        exact = np.asarray(hi.numpy(), np.longdouble) * np.longdouble(2**64) + low
+    divisor = np.asarray(counts.numpy(), np.longdouble) * np.longdouble(scale)
+    return torch.from_numpy((exact / divisor).astype(np.float64))

@@ -6,6 +6,9 @@ is cancelled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -164,3 +167,47 @@ def ranges(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     shift = torch.repeat_interleave(starts - before, counts).to(torch.int32)
     own = torch.arange(shift.shape[0], dtype=torch.int32, device=counts.device)
     return torch.repeat_interleave(owner, counts), shift + own
+
+
+def elementwise(values: Tensor, operation: Callable[[Any, Any], Any], other: Any) -> Tensor:
+    """operation(values, other), which compares or calculates, for a tensor or a number."""
+    result: Tensor = operation(values, other)
+    return result
+
+
+def remainder(a: Tensor, b: Tensor) -> Tensor:
+    """a % b of floats, with the sign of a; NaN where b is 0."""
+    return torch.fmod(a, b)
+
+
+def power(a: Tensor, b: Tensor) -> Tensor:
+    """a to the b of floats, equal values with equal bits; so are the next four."""
+    return torch.pow(a, b)
+
+
+def cube_root(values: Tensor) -> Tensor:
+    """The real third root."""
+    return torch.copysign(values.abs().pow(1.0 / 3.0), values)
+
+
+def arcsine(values: Tensor) -> Tensor:
+    """NaN outside -1 … 1."""
+    return torch.asin(values)
+
+
+def arccosine(values: Tensor) -> Tensor:
+    """NaN outside -1 … 1."""
+    return torch.acos(values)
+
+
+def arctangent(y: Tensor, x: Tensor) -> Tensor:
+    """The angle of the point (x, y)."""
+    return torch.atan2(y, x)
+
+
+def quotient(hi: Tensor, lo: Tensor, counts: Tensor, scale: int) -> Tensor:
+    """128-bit integers, as two words each, divided by counts * scale: the nearest double or so."""
+    narrow = hi == lo >> 63
+    unsigned = lo.double() + (lo < 0) * 2.0**64
+    exact = torch.where(narrow, lo.double(), hi.double() * 2.0**64 + unsigned)
+    return exact / (counts.double() * float(scale))

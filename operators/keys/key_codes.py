@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.keys.key_parts import Part, key_parts, nullable_parts, text_codes
+from tensorsql.storage.columns.arrow import tensor_of
 from tensorsql.storage.columns.column import Column, Dictionary, StringDictionary
 
 LIMIT = 2**62  # sizes below it multiply and add without overflow checks
@@ -191,7 +192,7 @@ class TextCoder:
 
     def _places(self, values: pa.LargeBinaryArray) -> Tensor:
         found = pc.index_in(values, self.values).fill_null(self.size)
-        return torch.from_numpy(found.to_numpy(zero_copy_only=False).astype("int32"))
+        return tensor_of(found)
 
 
 Coder = RangeCoder | DistinctCoder | TextCoder

@@ -20,6 +20,7 @@ from tensorsql.errors import InternalError, UnsupportedError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.building import comparable
 from tensorsql.operators.keys.text_order import text_order
+from tensorsql.storage.columns.arrow import tensor_of
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import (
     Bytes,
@@ -158,11 +159,11 @@ def _ranks(
     if part.type.kind is Kind.ENUM:
         members = pa.array([name.encode() for name in part.type.members], pa.large_binary())
         return _indices(pc.index_in(values, members).fill_null(0)), members  # "" under NULL
-    order = text_order(values)
+    order = pa.array(text_order(values))
     ranks = torch.empty(len(values), dtype=torch.int64)
-    ranks[torch.from_numpy(order)] = torch.arange(len(values))
-    return ranks, values.take(pa.array(order))
+    ranks[tensor_of(order)] = torch.arange(len(values))
+    return ranks, values.take(order)
 
 
 def _indices(array: pa.Array) -> Tensor:
-    return torch.from_numpy(array.to_numpy(zero_copy_only=False).astype("int64"))
+    return tensor_of(array).to(torch.int64)

@@ -1,7 +1,8 @@
-"""What tells one module from another: its weights, its settings and its code, as a hash.
+"""What tells one module from another, as a hash. CPU only: bytes are hashed there.
 
-Activations are cached and indexes kept under it, so whatever changes an answer has to change it,
-and it has to be the same when the same module is registered again.
+It covers the weights, the settings and the code. Activations are cached and indexes kept under it,
+so whatever changes an answer has to change it, and it has to be the same when the same module is
+registered again.
 """
 
 from __future__ import annotations
@@ -80,8 +81,12 @@ def _tensor(value: Tensor) -> bytes:
         value = value.to_dense()
     if value.is_complex():
         value = torch.view_as_real(value)
-    flat = value.contiguous().reshape(-1).view(torch.uint8)
-    return head.encode() + bytes(flat.numpy())
+    return head.encode() + raw_bytes(value)
+
+
+def raw_bytes(value: Tensor) -> bytes:
+    """The numbers of a tensor as they lie in memory."""
+    return bytes(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
 
 
 def _quantisation(value: Tensor) -> str:

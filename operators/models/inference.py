@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError, DataError
+from tensorsql.operators.columns.text import flat_of_arrow
 from tensorsql.operators.models.activations import ActivationCache
 from tensorsql.operators.models.load import open_model
 from tensorsql.operators.models.measures import DISTANCES, SCORES, Measure
@@ -24,6 +25,7 @@ from tensorsql.planner.analysis.neurons import NeuronGroup, TargetRow
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.arrow import to_arrow
 from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, slice_column
+from tensorsql.storage.columns.types import BOOLEAN
 from tensorsql.storage.tables.catalog import ModelEntry
 from tensorsql.storage.tables.reader import Reader
 
@@ -201,7 +203,7 @@ def _equal(column: Column, value: Any) -> Tensor:
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     same = pc.fill_null(pc.equal(array, pa.scalar(value, array.type)), False)
-    return torch.from_numpy(same.to_numpy(zero_copy_only=False).astype(bool))
+    return flat_of_arrow(same, BOOLEAN).values
 
 
 def chunk_of(column: Column, start: int, stop: int) -> Tensor:

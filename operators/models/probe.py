@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError, DataError, UnsupportedError
+from tensorsql.operators.models.identity import raw_bytes
 from tensorsql.operators.models.model import Model, as_activation
 from tensorsql.operators.models.samples import input_types, neighbours, samples
 from tensorsql.storage.tables.catalog import Running
@@ -190,5 +191,5 @@ def _apart(one: Tensor, other: Tensor | None) -> float:
 def _prints(seen: Layers, running: Running) -> bytes:
     digest = hashlib.sha256(repr(running).encode())
     for path, value in seen.items():
-        digest.update(path.encode() + value.contiguous().numpy().tobytes())
+        digest.update(path.encode() + raw_bytes(value))
     return digest.digest()

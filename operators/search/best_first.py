@@ -1,4 +1,4 @@
-"""Best-first search for the first k candidates: the heart of every index top-k.
+"""Best-first search, the heart of every index top-k. CPU only: the queue is a numpy array.
 
 Candidates have bounds per sort key and a place, the last tie-breaker. They are verified in order of
 (best bound, place); a candidate is skipped only if that comes after the k-th (exact value, place).
@@ -90,6 +90,11 @@ def ranks(
     for interval, direction in zip(intervals, order, strict=True):
         rows += _rank(interval, direction, best)
     return np.stack([*rows, places.numpy().astype(np.float64)])
+
+
+def ranks_of(all_ranks: Ranks, rows: Tensor) -> Ranks:
+    """The ranks of some candidates."""
+    return all_ranks[:, rows.numpy()]
 
 
 def _rank(interval: Interval, direction: Direction, best: bool) -> list[np.ndarray]:

@@ -21,7 +21,7 @@ from tensorsql.operators.keys.grouping import Grouped
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows, KeyedBatch
 from tensorsql.operators.runtime.program import Context, Run
-from tensorsql.operators.search.best_first import Search, best_first, ranks
+from tensorsql.operators.search.best_first import Search, best_first, ranks, ranks_of
 from tensorsql.operators.search.bounds import (
     Bounds,
     BoundsCompiler,
@@ -194,7 +194,7 @@ class GroupSink(Keeping):
         def verify(positions: Tensor) -> KeyedBatch:
             return self._verified(table, possible.index_select(0, positions))
 
-        search = Search(criteria, best[:, possible.numpy()], verify, KeptRows(self.output))
+        search = Search(criteria, ranks_of(best, possible), verify, KeptRows(self.output))
         best_first(search)
         return search.first()
 

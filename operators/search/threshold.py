@@ -1,7 +1,8 @@
-"""The threshold algorithm over candidates: an index says which rows to run next and when to stop.
+"""The threshold algorithm over candidates. CPU only: they lie in numpy arrays.
 
-The published search of DeepEverest, beside best-first search and with the same result: a candidate
-is skipped only if (threshold, place) comes after the k-th (exact value, place).
+An index says which rows to run next and when to stop. The published search of DeepEverest, beside
+best-first search and with the same result: a candidate is skipped only if (threshold, place) comes
+after the k-th (exact value, place).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Bounds of CP from cell counts, as in MaskSearch (He et al., arXiv 2305.02375).
+"""Bounds of CP from cell counts. CPU only: they are numpy arrays, mapped from disk.
 
-Guarantee: lower <= CP <= upper for every region and every range of levels. Bins are half-open, the
-closed range [l, u] is [l, successor(u)); its outer bins enclose it, its inner bins lie within. A
-cell that overlaps the region in o of its a pixels holds at most min(count, o) and at least max(0,
-count - (a - o)) of the pixels that count.
+As in MaskSearch (He et al., arXiv 2305.02375). Guarantee: lower <= CP <= upper for every region and
+every range of levels. Bins are half-open, the closed range [l, u] is [l, successor(u)); its outer
+bins enclose it, its inner bins lie within. A cell that overlaps the region in o of its a pixels
+holds at most min(count, o) and at least max(0, count - (a - o)) of the pixels that count.
 """
 
 from __future__ import annotations

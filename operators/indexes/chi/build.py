@@ -1,4 +1,4 @@
-"""Building, extending and opening the blocks of a CHI index."""
+"""Building, extending and opening a CHI index. CPU only: its blocks are numpy arrays on disk."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Bounds of CP over INTERSECT and UNION of a group's masks, from the members' own counts.
+"""Bounds of CP over a group's masks. CPU only: counts are numpy arrays, mapped from disk.
 
-INTERSECT is the pixelwise minimum: a pixel reaches a level if all members do, so a cell holds at
-most the least member count and at least the sum of counts minus (members - 1) cells. UNION is the
-maximum: at most the sum, at least the largest.
+For INTERSECT and UNION they come from the members' own counts. INTERSECT is the pixelwise minimum:
+a pixel reaches a level if all members do, so a cell holds at most the least member count and at
+least the sum of counts minus (members - 1) cells. UNION is the maximum: at most the sum, at least
+the largest.
 
 Pixels between two levels are those that reach the lower one less those that reach the upper: so
 both ends are bounded first, and the least of one is taken from the most of the other. With a

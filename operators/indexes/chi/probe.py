@@ -1,4 +1,4 @@
-"""Probing a CHI index: bounds of CP per row, and per group from the members' own counts."""
+"""Bounds of CP per row and per group from a CHI. CPU only: its blocks are numpy arrays on disk."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Blocks of the Neural Partition Index: at most 64 K rows, every neuron of one layer.
+"""Blocks of the Neural Partition Index. CPU only: they are numpy arrays, mapped from disk.
 
-Per neuron the rows are sorted by activation, highest first, and cut into partitions. Partition 0 is
-the MAI, the `ratio` highest with their exact values, where there is one; the rest has equal depth.
-Guarantee: lower[j, p] <= activation of neuron j <= upper[j, p] for every row of partition p.
+A block has at most 64 K rows, every neuron of one layer. Per neuron the rows are sorted by
+activation, highest first, and cut into partitions. Partition 0 is the MAI, the `ratio` highest with
+their exact values, where there is one; the rest has equal depth. Guarantee: lower[j, p] <=
+activation of neuron j <= upper[j, p] for every row of partition p.
 """
 
 from __future__ import annotations
