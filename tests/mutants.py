@@ -49,14 +49,14 @@ MUTANTS = (
         "parser/door.py",
         "unread = key not in arguments.read and is_set(value)",
         "unread = False",
-        "tests/test_door.py",
+        "tests/test_door.py::test_every_argument_of_every_node_counts",
     ),
     Mutant(
         "parser: IN without values",
         "parser/validation.py",
         'None if listed or any(map(node.args.get, IN_VALUES)) else "IN needs a value"',
         "None",
-        "tests/test_parser.py",
+        "tests/test_parser.py::test_every_check_of_trees_refuses_something",
     ),
     # the binder
     Mutant(
@@ -78,7 +78,7 @@ MUTANTS = (
         "planner/binder/subqueries.py",
         "if columns is not None and len(plan.fields) != columns:",
         "if False:",
-        "tests/test_binder.py",
+        scripts("errors_types"),
     ),
     # rules
     Mutant(
@@ -243,14 +243,14 @@ MUTANTS = (
         "storage/tables/constraints.py",
         "if deleted is not None:",
         "if False:",
-        "tests/test_keys.py",
+        scripts("transactions"),
     ),
     Mutant(
         "storage: a damaged file is read",
         "storage/files/checked_file.py",
         "if self._pending is not None:\n            self._compare(",
         "if False:\n            self._compare(",
-        "tests/test_corruption.py",
+        "tests/test_corruption.py::test_damaged_at_rest",
     ),
     # indexes
     Mutant(
@@ -283,18 +283,18 @@ MUTANTS = (
     ),
     # models
     Mutant(
-        "models: a row without a value has an answer",
+        "models: a network that gives NaN has an answer",
         "operators/functions/models.py",
         "kept[places[silent]] = False",
         "pass",
-        "tests/test_predict_sql.py",
+        scripts("predict"),
     ),
     Mutant(
         "models: dropout is no chance",
         "operators/models/probe.py",
         "if drew or _apart(before, after) > 0:",
         "if False:",
-        "tests/test_model_probe.py",
+        "tests/test_model_probe.py::test_rows_that_depend_on_chance_are_refused",
     ),
     Mutant(
         "models: one layer's values are kept as another's",
