@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import tensorsql
-from tensorsql import session as session_module
+from tensorsql import session_state
 from tensorsql.cancellation import cancelled_by, check_cancelled, in_helper
 from tensorsql.dbapi import Connection
 from tensorsql.errors import InterruptedError
@@ -57,7 +57,7 @@ def test_ends_at_any_look(
     if kind == "read csv":
         connection.execute(f"COPY t TO '{tmp_path}/kept.csv'")
     sql = KINDS[kind].replace("{folder}", str(tmp_path))
-    monkeypatch.setattr(session_module, "Event", Cancelling)
+    monkeypatch.setattr(session_state, "Event", Cancelling)
     cut(connection, sql, sys.maxsize)
     looks = Cancelling.looks
     assert looks >= 10
@@ -93,7 +93,7 @@ def test_nobody_takes_an_interrupt_for_a_fault(
     connection = tensorsql.connect(str(tmp_path / "short.tsql"))
     connection.execute("CREATE TABLE small_t AS SELECT range AS x, range % 3 AS k FROM range(20)")
     connection.execute(f"COPY small_t TO '{tmp_path}/a.csv'")
-    monkeypatch.setattr(session_module, "Event", Cancelling)
+    monkeypatch.setattr(session_state, "Event", Cancelling)
     sql, before = sql.replace("{folder}", str(tmp_path)), connection.session.database.store.latest()
     for limit in (*range(1, 40), *range(40, 2000, 101)):
         Cancelling.limit, Cancelling.looks = limit, 0
