@@ -9,7 +9,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.functions.ranges import Range, proven_ranges
-from tensorsql.operators.runtime.program import Run, Stateless
+from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.logical import Filter
@@ -37,12 +37,12 @@ class FilterRecipe:
 
 
 @dataclass(frozen=True)
-class FilterOperator(Stateless):
+class FilterOperator:
     """Narrows the batch's selection."""
 
     predicate: Evaluator
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The batch with a smaller selection, or itself where every row passes."""
         (column,) = self.predicate(batch)
         kept = kernels.nonzero(true_rows(column))

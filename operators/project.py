@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.functions.ranges import Range, proven_ranges
-from tensorsql.operators.runtime.program import Operator, Run, Stateless
+from tensorsql.operators.runtime.program import Operator, Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import ColumnRef, Expression
 from tensorsql.planner.plans.logical import Project
@@ -45,24 +45,24 @@ class ProjectRecipe:
 
 
 @dataclass(frozen=True)
-class RenameOperator(Stateless):
+class RenameOperator:
     """Passes columns on under new ids, as (new, old)."""
 
     columns: tuple[tuple[int, int], ...]
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The same rows and selection."""
         yield replace(batch, columns={new: batch.columns[old] for new, old in self.columns})
 
 
 @dataclass(frozen=True)
-class ProjectOperator(Stateless):
+class ProjectOperator:
     """Computes columns for the selected rows."""
 
     ids: tuple[int, ...]
     expressions: Evaluator
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """A dense batch of the computed columns."""
         columns = dict(zip(self.ids, self.expressions(batch), strict=True))
-        yield Batch(columns, batch.rows, None, batch.morsel, batch.device, batch.part)
+        yield Batch(columns, batch.rows, None, batch.morsel)

@@ -9,7 +9,7 @@ import torch
 
 from tensorsql.operators import kernels
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.runtime.program import Run, Stateless
+from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.logical import Unnest
@@ -42,13 +42,13 @@ class UnnestRecipe:
 
 
 @dataclass(frozen=True)
-class UnnestOperator(Stateless):
+class UnnestOperator:
     """Repeats rows; NULL and empty lists give none."""
 
     recipe: UnnestRecipe
     expression: Evaluator
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """One batch with all elements of the batch's lists."""
         column = expand(self.expression(batch)[0])
         if not isinstance(column, List):  # a NULL literal
@@ -63,4 +63,4 @@ class UnnestOperator(Stateless):
         if self.recipe.ordinality is not None:
             places = elements - starts.index_select(0, rows) + 1
             columns[self.recipe.ordinality] = Flat(BIGINT, places.to(torch.int64))
-        yield Batch(columns, int(rows.shape[0]), None, batch.morsel, batch.device, batch.part)
+        yield Batch(columns, int(rows.shape[0]), None, batch.morsel)

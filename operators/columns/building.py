@@ -89,4 +89,4 @@ def take_batch(batch: Batch, rows: torch.Tensor) -> Batch:
     """Rows of a batch without selection, in the order given."""
     rows = rows.to(torch.int32)
     columns = {id: take(column, rows) for id, column in batch.columns.items()}
-    return Batch(columns, int(rows.shape[0]), None, batch.morsel, batch.device, batch.part)
+    return Batch(columns, int(rows.shape[0]), None, batch.morsel)

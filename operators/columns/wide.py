@@ -20,7 +20,6 @@ Words = tuple[Tensor, Tensor]
 HALF = 0xFFFFFFFF
 SIGN = -(1 << 63)
 WORD = 2.0**64
-LIMB = 10**9
 
 
 def words(column: Column) -> Words:

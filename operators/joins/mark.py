@@ -37,7 +37,7 @@ class MarkProbe(JoinProbe):
         super().__init__(recipe, build, context)
         self.unknown = Unknown(recipe, build, context)
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The batch's rows with their mark."""
         hits = self.hits(batch)
         keys = [] if self.keys is None else [expand(key) for key in self.keys(batch)]
@@ -45,7 +45,7 @@ class MarkProbe(JoinProbe):
         validity = ~unknown if bool(unknown.any()) else None
         columns = {id: batch.column(id) for id in self.recipe.passed}
         columns[self.recipe.extra[0]] = Flat(BOOLEAN, hits, validity)
-        yield Batch(columns, batch.rows, None, batch.morsel, batch.device, batch.part)
+        yield Batch(columns, batch.rows, None, batch.morsel)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, matched, pairs
-from tensorsql.operators.runtime.program import Context, Operator, Run, Stateless
+from tensorsql.operators.runtime.program import Context, Operator, Run
 from tensorsql.planner.analysis.join_condition import Condition
 from tensorsql.planner.plans.expressions import Expression, columns_of
 from tensorsql.storage.columns.changes import expand
@@ -66,7 +66,7 @@ class PairFilter:
         return self.evaluate(Batch(columns, int(found.probe.shape[0])))[0]
 
 
-class JoinProbe(Stateless):
+class JoinProbe:
     """What all kinds share; `only_existence`: which build rows match does not matter."""
 
     only_existence = False
@@ -92,7 +92,7 @@ class JoinProbe(Stateless):
         known.fill()
         return known
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The kind's output for a batch."""
         raise NotImplementedError
 
@@ -119,7 +119,7 @@ class JoinProbe(Stateless):
         rows = int(probe.shape[0])
         for id in self.recipe.extra:
             columns[id] = _build_column(table.columns[id], build)
-        return Batch(columns, rows, None, batch.morsel, batch.device, batch.part)
+        return Batch(columns, rows, None, batch.morsel)
 
     def hits(self, batch: Batch) -> Tensor:
         """bool per selected row: whether any build row meets the whole condition."""
@@ -136,7 +136,7 @@ class JoinProbe(Stateless):
 class InnerProbe(JoinProbe):
     """Every pair."""
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The pairs of the batch, in blocks."""
         for found in self.pairs(batch):
             yield self.output(batch, found.probe, found.build)
@@ -145,7 +145,7 @@ class InnerProbe(JoinProbe):
 class OuterProbe(JoinProbe):
     """Every pair, and probe rows without one beside NULLs; marks the build rows it met."""
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The pairs of the batch, in blocks, unmatched rows in their place."""
         for found in self.pairs(batch):
             kernels.mark(self.build.matched, found.build)
@@ -155,7 +155,7 @@ class OuterProbe(JoinProbe):
 class SingleProbe(JoinProbe):
     """At most one build row for each probe row, else an error."""
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """Each row once."""
         for found in self.pairs(batch):
             if bool((found.probe[1:] == found.probe[:-1]).any()):
@@ -171,7 +171,7 @@ class SemiProbe(JoinProbe):
 
     only_existence = True
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The batch with a smaller selection."""
         yield batch.select(kernels.nonzero(self.hits(batch)))
 
@@ -181,7 +181,7 @@ class AntiProbe(JoinProbe):
 
     only_existence = True
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The batch with a smaller selection."""
         yield batch.select(kernels.nonzero(~self.hits(batch)))
 

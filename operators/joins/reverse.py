@@ -53,7 +53,7 @@ class ReverseProbe(JoinProbe):
         """The kept side's keys, none of them marked."""
         return build.key_set(self.recipe.probes)
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """Mark what the batch's rows meet."""
         if self.known is not None and self.keys is not None:
             self.known.mark(self.keys(batch))

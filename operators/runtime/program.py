@@ -1,8 +1,8 @@
 """Programs: a DAG of pipelines, source → operators → sink, and the protocols of each.
 
-A pipeline's source is read morsel by morsel on a pool of workers; each morsel run owns one local
-object per operator and, by the sink's scope, each worker or each morsel one sink state. A sink's
-merged result is a `Source` that later pipelines (or several, or a loop) read.
+A pipeline's source is read morsel by morsel on a pool of workers; by the sink's scope each worker
+or each morsel has one sink state. A sink's merged result is a `Source` that later pipelines (or
+several, or a loop) read.
 
 A program holds recipes: picklable parameters. `Recipe.start` makes the thing itself when its
 pipeline starts, so physical algorithms are chosen from the actual inputs.
@@ -68,27 +68,10 @@ class Source(Protocol):
 
 
 class Operator(Protocol):
-    """A step of a pipeline; one instance serves all workers, `local` belongs to one morsel."""
+    """A step of a pipeline; one instance serves all workers and keeps nothing between batches."""
 
-    def open(self, worker: int) -> Any:
-        """Local state of one morsel run."""
-
-    def process(self, batch: Batch, local: Any) -> Iterable[Batch]:
-        """Zero or more batches for one; fan-out, UNNEST and rebatching fit."""
-
-    def finish(self, local: Any) -> Iterable[Batch]:
-        """What is left when the morsel has no more batches."""
-
-
-class Stateless:
-    """Base of operators that keep nothing between batches."""
-
-    def open(self, worker: int) -> None:
-        """No local state."""
-
-    def finish(self, local: None) -> Iterable[Batch]:
-        """Nothing is left."""
-        return ()
+    def process(self, batch: Batch) -> Iterable[Batch]:
+        """Zero or more batches for one."""
 
 
 class Sink(Protocol):

@@ -140,14 +140,14 @@ class _Queue:
             return self.workers
         return [self.ordered[morsel] for morsel in sorted(self.ordered)]
 
-    def work(self, worker: int) -> None:
+    def work(self, _: int) -> None:
         """Run morsels until there are no more; errors are kept for the caller."""
         sink = self.stages.sink
         own = sink.new_state() if sink.scope == "worker" else None
         while (morsel := self._take()) is not None:
             state = sink.new_state() if own is None else own
             try:
-                _Morsel(self.stages, worker, state).run(morsel)
+                _Morsel(self.stages, state).run(morsel)
                 self._keep(morsel, None if own is not None else state)
             except BaseException as error:
                 with self.lock:
@@ -176,21 +176,17 @@ class _Queue:
 class _Morsel:
     """Pushes one morsel through the operators into a state, counting rows and time per stage."""
 
-    def __init__(self, stages: _Stages, worker: int, state: Any) -> None:
+    def __init__(self, stages: _Stages, state: Any) -> None:
         self.stages = stages
         self.state = state
         self.working = stages.context.metrics.working
-        self.locals = [operator.open(worker) for operator in stages.operators]
         self.rows = [0] * (len(stages.operators) + 1)
 
     def run(self, morsel: int) -> None:
-        """Read the morsel and push it to the end, then what the operators kept back."""
+        """Read the morsel and push it to the end."""
         with self.working(self.stages.nodes[0]):
             batch = self.stages.source.read(morsel, self.stages.size)
         self._push(batch, 0)
-        for index, operator in enumerate(self.stages.operators):
-            for rest in self._timed(operator.finish(self.locals[index]), index + 1):
-                self._push(rest, index + 1)
         self._report()
 
     def _push(self, batch: Batch, index: int) -> None:
@@ -203,7 +199,7 @@ class _Morsel:
             with self.working(self.stages.nodes[-1]):
                 self.stages.sink.accumulate(self.state, batch)
             return
-        made = self.stages.operators[index].process(batch, self.locals[index])
+        made = self.stages.operators[index].process(batch)
         for output in self._timed(made, index + 1):
             self._push(output, index + 1)
 

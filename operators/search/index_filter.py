@@ -10,7 +10,7 @@ from torch import Tensor
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.runtime.program import Context, Run, Stateless
+from tensorsql.operators.runtime.program import Context, Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.operators.search.bounds import Bounds, BoundsCompiler, bytes_read, full_interval
 from tensorsql.operators.search.index_metrics import begin, count_bytes
@@ -42,7 +42,7 @@ class IndexFilterRecipe:
 
 
 @dataclass(frozen=True)
-class IndexFilterOperator(Stateless):
+class IndexFilterOperator:
     """Narrows the batch's selection."""
 
     bounds: Bounds
@@ -50,7 +50,7 @@ class IndexFilterOperator(Stateless):
     context: Context
     node: int
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """The rows accepted by their bounds or, where these leave it open, by their values."""
         decided = full_interval(self.bounds.interval(batch), batch.rows)
         kept = decided.accepts.clone()

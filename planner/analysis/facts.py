@@ -1,7 +1,7 @@
 """Facts of plans: what is proven for the snapshot a plan reads, derived bottom-up.
 
 The table operator × fact in ARCHITECTURE.md says which operator keeps which fact. Facts come from
-statistics and operators alone; estimates live in `cardinality.py` and never mix with them.
+statistics and operators alone; estimates live in `estimates.py` and never mix with them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from tensorsql.planner.analysis.predicates import column_equality, rejects_null
+from tensorsql.planner.analysis.predicates import column_equality
 from tensorsql.planner.plans.expressions import (
     ColumnRef,
     Expression,
-    Literal,
-    columns_of,
     conjuncts,
 )
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
@@ -37,7 +35,7 @@ from tensorsql.planner.plans.memo import remembered
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.storage.columns.statistics import Facts
 
-NOTHING = Facts({}, frozenset(), frozenset())
+NOTHING = Facts({}, frozenset())
 
 
 @remembered
@@ -50,20 +48,16 @@ def facts(plan: Plan) -> Facts:
             return replace(NOTHING, row_bound=len(plan.rows))
         case LiteralRows():
             return replace(NOTHING, row_bound=plan.count)
-        case Filter() | IndexFilter():
-            return _filter(plan)
+        case Filter() | IndexFilter() | Sort() | Window():
+            return facts(plan.input)
         case Project():
             return _project(plan)
-        case Sort():
-            return replace(facts(plan.input), order=_order(plan), dense=frozenset())
         case Limit() | TopN() | IndexTopN():
             return _limit(plan)
         case Distinct():
             return _distinct(plan)
         case Aggregate():
             return _aggregate(plan)
-        case Window():
-            return facts(plan.input)
         case Join():
             return _join(plan)
     return NOTHING
@@ -71,9 +65,7 @@ def facts(plan: Plan) -> Facts:
 
 def _scan(plan: Scan) -> Facts:
     ranges: dict[int, tuple[Any, Any]] = {}
-    non_null, unique, dense = set(), set(), set()
-    order: tuple[int, ...] = ()
-    fan_out = []
+    unique = set()
     for column, name in plan.columns:
         known = plan.relation.statistics.get(name)
         schema = plan.relation.schema.column(name)
@@ -81,86 +73,35 @@ def _scan(plan: Scan) -> Facts:
             continue
         if known.minimum is not None:
             ranges[column.id] = (known.minimum, known.maximum)
-        if known.non_null or (schema is not None and schema.not_null):
-            non_null.add(column.id)
         # Statistics leave NULLs out of `unique`; here NULL equals NULL.
-        if known.unique and column.id in non_null:
+        if known.unique and (known.non_null or (schema is not None and schema.not_null)):
             unique.add(frozenset({column.id}))
-        if known.dense and plan.relation.rows == plan.relation.live_rows:
-            dense.add(column.id)
-        if known.sorted and not order:
-            order = (column.id,)
-        if known.max_fan_out is not None:
-            fan_out.append((column.id, known.max_fan_out))
     if plan.row_id is not None:
         unique.add(frozenset({plan.row_id.id}))
-        non_null.add(plan.row_id.id)
-    return Facts(
-        ranges,
-        frozenset(non_null),
-        frozenset(unique),
-        order,
-        plan.relation.live_rows,
-        frozenset(dense),
-        tuple(fan_out),
-    )
-
-
-def _filter(plan: Filter | IndexFilter) -> Facts:
-    known = facts(plan.input)
-    proven = {
-        id
-        for part in conjuncts(plan.predicate)
-        for id in columns_of(part)
-        if id in plan.ids and rejects_null(part, frozenset({id}))
-    }
-    # Rows are gone, so nothing counts up without gaps any more.
-    return replace(known, non_null=known.non_null | proven, dense=frozenset())
+    return Facts(ranges, frozenset(unique), plan.relation.live_rows)
 
 
 def _project(plan: Project) -> Facts:
     known = facts(plan.input)
     renamed: dict[int, int] = {}
-    constants = set()
     for column, value in plan.assignments:
         if isinstance(value, ColumnRef):
             renamed.setdefault(value.id, column.id)
-        elif isinstance(value, Literal) and value.value is not None:
-            constants.add(column.id)
-    kept = [key for key in known.unique_keys if key <= renamed.keys()]
     return Facts(
         {renamed[id]: bounds for id, bounds in known.ranges.items() if id in renamed},
-        frozenset(renamed[id] for id in known.non_null if id in renamed) | constants,
-        frozenset(frozenset(renamed[id] for id in key) for key in kept),
-        tuple(renamed[id] for id in _prefix(known.order, renamed)),
+        frozenset(
+            frozenset(renamed[id] for id in key)
+            for key in known.unique_keys
+            if key <= renamed.keys()
+        ),
         known.row_bound,
-        frozenset(renamed[id] for id in known.dense if id in renamed),
-        tuple((renamed[id], count) for id, count in known.fan_out if id in renamed),
     )
-
-
-def _prefix(order: tuple[int, ...], renamed: dict[int, int]) -> tuple[int, ...]:
-    for place, id in enumerate(order):
-        if id not in renamed:
-            return order[:place]
-    return order
-
-
-def _order(plan: Sort | TopN | IndexTopN) -> tuple[int, ...]:
-    order = []
-    for key in plan.keys:
-        if key.descending or not isinstance(key.expression, ColumnRef):
-            break
-        order.append(key.expression.id)
-    return tuple(order)
 
 
 def _limit(plan: Limit | TopN | IndexTopN) -> Facts:
     known = facts(plan.input)
     bounds = [bound for bound in (known.row_bound, plan.count) if bound is not None]
-    order = known.order if isinstance(plan, Limit) else _order(plan)
-    bound = min(bounds) if bounds else None
-    return replace(known, row_bound=bound, order=order, dense=frozenset())
+    return replace(known, row_bound=min(bounds) if bounds else None)
 
 
 def _distinct(plan: Distinct) -> Facts:
@@ -170,8 +111,8 @@ def _distinct(plan: Distinct) -> Facts:
     elif all(isinstance(item, ColumnRef) for item in plan.on):
         key = frozenset(item.id for item in plan.on if isinstance(item, ColumnRef))
     else:
-        return replace(known, dense=frozenset())
-    return replace(known, unique_keys=known.unique_keys | {key}, dense=frozenset())
+        return known
+    return replace(known, unique_keys=known.unique_keys | {key})
 
 
 def _aggregate(plan: Aggregate) -> Facts:
@@ -179,30 +120,24 @@ def _aggregate(plan: Aggregate) -> Facts:
         return replace(NOTHING, row_bound=1)
     if plan.grouping_sets is not None:
         return NOTHING
-    below = _project(Project(plan.input, plan.keys))
     key = frozenset(column.id for column, _ in plan.keys)
-    return replace(below, unique_keys=frozenset({key}), order=(), dense=frozenset(), fan_out=())
+    return replace(_project(Project(plan.input, plan.keys)), unique_keys=frozenset({key}))
 
 
 def _join(plan: Join) -> Facts:
     left = facts(plan.left)
     if plan.kind in ("semi", "anti", "mark", "single"):
-        # single raises rather than repeat a left row.
-        return replace(left, dense=left.dense if plan.kind in ("mark", "single") else frozenset())
+        return left  # single raises rather than repeat a left row
     if plan.kind not in ("inner", "left"):
         return NOTHING
     right = facts(plan.right)
     at_most_one = _matches_once(plan, right)
     keys = left.unique_keys if at_most_one else frozenset()
-    non_null, ranges = left.non_null, dict(left.ranges)
-    if plan.kind == "inner":
-        non_null = non_null | right.non_null
-        if _matches_once(plan, left):
-            keys = keys | right.unique_keys
+    if plan.kind == "inner" and _matches_once(plan, left):
+        keys = keys | right.unique_keys
     # Values of an outer join's right side are right values or NULL: ranges hold for what is valid.
-    ranges.update(right.ranges)
     bound = left.row_bound if at_most_one else None
-    return Facts(ranges, non_null, keys, left.order, bound)
+    return Facts(left.ranges | right.ranges, keys, bound)
 
 
 def matches_once(plan: Join) -> bool:

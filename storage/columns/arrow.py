@@ -91,16 +91,6 @@ def tensor_of(array: pa.Array) -> Tensor:
     return _buffer_tensor(array.type, array.buffers()[1], len(array), array.offset)
 
 
-def array_tensor(values: np.ndarray) -> Tensor:
-    """A tensor over a numpy array that may be read-only or memory-mapped, without copying."""
-    stored = values.view(np.uint8) if values.dtype == np.bool_ else values
-    flat = stored.reshape(-1)
-    buffer = pa.py_buffer(flat)
-    tensor = _buffer_tensor(pa.from_numpy_dtype(flat.dtype), buffer, flat.size)
-    shaped = tensor.reshape(values.shape)
-    return shaped.view(torch.bool) if values.dtype == np.bool_ else shaped
-
-
 def _buffer_tensor(
     type: pa.DataType, buffer: pa.Buffer | None, length: int | None = None, offset: int = 0
 ) -> Tensor:

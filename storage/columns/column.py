@@ -21,7 +21,7 @@ never write their inputs. Columns are immutable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, cast
 
 import pyarrow as pa
@@ -287,8 +287,6 @@ class Batch:
     count: int
     selection: Tensor | None = None
     morsel: int = 0
-    device: str = "cpu"
-    part: int = field(default=0)  # numbers several batches made from one morsel
 
     @property
     def rows(self) -> int:
@@ -310,7 +308,7 @@ class Batch:
         """The same rows without selection, keeping only the columns `ids` (None = all)."""
         kept = list(self.columns if ids is None else ids)
         columns = {id: self.column(id) for id in kept}
-        return Batch(columns, self.rows, None, self.morsel, self.device, self.part)
+        return Batch(columns, self.rows, None, self.morsel)
 
 
 def take(column: Column, rows: Tensor) -> Column:

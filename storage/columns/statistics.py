@@ -37,15 +37,9 @@ class Facts:
     """Proven facts of a plan's output at a snapshot; columns by id.
 
     `ranges` hold (minimum, maximum) of the valid non-NaN values, `unique_keys` are sets of columns
-    no two rows share (NULL = NULL), `order` is the columns rows are sorted by, `row_bound` the most
-    rows there can be, `dense` the columns that count up from their minimum by one, `fan_out` the
-    most rows that share one value of the column.
+    no two rows share (NULL = NULL), `row_bound` is the most rows there can be.
     """
 
     ranges: dict[int, tuple[Any, Any]]
-    non_null: frozenset[int]
     unique_keys: frozenset[frozenset[int]]
-    order: tuple[int, ...] = ()
     row_bound: int | None = None
-    dense: frozenset[int] = frozenset()
-    fan_out: tuple[tuple[int, int], ...] = ()

@@ -98,11 +98,6 @@ class Type:
         return self.is_integer or self.is_float or self.kind is Kind.DECIMAL
 
     @property
-    def is_temporal(self) -> bool:
-        """DATE, TIME or TIMESTAMP."""
-        return self.kind in (Kind.DATE, Kind.TIME, Kind.TIMESTAMP)
-
-    @property
     def is_text(self) -> bool:
         """Stored as UTF-8 bytes: VARCHAR, UUID or ENUM."""
         return self.kind in (Kind.VARCHAR, Kind.UUID, Kind.ENUM)

@@ -256,12 +256,6 @@ class Transaction(EntryChanges):
             files.copy(Path(directory), Path(copied))
         return copied
 
-    def write_block(self, array: np.ndarray[Any, Any], directory: Path, stem: str) -> Path:
-        """Write an array as `stem.npy` in a folder of `new_directory`; it commits with it."""
-        path = directory / f"{stem}.npy"
-        np.save(path, array)
-        return path
-
     # the end
 
     def savepoint(self) -> Snapshot:

@@ -25,8 +25,6 @@ from tensorsql.storage.masks.levels import bin_edges
 Places = Integers | slice  # of masks; a slice has both ends
 
 BLOCK_ROWS = 1 << 16
-BUILD_PIXELS = 1 << 20
-DEFAULT_BINS = 20
 
 
 @dataclass(frozen=True)

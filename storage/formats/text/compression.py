@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tensorsql.errors import BindError, CorruptError, UnsupportedError, nearest
+from tensorsql.errors import CorruptError, UnsupportedError
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 METHODS = ("auto", "none", *CODECS.values())
@@ -20,16 +20,6 @@ def plain_name(path: str) -> str:
     """The path without the suffix of a compression."""
     name = Path(path)
     return str(name.with_suffix("")) if name.suffix.lower() in CODECS else path
-
-
-def check_method(method: Any) -> str:
-    """A value of the option `compression`; BindError for what is not one."""
-    if isinstance(method, str) and method.lower() in METHODS:
-        return method.lower()
-    raise BindError(
-        f"compression is {', '.join(METHODS)}, not {method!r}"
-        f"{nearest(method, METHODS) if isinstance(method, str) else ''}"
-    )
 
 
 def read_bytes(path: Path, method: str = "auto") -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tensorsql.operators.runtime.program import Run, Stateless
+from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.every_other import EveryOther
 from tensorsql.storage.columns.column import Batch
@@ -31,9 +31,9 @@ class EveryOtherRecipe:
 
 
 @dataclass(frozen=True)
-class EveryOtherOperator(Stateless):
+class EveryOtherOperator:
     """Narrows the selection; the rows of a toy fit one batch."""
 
-    def process(self, batch: Batch, local: None) -> Iterator[Batch]:
+    def process(self, batch: Batch) -> Iterator[Batch]:
         """Rows 0, 2, 4 …"""
         yield batch.select(torch.arange(0, batch.rows, 2, dtype=torch.int32))
