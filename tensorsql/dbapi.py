@@ -14,15 +14,14 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorsql import errors
-from tensorsql.cancellation import cancelled_by, check_cancelled, import_whole, in_helper
+from tensorsql.cancellation import cancelled_by, check_cancelled
 from tensorsql.guard import guarded
+from tensorsql.registration import Registering
 from tensorsql.rows import Rows
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
-    from torch import nn
 
     from tensorsql.result import Result
     from tensorsql.session import Parameters, Session
@@ -59,7 +58,7 @@ def connect(
             raise
 
 
-class Connection:
+class Connection(Registering):
     """One session with a database. Share it between cursors, not between threads.
 
     As a context manager it commits at the end, or rolls back after an exception, and closes.
@@ -142,66 +141,6 @@ class Connection:
         if session is not None:
             with guarded(), session.cancellable():
                 session.close()
-
-    def register(self, name: str, value: object) -> Connection:
-        """Let queries read an object as the table `name`, without copying it.
-
-        Arrow tables, pandas and polars frames, numpy arrays, torch tensors and mappings of columns
-        can be read; UnsupportedError otherwise.
-        """
-        import_whole("tensorsql.storage.formats.objects")
-        from tensorsql.storage.formats.objects import relation
-
-        _check_name(name)
-        with self._working():
-            self.session.registered[name.lower()] = relation(name, value)
-        return self
-
-    def unregister(self, name: str) -> Connection:
-        """Forget a registered object; one that is not there is ignored."""
-        self.session.registered.pop(name.lower(), None)
-        return self
-
-    def register_masks(
-        self,
-        name: str,
-        array: np.ndarray,
-        columns: Any = None,
-        scale: int | None = None,
-    ) -> Connection:
-        """Let queries read an [n, height, width] array as the table `name` of n masks.
-
-        It has the columns of `read_masks` (filename, index, mask) and those in `columns`: a mapping
-        or any table that `register` takes, of n rows. `scale` is the stored pixel that means 1; by
-        default 255 for uint8, 65535 for uint16 and 1 for bool and floats.
-        """
-        import_whole("tensorsql.storage.formats.masks")
-        from tensorsql.storage.formats.masks import array_relation
-
-        with self._working():
-            relation = array_relation(name, array, columns, scale)
-            self.session.registered[name.lower()] = relation
-        return self
-
-    def register_model(
-        self, name: str, module: nn.Module, replace: bool = False, **options: Any
-    ) -> Connection:
-        """Keep a torch module as the model `name`, with a copy of its weights.
-
-        `options` are those of CREATE MODEL … WITH. CatalogError if there is such a model and
-        `replace` is not set.
-        """
-        import_whole("tensorsql.operators.models.load")
-        from tensorsql.operators.models.load import register_module
-
-        with self._working(), self.session.open_transaction() as transaction:
-            if transaction.model(name) is not None:
-                if not replace:
-                    raise errors.CatalogError(f'model "{name}" exists already; pass replace=True')
-                transaction.drop_model(name)
-            entry = in_helper(lambda: register_module(name, module, options))
-            transaction.put_model(entry)
-        return self
 
     def __enter__(self) -> Connection:
         _ = self.session
@@ -402,11 +341,6 @@ def _abandon(session: Session) -> None:
     with suppress(errors.Error), guarded():
         if session.database.owner.is_here:
             session.close()
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not name:
-        raise errors.InterfaceError(f"a table's name is a str, not {name!r}")
 
 
 def _check_arguments(sql: object, parameters: object) -> None:
