@@ -11,7 +11,6 @@ from sqlglot import exp
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, Error, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
-from tensorsql.parser.runs import LiteralRun
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.planner.binder import functions, literals, runs, subqueries, windows
 from tensorsql.planner.binder.environment import Environment
@@ -20,16 +19,13 @@ from tensorsql.planner.binder.scope import Scope
 from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.functions.conversions import negated
 from tensorsql.planner.functions.resolve import cast, resolve, struct_call
-from tensorsql.planner.functions.signatures.comparison import IN_VALUES
 from tensorsql.planner.functions.unify import is_integer_literal, unify
 from tensorsql.planner.plans.expressions import (
     FALSE,
     TRUE,
     AggregateCall,
-    Call,
     Expression,
     Literal,
-    Position,
     SortKey,
     WindowCall,
     checked_size,
@@ -225,7 +221,7 @@ class ExpressionBinder:
             return rows[0] if len(rows) == 1 else resolve("or", rows)
         if (run := runs.only_run(node.expressions)) is not None:
             value = self.bind(node.this)
-            found = runs.at_once(lambda: _among(value, run, position(node)))
+            found = runs.at_once(lambda: runs.among(value, run, position(node)))
             if found is not None:
                 return found
         items = runs.flattened(node.expressions)
@@ -310,7 +306,7 @@ class ExpressionBinder:
 
     def _list(self, node: exp.Array) -> Expression:
         if (run := runs.only_run(node.expressions)) is not None:
-            found = runs.at_once(lambda: _literal_list(run))
+            found = runs.at_once(lambda: runs.literal_list(run))
             if found is not None:
                 return found
         bound = self.bind_all(runs.flattened(node.expressions))
@@ -336,20 +332,6 @@ class ExpressionBinder:
 
     def _row(self, node: exp.Tuple) -> Expression:
         raise UnsupportedError(f"a row {text_of(node)} can only be compared, or be a roi")
-
-
-def _among(value: Expression, run: LiteralRun, place: Position | None) -> Expression:
-    """`x IN (1, 2, …)` of literals alone."""
-    (column,) = runs.columns(run)
-    kind, (given,) = column.unified(value, name="in", compare=True)
-    items = Literal(types.list_of(kind), tuple(column.converted(kind)))
-    return Call(BOOLEAN, IN_VALUES, (given, items), position=place)
-
-
-def _literal_list(run: LiteralRun) -> Literal:
-    (column,) = runs.columns(run)
-    kind, _ = column.unified(name="list")
-    return Literal(types.list_of(kind), tuple(column.converted(kind)))
 
 
 def _operands(node: exp.Connector) -> list[exp.Expr]:

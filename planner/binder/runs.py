@@ -16,10 +16,11 @@ from tensorsql.planner.functions.casts import can_cast, integer_type, is_any_mas
 from tensorsql.planner.functions.conversions import convert
 from tensorsql.planner.functions.folding import UNFOLDED
 from tensorsql.planner.functions.resolve import cast
+from tensorsql.planner.functions.signatures.comparison import IN_VALUES
 from tensorsql.planner.functions.unify import unify
-from tensorsql.planner.plans.expressions import FALSE, TRUE, Expression, Literal
+from tensorsql.planner.plans.expressions import FALSE, TRUE, Call, Expression, Literal, Position
 from tensorsql.storage.columns import types
-from tensorsql.storage.columns.types import Type
+from tensorsql.storage.columns.types import BOOLEAN, Type
 
 Answer = TypeVar("Answer")
 DIGITS = 18  # of integers that are a BIGINT for sure
@@ -64,6 +65,21 @@ def _convert(value: Any, source: Type, target: Type) -> Any:
 def columns(node: LiteralRun) -> list[LiteralColumn]:
     """The columns of a run's rows, or the one of its items."""
     return [_column(texts) for texts in columns_of(node)]
+
+
+def among(value: Expression, run: LiteralRun, place: Position | None) -> Expression:
+    """`x IN (1, 2, …)` of literals alone."""
+    (column,) = columns(run)
+    kind, (given,) = column.unified(value, name="in", compare=True)
+    items = Literal(types.list_of(kind), tuple(column.converted(kind)))
+    return Call(BOOLEAN, IN_VALUES, (given, items), position=place)
+
+
+def literal_list(run: LiteralRun) -> Literal:
+    """`[1, 2, …]` of literals alone."""
+    (column,) = columns(run)
+    kind, _ = column.unified(name="list")
+    return Literal(types.list_of(kind), tuple(column.converted(kind)))
 
 
 def only_run(nodes: Sequence[exp.Expr]) -> LiteralRun | None:
