@@ -113,7 +113,7 @@ def _occurrence(numbers: Tensor, count: int) -> Tensor:
     sizes = kernels.count_by(numbers, count)
     starts = torch.cumsum(sizes, 0) - sizes
     result = torch.empty_like(numbers)
-    place = torch.arange(int(numbers.shape[0])) - starts.index_select(
+    place = torch.arange(numbers.shape[0], device=numbers.device) - starts.index_select(
         0, numbers.index_select(0, order)
     )
     result[order] = place

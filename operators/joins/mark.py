@@ -85,7 +85,7 @@ class Unknown:
         """x = y alone: NULL for a NULL x, and for all where some y is NULL."""
         there = self.build.keys[0].validity
         if there is not None and not bool(there.all()):
-            return torch.ones(len(key), dtype=torch.bool)
+            return there.new_ones(len(key))
         return ~present_rows(key)
 
     def _mark(self, unknown: Tensor, batch: Batch, keys: list[Column], rows: Tensor) -> None:

@@ -98,18 +98,18 @@ class KeyMatcher(Matcher):
         """Index the build rows, for some `probes` rows to come."""
         rows = len(keys[0])
         encoder, coded = fit_dense(keys, null_equal, table_limit(rows, probes))
-        codes, present = coded.codes, torch.arange(rows, dtype=torch.int32)
+        codes, present = coded.codes, _counting(rows, coded.codes)
         if bool((codes < 0).any()):
             present = kernels.nonzero(codes >= 0)
             codes = codes.index_select(0, present)
-        table = torch.full((encoder.size + 1,), -1, dtype=torch.int32)
+        table = codes.new_full((encoder.size + 1,), -1, dtype=torch.int32)
         kernels.write(table, codes, present)
         if bool((table.index_select(0, codes) == present).all()):
             return KeyMatcher(rows, encoder, table, None)
         if encoder.size < 2**31:
             codes = codes.to(torch.int32)
         runs, distinct = Runs.fit(codes, present, rows)
-        number = torch.arange(int(distinct.shape[0]), dtype=torch.int32)
+        number = _counting(int(distinct.shape[0]), codes)
         kernels.write(table.fill_(int(distinct.shape[0])), distinct, number)
         return KeyMatcher(rows, encoder, table, runs)
 
@@ -125,6 +125,11 @@ class KeyMatcher(Matcher):
         return Matches(starts, counts, self.runs.order)
 
 
+def _counting(rows: int, beside: Tensor) -> Tensor:
+    """int32 0, 1, 2, … where another tensor lies."""
+    return torch.arange(rows, dtype=torch.int32, device=beside.device)
+
+
 @dataclass(frozen=True)
 class KeySet:
     """The build side's key codes and a flag for each, the last one for all other keys."""
@@ -138,7 +143,7 @@ class KeySet:
         """No flag is set yet."""
         encoder, coded = fit_dense(keys, null_equal, table_limit(len(keys[0]), probes))
         own = coded.codes.masked_fill(coded.codes < 0, encoder.size)
-        return KeySet(encoder, own, torch.zeros(encoder.size + 1, dtype=torch.bool))
+        return KeySet(encoder, own, own.new_zeros(encoder.size + 1, dtype=torch.bool))
 
     def fill(self) -> None:
         """Flag the build rows' keys."""

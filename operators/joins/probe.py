@@ -189,7 +189,7 @@ class AntiProbe(JoinProbe):
 def with_unmatched(found: Pairs) -> tuple[Tensor, Tensor]:
     """Probe and build rows of the pairs, and (probe row, -1) in order for rows without any."""
     rows = found.stop - found.start
-    met = torch.zeros(rows, dtype=torch.bool)
+    met = found.probe.new_zeros(rows, dtype=torch.bool)
     kernels.mark(met, found.probe - found.start)
     missing = kernels.nonzero(~met) + found.start
     if int(missing.shape[0]) == 0:

@@ -93,7 +93,7 @@ class Grouped:
 
         def row(place: Tensor) -> Tensor:
             if int(order.shape[0]) == 0:
-                return torch.full((self.count,), -1)
+                return order.new_full((self.count,), -1)
             at = (self.starts + place).clamp(max=int(order.shape[0]) - 1)
             return order.index_select(0, at).masked_fill(self.sizes == 0, -1)
 

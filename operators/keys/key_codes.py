@@ -78,12 +78,13 @@ def number_groups(keys: KeyCodes) -> Groups:
         values, codes = kernels.distinct(codes)
         size = int(values.shape[0])
     first = kernels.first_by(codes, size)
-    opens = torch.zeros(rows + 1, dtype=torch.bool)
+    opens = first.new_zeros(rows + 1, dtype=torch.bool)
     kernels.mark(opens, first)
     starts = kernels.nonzero(opens[:rows]).to(torch.int64)
     count = int(starts.shape[0])
-    numbers = torch.zeros(size, dtype=torch.int64)
-    kernels.write(numbers, codes.index_select(0, starts), torch.arange(count))
+    numbers = first.new_zeros(size)
+    own = torch.arange(count, device=first.device)
+    kernels.write(numbers, codes.index_select(0, starts), own)
     return Groups(numbers.index_select(0, codes), count, starts)
 
 
@@ -115,7 +116,7 @@ class DistinctCoder:
         """Codes, `size` for other values."""
         assert isinstance(part, Tensor)
         if self.size == 0:
-            return torch.zeros(int(part.shape[0]), dtype=torch.int32)
+            return part.new_zeros(part.shape, dtype=torch.int32)
         return self._table.find(part.to(torch.int64))
 
     @cached_property

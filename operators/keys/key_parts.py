@@ -97,7 +97,7 @@ def _tensor_rows(values: Tensor, validity: Tensor | None) -> Bytes:
     rows = int(values.shape[0])
     width = values.numel() // max(rows, 1)
     data = _big_endian(_integers(values.reshape(-1)) ^ _SIGN)
-    return Bytes(BLOB, torch.arange(rows + 1) * (8 * width), data, validity)
+    return Bytes(BLOB, torch.arange(rows + 1, device=values.device) * (8 * width), data, validity)
 
 
 def _list_rows(column: List) -> Bytes:
@@ -108,7 +108,7 @@ def _list_rows(column: List) -> Bytes:
     if len(tensors) < len(parts):
         raise UnsupportedError(f"cannot compare, group or sort by {column.type} yet")
     # 1 before each element, so that the end of a list comes before any element.
-    ones = torch.ones(stop - start, dtype=torch.int64)
+    ones = column.offsets.new_ones(stop - start)
     data = _big_endian((torch.stack([ones, *tensors], 1) ^ _SIGN).reshape(-1))
     width = 8 * (len(tensors) + 1)
     return Bytes(BLOB, (column.offsets - start) * width, data, column.validity)

@@ -35,7 +35,7 @@ class Partitions:
     @property
     def places(self) -> Tensor:
         """0, 1, 2, …"""
-        return torch.arange(self.rows)
+        return torch.arange(self.rows, device=self.start.device)
 
 
 def partitions(numbers: Tensor, order: Sequence[KeyCodes], frame: WindowFrame | None) -> Partitions:
@@ -57,7 +57,7 @@ def partitions(numbers: Tensor, order: Sequence[KeyCodes], frame: WindowFrame | 
 
 def _changes(values: Tensor) -> Tensor:
     """bool per row: it differs from the row before; the first row does."""
-    edge = torch.ones(int(values.shape[0]), dtype=torch.bool)
+    edge = values.new_ones(values.shape, dtype=torch.bool)
     edge[1:] = values[1:] != values[:-1]
     return edge
 

@@ -19,6 +19,7 @@ from tensorsql.operators.columns.building import null_column, take_or_null
 from tensorsql.operators.keys.grouping import Grouped
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.storage.columns.column import Column
+from tensorsql.storage.columns.ragged import cumulated
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ class FramedRows:
         everything = Grouped(torch.zeros(rows, dtype=torch.int64), 1)
         order = everything.sorted_by(column)
         ranks = torch.empty_like(order)
-        ranks[order] = torch.arange(rows)
+        ranks[order] = torch.arange(rows, device=order.device)
 
         def row(place: Tensor) -> Tensor:
             if rows == 0:
-                return torch.full((self.count,), -1)
+                return order.new_full((self.count,), -1)
             found = nth(ranks, self.low, self.high, place).clamp(max=rows - 1)
             return order.index_select(0, found).masked_fill(self.sizes == 0, -1)
 
@@ -119,5 +120,5 @@ def _levels(codes: Tensor) -> Iterator[tuple[int, Tensor]]:
     for bit in reversed(range((int(codes.shape[0]) + 1).bit_length())):
         check_cancelled()
         zero = (codes >> bit & 1) == 0
-        yield bit, torch.cat([torch.zeros(1, dtype=torch.int64), zero.cumsum(0)])
+        yield bit, cumulated(zero)
         codes = torch.cat([codes[zero], codes[~zero]])

@@ -17,6 +17,7 @@ from tensorsql.operators.windows.frame_tree import FrameTree
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.column import Column, take
 from tensorsql.storage.columns.concat import concat
+from tensorsql.storage.columns.ragged import cumulated
 
 BLOCK_ROWS = 1 << 20
 
@@ -63,7 +64,7 @@ class FramedCall:
 
     def _kept(self, mask: Tensor) -> FramedCall:
         """Of some rows only; the filter is among what `mask` says."""
-        before = torch.cat([torch.zeros(1, dtype=torch.int64), mask.cumsum(0)])
+        before = cumulated(mask)
         rows = kernels.nonzero(mask)
         columns = list(self.columns)
         if self.call.filter is not None:

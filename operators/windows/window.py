@@ -97,7 +97,7 @@ def _compute(call: WindowCall, inputs: Sequence[Column], rows: int) -> Column:
     else:
         result = _aggregate(call, window, arguments)
     back = torch.empty_like(order)
-    back[order] = torch.arange(rows)
+    back[order] = torch.arange(rows, device=order.device)
     return take(result, back)
 
 

@@ -86,7 +86,7 @@ def fetch(column: Column) -> Column:
         return column
     if column.source is None:
         dtype = getattr(torch, column.type.element)
-        zeros = torch.zeros(len(column), *column.type.shape, dtype=dtype)
+        zeros = column.rows.new_zeros((len(column), *column.type.shape), dtype=dtype)
         return Flat(column.type, zeros, column.validity)
     fetched: Column = column.source.fetch(column.rows)
     return fetched if column.validity is None else with_nulls(fetched, ~column.validity)

@@ -63,8 +63,8 @@ def bytes_of(column: Column) -> Column:
     if len(column.dictionary):
         text = take(column_of(column.dictionary.entries, column.type), column.codes)
     else:
-        offsets = torch.zeros(len(column) + 1, dtype=torch.int64)
-        text = Bytes(column.type, offsets, torch.zeros(0, dtype=torch.uint8))
+        offsets = column.codes.new_zeros(len(column) + 1, dtype=torch.int64)
+        text = Bytes(column.type, offsets, column.codes.new_zeros(0, dtype=torch.uint8))
     return text if column.validity is None else with_nulls(text, column.validity.logical_not())
 
 
@@ -130,7 +130,7 @@ class ConcatSource:
         if not parts:
             return fetch(self.sources[0], rows)
         back = torch.empty_like(order)
-        back[order] = torch.arange(len(order))
+        back[order] = torch.arange(len(order), device=order.device)
         return take(concat(parts), back)
 
 
