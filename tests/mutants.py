@@ -265,10 +265,10 @@ MUTANTS = (
         "operators/indexes/npi/probe.py",
         "upper = torch.full(row_ids.shape, torch.inf, dtype=torch.float64)",
         "upper = torch.full(row_ids.shape, -torch.inf, dtype=torch.float64)",
-        scripts("neurons"),
+        "tests/test_npi.py::test_rows_no_block_has_are_unbounded",
     ),
     Mutant(
-        "indexes: ties end the search",
+        "indexes: of equal rows the last ones come",
         "operators/search/best_first.py",
         "return np.stack([*rows, places.numpy().astype(np.float64)])",
         "return np.stack([*rows, -places.numpy().astype(np.float64)])",
