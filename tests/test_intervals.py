@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import subprocess
 import sys
 from typing import Any
@@ -16,13 +17,15 @@ from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.runtime.program import Context
 from tensorsql.operators.search.bounds import exact_interval, full_interval
 from tensorsql.planner.analysis.group_intervals import Members, aggregate
-from tensorsql.planner.analysis.intervals import Interval, compose, constant
+from tensorsql.planner.analysis.interval_rules import compose
+from tensorsql.planner.analysis.intervals import Interval, constant, differences, products, sums
 from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate
 from tensorsql.planner.plans.expressions import AggregateCall, Call, ColumnRef, Expression, Literal
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.column import Batch, Column, Flat
 
 INF = math.inf
+ENDS = st.tuples(*[st.integers(-(2**90), 2**90)] * 2).map(sorted)
 COLUMNS = {
     "b": types.BIGINT,
     "d": types.DOUBLE,
@@ -221,9 +224,23 @@ def test_decided_truths() -> None:
 
 def test_import_is_free_of_torch() -> None:
     code = (
-        "import sys; import tensorsql.planner.analysis.intervals; "
+        "import sys; import tensorsql.planner.analysis.interval_rules; "
         "import tensorsql.planner.analysis.group_intervals; "
         "import tensorsql.operators.indexes, tensorsql.planner.rules.use_index_topn; "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(a=ENDS, b=ENDS)
+def test_ends_of_whole_numbers_are_exact(a: list[int], b: list[int]) -> None:
+    """Proofs that integers fit rest on them, far beyond what doubles can count."""
+    one, other = Interval(*a), Interval(*b)
+    every = [(x, y) for x in a for y in b]
+    for ends, of in (
+        (sums, operator.add),
+        (differences, operator.sub),
+        (products, operator.mul),
+    ):
+        found = [of(x, y) for x, y in every]
+        assert ends(one, other) == (min(found), max(found))

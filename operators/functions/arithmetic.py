@@ -19,7 +19,8 @@ from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import operand
 from tensorsql.operators.columns.literals import logical, wide_numbers
 from tensorsql.operators.functions.frame import Frame
-from tensorsql.operators.functions.ranges import Range, type_range
+from tensorsql.operators.functions.ranges import ENDS, Range, type_range
+from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Constant, Flat, Wide
 from tensorsql.storage.columns.types import HUGEINT, Kind, Type
@@ -155,8 +156,8 @@ def _fits(name: str, a: Any, b: Any, type: Type) -> bool:
     """Whether the extremes of the operands show that no result is out of range."""
     allowed, left, right = type_range(type), _extremes(a), _extremes(b)
     assert allowed is not None
-    found = [PLAIN[name](x, y) for x in left for y in right]
-    return bool(allowed[0] <= min(found) and max(found) <= allowed[1])
+    low, high = ENDS[name](Interval(*left), Interval(*right))
+    return allowed[0] <= low and high <= allowed[1]
 
 
 def _extremes(values: Any) -> Range:

@@ -5,16 +5,29 @@ torch wraps silently, so what is not proven goes through a checking kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from tensorsql.operators.columns.literals import stored_value
 from tensorsql.planner.analysis.facts import facts
+from tensorsql.planner.analysis.intervals import (
+    Interval,
+    differences,
+    negatives,
+    products,
+    sums,
+)
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type
 
 Range = tuple[int, int]
 Known = dict[Expression, Range | None]
+ENDS: dict[str, Callable[..., Range]] = {
+    "+": sums,
+    "-": differences,
+    "*": products,
+    "negate": negatives,
+}
 CHECKED = frozenset({"+", "-", "*", "negate", "abs"})  # they raise where a result does not fit
 
 
@@ -89,21 +102,12 @@ def _computed(call: Call, ranges: Mapping[int, Range], known: Known) -> Range | 
     if not operands or len(operands) < len(found):
         return None
     low, high = operands[0]
-    match call.function.name:
-        case "+":
-            return low + operands[1][0], high + operands[1][1]
-        case "-":
-            return low - operands[1][1], high - operands[1][0]
-        case "*":
-            products = [a * b for a in (low, high) for b in operands[1]]
-            return min(products), max(products)
-        case "negate":
-            return -high, -low
-        case "abs":
-            return 0, max(abs(low), abs(high))
-        case "cast":
-            return _rescaled(call, (low, high))
-    return None
+    name = call.function.name
+    if name in ENDS:
+        return ENDS[name](*(Interval(*ends) for ends in operands))
+    if name == "abs":
+        return 0, max(abs(low), abs(high))
+    return _rescaled(call, (low, high)) if name == "cast" else None
 
 
 def _rescaled(call: Call, known: Range) -> Range | None:

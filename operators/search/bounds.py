@@ -20,11 +20,11 @@ from tensorsql.operators.indexes.protocol import Probe
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.analysis.index_methods import INDEX_METHODS
 from tensorsql.planner.analysis.index_use import COSTLY
+from tensorsql.planner.analysis.interval_rules import compose
 from tensorsql.planner.analysis.intervals import (
     EXACT,
     INFINITY,
     Interval,
-    compose,
     constant,
     unknown,
 )

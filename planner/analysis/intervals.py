@@ -1,9 +1,10 @@
 """Intervals: what is known of a value before it is computed.
 
 Masks, neurons, zone maps and overflow proofs all bound values by an `Interval` per row and compose
-the bounds through expressions with the rules of this module. Every rule rounds outward, so that
-`lower <= exact value <= upper` holds for what the engine really computes. Bounds are Python floats
-or float64 tensors alike; torch is touched only where an operand is a tensor.
+the bounds through expressions. The rules in `interval_rules` round outward, so that
+`lower <= exact value <= upper` holds for what the engine really computes; proofs that integers fit
+use the ends of whole Python numbers, which are exact. Bounds are Python numbers or float64 tensors
+alike; torch is touched only where an operand is a tensor.
 
 Truth values are 0 and 1: `lower >= 1` = not FALSE, `upper < 1` = not TRUE. A value that is NULL or
 NaN for certain has the empty range (inf, -inf). DECIMALs are bounded by their value, not as scaled
@@ -13,11 +14,9 @@ integers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from tensorsql.planner.plans.expressions import Call, Expression
 from tensorsql.storage.columns.numerics import Numbers, namespace
 from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type
 
@@ -40,15 +39,12 @@ class Interval:
     @property
     def accepts(self) -> Any:
         """Where a truth value is TRUE for certain."""
-        return (self.lower >= 1) & _not(self.may_be_null)
+        return (self.lower >= 1) & opposite(self.may_be_null)
 
     @property
     def rejects(self) -> Any:
         """Where a truth value cannot be TRUE."""
         return self.upper < 1
-
-
-Rule = Callable[[Call, Sequence[Interval]], Interval]
 
 
 def unknown(type: Type) -> Interval:
@@ -73,12 +69,6 @@ def constant(value: Any) -> Interval:
     return Interval(math.nextafter(number, -INFINITY), math.nextafter(number, INFINITY))
 
 
-def compose(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """Bounds of the call from bounds of its arguments; unbounded where it has no rule."""
-    rule = RULES.get(call.function.interval or call.function.name)
-    return unknown(call.type) if rule is None else rule(call, arguments)
-
-
 def fits(type: Type, value: Interval) -> Any:
     """Where every value within the bounds is one of the type's, so no overflow is raised."""
     limit = _limit(type)
@@ -87,7 +77,7 @@ def fits(type: Type, value: Interval) -> Any:
 
 def hull(one: Interval, other: Interval) -> Interval:
     """Bounds of a value that is one of the two."""
-    name = _operations(one, other)
+    name = operations(one, other)
     return Interval(
         name.minimum(one.lower, other.lower),
         name.maximum(one.upper, other.upper),
@@ -109,7 +99,7 @@ def choose(condition: Any, one: Interval, other: Interval) -> Interval:
     )
 
 
-def _operations(*intervals: Interval) -> Any:
+def operations(*intervals: Interval) -> Any:
     """The operations for bounds of which any part may be a tensor."""
     parts = (
         part
@@ -119,7 +109,8 @@ def _operations(*intervals: Interval) -> Any:
     return namespace(*parts)
 
 
-def _not(flag: Any) -> Any:
+def opposite(flag: Any) -> Any:
+    """NOT of a flag or flags."""
     return not flag if isinstance(flag, bool) else ~flag
 
 
@@ -132,72 +123,22 @@ def _limit(type: Type) -> float:
     return INFINITY if bits is None else float(2 ** (bits - 1) - 1) * (1 - 2.0**-53)
 
 
-def typed(type: Type, value: Interval) -> Interval:
-    """Rounding to REAL, and no statement where an overflow might be raised instead of a value."""
-    name = _operations(value)
-    lower = name.where(name.isnan(value.lower), -INFINITY, value.lower)
-    upper = name.where(name.isnan(value.upper), INFINITY, value.upper)
-    value = replace(value, lower=lower, upper=upper)
-    if type.kind is Kind.REAL:
-        inside = (lower >= -3e38) & (upper <= 3e38)
-        low = name.down(lower - abs(lower) * 2.0**-23 - 1e-44)
-        high = name.up(upper + abs(upper) * 2.0**-23 + 1e-44)
-        return choose(inside, replace(value, lower=low, upper=high), unknown(type))
-    if type.is_float:
-        return value
-    return choose(fits(type, value), replace(value, may_be_nan=False), unknown(type))
+Ends = tuple[Any, Any]
 
 
-def _flags(type: Type, arguments: Sequence[Interval]) -> tuple[Any, Any]:
-    """NULL if an argument may be; NaN also where two infinities might meet."""
-    null: Any = False
-    nan: Any = False
-    for each in arguments:
-        null = null | each.may_be_null
-        nan = nan | each.may_be_nan
-        if type.is_float:
-            infinite = (each.lower == -INFINITY) | (each.upper == INFINITY)
-            nan = nan | (infinite & _not(each.lower > each.upper))
-    return null, nan
+def sums(a: Interval, b: Interval) -> Ends:
+    """Ends of a + b, exact where those of a and b are whole numbers of Python."""
+    return a.lower + b.lower, a.upper + b.upper
 
 
-def _whole(name: Any, *values: Any) -> Any:
-    result: Any = True
-    for value in values:
-        result = (name.floor(value) == value) & (abs(value) <= EXACT) & result
-    return result
+def differences(a: Interval, b: Interval) -> Ends:
+    """Ends of a - b, as exact."""
+    return a.lower - b.upper, a.upper - b.lower
 
 
-def _outward(name: Any, low: Any, high: Any, operands: Sequence[Any]) -> tuple[Any, Any]:
-    """Bounds after one rounding; whole operands and whole results were not rounded."""
-    whole = _whole(name, *operands)
-    lower = name.where(whole & _whole(name, low), low, name.down(low))
-    return lower, name.where(whole & _whole(name, high), high, name.up(high))
-
-
-def _linear(call: Call, arguments: Sequence[Interval], low: Any, high: Any) -> Interval:
-    a, b = arguments
-    name = namespace(low, high)
-    lower, upper = _outward(name, low, high, (a.lower, a.upper, b.lower, b.upper))
-    return typed(call.type, Interval(lower, upper, *_flags(call.type, arguments)))
-
-
-def add(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """a + b."""
-    a, b = arguments
-    return _linear(call, arguments, a.lower + b.lower, a.upper + b.upper)
-
-
-def subtract(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """a - b."""
-    a, b = arguments
-    return _linear(call, arguments, a.lower - b.upper, a.upper - b.lower)
-
-
-def multiply(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """a * b: the extremes are among the products of the ends."""
-    a, b = arguments
-    name = _operations(a, b)
+def products(a: Interval, b: Interval) -> Ends:
+    """Ends of a * b, as exact: the extremes are among the products of the ends."""
+    name = operations(a, b)
     low = high = None
     for left in (a.lower, a.upper):
         for right in (b.lower, b.upper):
@@ -205,214 +146,14 @@ def multiply(call: Call, arguments: Sequence[Interval]) -> Interval:
             product = name.where(name.isnan(product), 0.0, product)  # an end 0 beside an open end
             low = product if low is None else name.minimum(low, product)
             high = product if high is None else name.maximum(high, product)
-    return _linear(call, arguments, low, high)
+    return low, high
 
 
-def divide(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """a / b in floats: x / 0 is an infinity, 0 / 0 NaN.
-
-    A denominator whose range contains 0 leaves the quotient unbounded, but for counts and their
-    like: a >= 0 over an integral b >= 0 is at least a.lower / b.upper.
-    """
-    a, b = arguments
-    zero = (b.lower <= 0) & (b.upper >= 0)
-    counts = zero & (a.lower >= 0) & (b.lower >= 0) & _is_integral(call.args[1])
-    name = _operations(a, b)
-    low, high, exact = _quotients(name, a, b)
-    lower, upper = name.where(exact, low, name.down(low)), name.where(exact, high, name.up(high))
-    null, nan = _flags(call.type, arguments)
-    bounded = Interval(lower, upper, null, nan)
-    least = name.where(b.upper > 0, name.down(name.divide(a.lower, b.upper)), INFINITY)
-    least = name.where(a.lower == 0, 0.0, least)
-    above = Interval(least, INFINITY, null, nan | (a.lower <= 0))
-    open_ = Interval(-INFINITY, INFINITY, null, True)
-    return typed(call.type, choose(zero, choose(counts, above, open_), bounded))
+def negatives(a: Interval) -> Ends:
+    """Ends of -a, as exact."""
+    return -a.upper, -a.lower
 
 
-def _quotients(name: Any, a: Interval, b: Interval) -> tuple[Any, Any, Any]:
-    low = high = None
-    exact: Any = _whole(name, a.lower, a.upper, b.lower, b.upper)
-    for left in (a.lower, a.upper):
-        for right in (b.lower, b.upper):
-            found = name.divide(left, right)
-            exact = exact & _whole(name, found, found * right)
-            low = found if low is None else name.minimum(low, found)
-            high = found if high is None else name.maximum(high, found)
-    return low, high, exact
-
-
-def _is_integral(expression: Expression) -> bool:
-    """Whether the value is a whole number or DECIMAL, perhaps as a float: it is never -0.0."""
-    if isinstance(expression, Call) and expression.function.name == "cast":
-        return _is_integral(expression.args[0])
-    return expression.type.is_numeric and not expression.type.is_float
-
-
-def divide_whole(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """a // b, however it rounds; division by zero raises, so nothing is stated there."""
-    a, b = arguments
-    name = _operations(a, b)
-    zero = (b.lower <= 0) & (b.upper >= 0)
-    low, high, _ = _quotients(name, a, b)
-    null, nan = _flags(call.type, arguments)
-    value = Interval(name.floor(name.down(low)), name.ceil(name.up(high)), null, nan)
-    return choose(zero, unknown(call.type), typed(call.type, value))
-
-
-def negate(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """-a."""
-    (a,) = arguments
-    return typed(call.type, Interval(-a.upper, -a.lower, a.may_be_null, a.may_be_nan))
-
-
-def count(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """A number of things: not negative."""
-    return Interval(0.0, INFINITY, True)
-
-
-def _truth(yes: Any, no: Any, null: Any) -> Interval:
-    """From "TRUE for certain" and "FALSE for certain"."""
-    name = namespace(yes, no)
-    return Interval(name.where(yes, 1.0, 0.0), name.where(no, 0.0, 1.0), null)
-
-
-def compare(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """=, <>, <, <=, >, >=; NaN is equal to NaN and greater than every number."""
-    if not all(_is_bounded(each.type) for each in call.args):
-        return unknown(call.type)
-    a, b = arguments
-    null = a.may_be_null | b.may_be_null
-    match call.function.name:
-        case "=":
-            return _equal(a, b, null)
-        case "<>":
-            same = _equal(a, b, null)
-            return Interval(1 - same.upper, 1 - same.lower, null)
-        case ">":
-            return _truth(*_greater(a, b), null)
-        case "<":
-            return _truth(*_greater(b, a), null)
-        case ">=":
-            no, yes = _greater(b, a)
-            return _truth(yes, no, null)
-        case "<=":
-            no, yes = _greater(a, b)
-            return _truth(yes, no, null)
-    return unknown(call.type)
-
-
-def _is_bounded(type: Type) -> bool:
+def is_bounded(type: Type) -> bool:
+    """Whether values of the type have bounds: numbers and truth values."""
     return type.is_numeric or type.kind is Kind.BOOLEAN
-
-
-def _greater(a: Interval, b: Interval) -> tuple[Any, Any]:
-    yes = (a.lower > b.upper) & _not(b.may_be_nan)
-    return yes, (a.upper <= b.lower) & _not(a.may_be_nan)
-
-
-def _equal(a: Interval, b: Interval, null: Any) -> Interval:
-    number = _not(a.may_be_nan | b.may_be_nan)
-    yes = (a.lower == b.upper) & (a.upper == b.lower) & number
-    # An empty range (only NaN or NULL) lies both above and below everything.
-    apart = (a.lower > b.upper) | (b.lower > a.upper)
-    return _truth(yes, apart & _not(a.may_be_nan & b.may_be_nan), null)
-
-
-def conjunction(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """AND: FALSE beats NULL."""
-    name = _operations(*arguments)
-    lower: Any = 1.0
-    upper: Any = 1.0
-    null: Any = False
-    false: Any = False
-    for each in arguments:
-        lower, upper = name.minimum(lower, each.lower), name.minimum(upper, each.upper)
-        null = null | each.may_be_null
-        false = false | ((each.upper < 1) & _not(each.may_be_null))
-    # What is NULL for certain has an empty range, FALSE beside it has not.
-    return Interval(lower, name.maximum(upper, 0.0), null & _not(false))
-
-
-def disjunction(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """OR: TRUE beats NULL."""
-    name = _operations(*arguments)
-    lower: Any = 0.0
-    upper: Any = 0.0
-    null: Any = False
-    true: Any = False
-    for each in arguments:
-        lower, upper = name.maximum(lower, each.lower), name.maximum(upper, each.upper)
-        null = null | each.may_be_null
-        true = true | ((each.lower >= 1) & _not(each.may_be_null))
-    return Interval(name.minimum(lower, 1.0), upper, null & _not(true))
-
-
-def negation(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """NOT."""
-    (a,) = arguments
-    return Interval(1 - a.upper, 1 - a.lower, a.may_be_null)
-
-
-def is_null(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """IS NULL: FALSE where the value cannot be NULL."""
-    (a,) = arguments
-    return _truth(False, _not(a.may_be_null), False)
-
-
-def case(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """CASE c1 v1 c2 v2 … ELSE e: the branches that can be reached."""
-    result = arguments[-1]
-    for place in range(len(arguments) - 3, -1, -2):
-        condition, value = arguments[place], arguments[place + 1]
-        taken, skipped = condition.accepts, condition.rejects
-        result = choose(taken, value, choose(skipped, result, hull(value, result)))
-    return result
-
-
-def coalesce(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """The first argument that is not NULL."""
-    result = arguments[-1]
-    for value in reversed(arguments[:-1]):
-        either = replace(hull(value, result), may_be_null=result.may_be_null)
-        result = choose(value.may_be_null, either, value)
-    return result
-
-
-def cast(call: Call, arguments: Sequence[Interval]) -> Interval:
-    """CAST between numbers: rounds to the target's digits; anything else is unbounded."""
-    (a,) = arguments
-    source, target = call.args[0].type, call.type
-    if not (_is_bounded(source) and target.is_numeric):
-        return unknown(target)
-    if target.is_float or _digits(source) <= _digits(target):
-        return typed(target, a)
-    name = _operations(a)
-    unit = float(10 ** _digits(target))
-    lower = name.down(name.floor(name.down(a.lower * unit)) / unit)
-    upper = name.up(name.ceil(name.up(a.upper * unit)) / unit)
-    rounded = typed(target, Interval(lower, upper, a.may_be_null))
-    return choose(a.may_be_nan, unknown(target), rounded)  # NaN is no integer: that raises
-
-
-def _digits(type: Type) -> float:
-    """Digits after the point that a value of the type may have."""
-    return INFINITY if type.is_float else type.scale if type.kind is Kind.DECIMAL else 0
-
-
-RULES: dict[str, Rule] = {
-    "+": add,
-    "-": subtract,
-    "*": multiply,
-    "/": divide,
-    "//": divide_whole,
-    "negate": negate,
-    "count": count,
-    "comparison": compare,
-    "and": conjunction,
-    "or": disjunction,
-    "not": negation,
-    "is_null": is_null,
-    "case": case,
-    "coalesce": coalesce,
-    "cast": cast,
-}

@@ -26,8 +26,9 @@ class Signature:
     `nulls`: "propagate" = NULL in any argument gives NULL and the kernel never sees validity;
     "own" = the kernel handles validity itself. `lazy` arguments are evaluated by the evaluator with
     narrowed active rows (AND, OR, CASE, COALESCE). `fallible` = may raise for some values, so no
-    rule may move it ahead of a guard. `interval` names a rule in `planner/analysis/intervals.py`
-    that bounds the result from bounds of the arguments. `kernel` is "module.function" below
+    rule may move it ahead of a guard. `interval` names a rule of
+    `planner/analysis/interval_rules.py` that bounds the result from bounds of the arguments.
+    `kernel` is "module.function" below
     `tensorsql/operators/functions/`. `cost` is relative to adding two integers, per row. `unify`
     says which arguments are cast to one common type: "all", "compare" (all, with VARCHAR giving
     way), "branches" (the values of CASE), or "scales" (decimals get one scale).
