@@ -200,3 +200,15 @@ NO_MASKS = ("MASK(0)", "MASK(4294967296)", f"MASK({10**40})", "MASK(1, 2)")
 def test_types_that_hold_nothing_are_refused(con: tensorsql.Connection, name: str) -> None:
     with pytest.raises(BindError, match=r"TENSOR takes its sizes|MASK takes one number"):
         con.execute(f"CREATE TABLE t (v {name})")
+
+
+def test_tensors_that_no_row_has_are_null(con: tensorsql.Connection) -> None:
+    """An outer join with a table without rows gives NULLs that functions and operators take."""
+    empty = pa.table({"i": pa.array([], pa.int64()), "v": pa.array([], pa.list_(pa.float32(), 3))})
+    con.register("e", empty)
+    con.register("f", pa.table({"i": [1], "v": pa.array([[1, 2, 3]], pa.list_(pa.float32(), 3))}))
+    joined = "FROM f LEFT JOIN e ON f.i = e.i"
+    for expression in ("e.v", "e.v = f.v", "e.v < f.v", "CAST(e.v AS FLOAT[])", "e.v::VARCHAR"):
+        assert column(con, f"SELECT {expression} {joined}") == [None]
+    assert column(con, f"SELECT count(*) {joined} GROUP BY e.v") == [1]
+    assert column(con, f"SELECT e.v {joined} UNION ALL SELECT v FROM f") == [None, [1, 2, 3]]

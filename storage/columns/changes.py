@@ -85,7 +85,7 @@ def fetch(column: Column) -> Column:
     if not isinstance(column, RowRef) or column.type.kind is Kind.MASK:
         return column
     if column.source is None:
-        dtype = getattr(torch, column.type.element)
+        dtype = getattr(torch, column.type.element or "float32")
         zeros = column.rows.new_zeros((len(column), *column.type.shape), dtype=dtype)
         return Flat(column.type, zeros, column.validity)
     fetched: Column = column.source.fetch(column.rows)
