@@ -17,11 +17,11 @@ from tensorsql.storage.columns.column import (
     Column,
     Dictionary,
     Flat,
-    Interval,
     List,
     RowRef,
     StringDictionary,
     Struct,
+    TimeSpan,
     Wide,
     take,
 )
@@ -37,7 +37,7 @@ def null_column(type: Type, rows: int) -> Column:
         return Wide(type, zeros, zeros, validity)
     match type.kind:
         case Kind.INTERVAL:
-            return Interval(type, zeros.int(), zeros.int(), zeros, validity)
+            return TimeSpan(type, zeros.int(), zeros.int(), zeros, validity)
         case Kind.VARCHAR | Kind.UUID | Kind.ENUM:
             empty = StringDictionary(pa.array([], pa.large_string()), sorted=True)
             return Dictionary(type, zeros.int(), empty, validity)

@@ -21,10 +21,10 @@ from tensorsql.storage.columns.column import (
     Column,
     Constant,
     Flat,
-    Interval,
     List,
     RowRef,
     Struct,
+    TimeSpan,
     Wide,
 )
 from tensorsql.storage.columns.types import NULL, Kind, Type
@@ -60,7 +60,7 @@ def literal_column(values: Sequence[Any], type: Type) -> Column:
     if type.kind is Kind.INTERVAL:
         rows = [(0, 0, 0) if value is None else value for value in values]
         months, days, micros = ([row[place] for row in rows] for place in range(3))
-        return Interval(
+        return TimeSpan(
             type,
             torch.tensor(months, dtype=torch.int32),
             torch.tensor(days, dtype=torch.int32),
@@ -148,7 +148,7 @@ def _values(column: Column) -> list[Any]:
         case Wide():
             numbers = wide_numbers(column)
             return [logical(number, column.type) for number in numbers]
-        case Interval():
+        case TimeSpan():
             parts = (column.months, column.days, column.microseconds)
             return list(zip(*(part.tolist() for part in parts), strict=True))
         case List():

@@ -26,9 +26,9 @@ from tensorsql.storage.columns.column import (
     Column,
     Constant,
     Flat,
-    Interval,
     List,
     Struct,
+    TimeSpan,
     slice_column,
 )
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, Kind, Type, list_of
@@ -117,7 +117,7 @@ def _convert_temporal(column: Column, target: Type) -> Column:
             return Flat(target, torch.remainder(values, DAY), column.validity)
         case Kind.TIME, Kind.INTERVAL:
             none = torch.zeros(len(column), dtype=torch.int32)
-            return Interval(target, none, none, values, column.validity)
+            return TimeSpan(target, none, none, values, column.validity)
     raise ConversionError(f"cannot cast {column.type} to {target}")
 
 

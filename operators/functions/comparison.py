@@ -30,10 +30,10 @@ from tensorsql.storage.columns.column import (
     Constant,
     Dictionary,
     Flat,
-    Interval,
     List,
     RowRef,
     Struct,
+    TimeSpan,
     bare,
     present_rows,
     take,
@@ -250,7 +250,7 @@ def _compare_words(name: str, a: wide.Words, b: wide.Words) -> Tensor:
 def _span(column: Column) -> wide.Words:
     """An interval as (days, microseconds of the day), months being 30 days."""
     column = bare(column)
-    assert isinstance(column, Interval)
+    assert isinstance(column, TimeSpan)
     whole = torch.div(column.microseconds, DAY, rounding_mode="floor")
     days = column.months.to(torch.int64) * 30 + column.days + whole
     return days, column.microseconds - whole * DAY

@@ -26,7 +26,7 @@ from tensorsql.operators.functions.calendar import (
 )
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.planner.plans.expressions import Call
-from tensorsql.storage.columns.column import Column, Flat, Interval, bare
+from tensorsql.storage.columns.column import Column, Flat, TimeSpan, bare
 from tensorsql.storage.columns.rounding import multiply_add
 from tensorsql.storage.columns.types import INTERVAL, Kind
 
@@ -39,17 +39,17 @@ LAST_FACTOR = (1 << 31) - 1
 def parts_of(column: Column) -> Span:
     """(months, days, microseconds) as int64; one row of a Constant."""
     column = bare(column)
-    assert isinstance(column, Interval)
+    assert isinstance(column, TimeSpan)
     return column.months.to(torch.int64), column.days.to(torch.int64), column.microseconds
 
 
-def interval(months: Tensor, days: Tensor, microseconds: Tensor, frame: Frame) -> Interval:
+def interval(months: Tensor, days: Tensor, microseconds: Tensor, frame: Frame) -> TimeSpan:
     """An INTERVAL column; raises where months or days leave 32 bits."""
     months, days, microseconds = (part.expand(frame.count) for part in (months, days, microseconds))
     bad = _past_32_bits(months) | _past_32_bits(days)
     if frame.failing(bad) is not None:
         raise OutOfRangeError("the interval is out of range")
-    return Interval(INTERVAL, months.to(torch.int32), days.to(torch.int32), microseconds)
+    return TimeSpan(INTERVAL, months.to(torch.int32), days.to(torch.int32), microseconds)
 
 
 def _past_32_bits(part: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def add_interval(arguments: Sequence[Column], call: Call, frame: Frame) -> Colum
 
 
 def interval_add(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """Interval + date, timestamp or time."""
+    """TimeSpan + date, timestamp or time."""
     return _shift(arguments[1], parts_of(arguments[0]), call, frame)
 
 
@@ -144,13 +144,13 @@ def time_and_date(arguments: Sequence[Column], call: Call, frame: Frame) -> Colu
 
 
 def add_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """Interval + interval, part by part."""
+    """TimeSpan + interval, part by part."""
     left, right = map(parts_of, arguments)
     return _part_by_part(torch.add, left, right, frame)
 
 
 def subtract_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """Interval - interval, part by part."""
+    """TimeSpan - interval, part by part."""
     left, right = map(parts_of, arguments)
     return _part_by_part(torch.sub, left, right, frame)
 
@@ -173,7 +173,7 @@ def negate(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def scale(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """Interval * number; what is left of a month spills into days of 30, of a day into time."""
+    """TimeSpan * number; what is left of a month spills into days of 30, of a day into time."""
     return _scaled(parts_of(arguments[0]), values_of(arguments[1]), frame)
 
 
@@ -183,7 +183,7 @@ def scaled(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def repeat(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """Interval * whole number, part by part."""
+    """TimeSpan * whole number, part by part."""
     factor = values_of(arguments[1]).to(torch.int64)
     parts, bad = [], (factor > LAST_FACTOR) | (factor < ~LAST_FACTOR)
     for part, bits in zip(parts_of(arguments[0]), (31, 31, 63), strict=True):
@@ -206,7 +206,7 @@ def repeated(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def shrink(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """Interval / number; raises by zero."""
+    """TimeSpan / number; raises by zero."""
     divisor = values_of(arguments[1])
     zero = divisor == 0
     if frame.failing(zero.expand(frame.count)) is not None:

@@ -30,7 +30,7 @@ from tensorsql.storage.columns.column import (
     Constant,
     Dictionary,
     Flat,
-    Interval,
+    TimeSpan,
     Wide,
     take,
 )
@@ -129,7 +129,7 @@ def write_text(column: Column) -> Column:
         array = _flat_text(column)
         if array is not None:
             return bytes_of_arrow(array, VARCHAR, column.validity)
-    if isinstance(column, Flat | Wide | Interval | Bytes):
+    if isinstance(column, Flat | Wide | TimeSpan | Bytes):
         return _distinct_text(column)
     # Lists and structs: printing them is no hot path.
     texts = [None if row is None else to_text(row, column.type) for row in to_python(column)]
@@ -172,7 +172,7 @@ def _decimal_text(values: Tensor, type: Type) -> pa.Array:
     return pc.binary_join_element_wise(head, digits, point)
 
 
-def _distinct_text(column: Flat | Wide | Interval | Bytes) -> Column:
+def _distinct_text(column: Flat | Wide | TimeSpan | Bytes) -> Column:
     """Each distinct value printed once in Python: floats, 128-bit numbers, intervals, blobs."""
     keys, places = _distinct(column)
     bare = replace(column, validity=None)
@@ -181,7 +181,7 @@ def _distinct_text(column: Flat | Wide | Interval | Bytes) -> Column:
     return replace(named(texts, places.reshape(-1)), validity=column.validity)
 
 
-def _distinct(column: Flat | Wide | Interval | Bytes) -> tuple[Any, Any]:
+def _distinct(column: Flat | Wide | TimeSpan | Bytes) -> tuple[Any, Any]:
     """First rows of distinct values, and the place of each row's value among them."""
     if isinstance(column, Bytes):
         encoded = text_array(column).dictionary_encode()

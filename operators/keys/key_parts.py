@@ -27,11 +27,11 @@ from tensorsql.storage.columns.column import (
     Column,
     Dictionary,
     Flat,
-    Interval,
     List,
     RowRef,
     StringDictionary,
     Struct,
+    TimeSpan,
     Wide,
     present_rows,
     slice_column,
@@ -55,7 +55,7 @@ def key_parts(column: Column) -> list[Part]:
             return [_tensor_rows(values, validity)]
         case Wide(hi=hi, lo=lo):
             return [hi, lo ^ _SIGN]
-        case Interval() as interval:
+        case TimeSpan() as interval:
             return list(_normalized(interval))
         case Dictionary() | Bytes() as text:
             return [text]
@@ -85,7 +85,7 @@ def _integers(values: Tensor) -> Tensor:
     return kernels.float_bits(values) if values.is_floating_point() else values.to(torch.int64)
 
 
-def _normalized(column: Interval) -> tuple[Tensor, Tensor, Tensor]:
+def _normalized(column: TimeSpan) -> tuple[Tensor, Tensor, Tensor]:
     micros = column.microseconds
     days = column.days.to(torch.int64) + torch.div(micros, DAY_MICROSECONDS, rounding_mode="floor")
     months = column.months.to(torch.int64) + torch.div(days, MONTH_DAYS, rounding_mode="floor")

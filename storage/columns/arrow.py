@@ -25,11 +25,11 @@ from tensorsql.storage.columns.column import (
     Constant,
     Dictionary,
     Flat,
-    Interval,
     List,
     RowRef,
     StringDictionary,
     Struct,
+    TimeSpan,
     Wide,
 )
 from tensorsql.storage.columns.masks import pack
@@ -59,7 +59,7 @@ def column_of(array: pa.Array, type: Type) -> Column:
         case Kind.INTERVAL:
             halves = _words(array, pa.int32(), 4)
             microseconds = _words(array, pa.int64(), 2)[:, 1] // MICROSECOND
-            return Interval(type, halves[:, 0], halves[:, 1], microseconds, validity)
+            return TimeSpan(type, halves[:, 0], halves[:, 1], microseconds, validity)
         case Kind.HUGEINT | Kind.DECIMAL if type.is_wide:
             words = _words(array, pa.int64(), 2)
             return Wide(type, words[:, 1], words[:, 0], validity)
@@ -147,7 +147,7 @@ def to_arrow(column: Column) -> pa.Array:
         case Wide():
             words = torch.stack([column.lo, column.hi], dim=1)
             return _fixed(column, arrow_type(column.type), words)
-        case Interval():
+        case TimeSpan():
             return _interval(column)
         case Dictionary():
             return _codes(column)
@@ -188,7 +188,7 @@ def _fixed(column: Column, target: pa.DataType, values: Tensor) -> pa.Array:
     return pa.Array.from_buffers(target, len(column), [_bitmap(column), _buffer(values)])
 
 
-def _interval(column: Interval) -> pa.Array:
+def _interval(column: TimeSpan) -> pa.Array:
     limit = (2**63 - 1) // MICROSECOND
     if len(column) and int(column.microseconds.abs().max()) > limit:
         raise OutOfRangeError(

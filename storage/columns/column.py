@@ -10,7 +10,7 @@ never write their inputs. Columns are immutable.
 | Flat | values [n] or [n, …] | numbers but the wide ones, BOOLEAN, dates and times, BOX, TENSOR |
 | Constant | a column of one row, repeated | any |
 | Wide | hi int64 [n], lo int64 [n] holding an unsigned word | HUGEINT, DECIMAL > 18 |
-| Interval | months, days int32, microseconds int64 | INTERVAL |
+| TimeSpan | months, days int32, microseconds int64 | INTERVAL |
 | Dictionary | codes int32 [n] into a `StringDictionary` | VARCHAR, UUID, ENUM |
 | Bytes | offsets int64 [n + 1], data uint8 | VARCHAR, BLOB |
 | List | offsets int64 [n + 1], child column | LIST |
@@ -157,7 +157,7 @@ class Wide(Layout):
 
 
 @dataclass(frozen=True, eq=False)
-class Interval(Layout):
+class TimeSpan(Layout):
     """Calendar intervals, unnormalized as given."""
 
     type: Type
@@ -172,8 +172,8 @@ class Interval(Layout):
     def parts(self) -> tuple[Part, ...]:
         return self.months, self.days, self.microseconds
 
-    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> Interval:
-        return Interval(self.type, parts[0], parts[1], parts[2], validity)
+    def with_parts(self, parts: Parts, validity: Tensor | None, rows: int) -> TimeSpan:
+        return TimeSpan(self.type, parts[0], parts[1], parts[2], validity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,7 +271,7 @@ class RowRef(Layout):
         return RowRef(self.type, self.source, parts[0], validity)
 
 
-Column = Flat | Constant | Wide | Interval | Dictionary | Bytes | List | Struct | RowRef
+Column = Flat | Constant | Wide | TimeSpan | Dictionary | Bytes | List | Struct | RowRef
 
 
 @dataclass(frozen=True, eq=False)
