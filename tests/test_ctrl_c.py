@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import tensorsql
-from tensorsql import session as session_module
+from tensorsql import session_state
 from tensorsql.dbapi import Connection
 from tests.cancel_kinds import KINDS, fingerprint, prepared
 
@@ -46,7 +46,7 @@ def pressed_in(connection: Connection, sql: str, monkeypatch: pytest.MonkeyPatch
     """Run a statement in which Ctrl-C is pressed."""
     Pressing.looks = 0
     with monkeypatch.context() as patch:
-        patch.setattr(session_module, "Event", Pressing)
+        patch.setattr(session_state, "Event", Pressing)
         connection.execute(sql)
 
 
@@ -75,7 +75,7 @@ def test_ends_what_is_made_of_several_statements(
     Pressing.looks = 0
     rows = [(i,) for i in range(100)]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(session_module, "Event", Pressing)
+        patch.setattr(session_state, "Event", Pressing)
         connection.executemany("INSERT INTO many SELECT ?", rows)
     assert connection.execute("SELECT count(*) FROM many").fetchall() == [(0,)]
     connection.execute("DROP TABLE many")
@@ -87,7 +87,7 @@ def test_fetching_can_be_tried_again(
     cursor = connection.execute("SELECT x, s FROM t")
     Pressing.looks = 0
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(session_module, "Event", Pressing)
+        patch.setattr(session_state, "Event", Pressing)
         cursor.fetchall()
     assert len(cursor.fetchall()) == 30_000
 

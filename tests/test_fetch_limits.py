@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import tensorsql
-from tensorsql import session as session_module
+from tensorsql import session_state
 from tensorsql.errors import InterruptedError
 
 WITHOUT_MEMORY = """
@@ -65,7 +65,7 @@ def test_an_interrupt_ends_it_and_loses_nothing(
 ) -> None:
     sql = "SELECT range AS a, range AS b, 'text ' || range AS c FROM range(100000)"
     cursor = tensorsql.connect().execute(sql)
-    monkeypatch.setattr(session_module, "Event", Cancelling)
+    monkeypatch.setattr(session_state, "Event", Cancelling)
     Cancelling.left = looks
     with pytest.raises(InterruptedError):
         getattr(cursor, fetch)()

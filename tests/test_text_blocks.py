@@ -45,7 +45,7 @@ def test_looks_between_blocks(
 ) -> None:
     """All rows are one morsel, and still a cancelled query ends among them."""
     sql = f"SELECT max({call}) FROM t"
-    monkeypatch.setattr("tensorsql.session.Event", Cancelling)
+    monkeypatch.setattr("tensorsql.session_state.Event", Cancelling)
     monkeypatch.setattr(Cancelling, "looks", 0)
     connection.execute(sql)
     before = Cancelling.looks
