@@ -19,12 +19,7 @@ import tensorsql
 from tensorsql.errors import BindError, CatalogError
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.indexes.chi.blocks import Histogram, build_blocks
-from tensorsql.operators.indexes.chi.bounds import (
-    CellCounts,
-    bin_range,
-    cell_bounds,
-    region_bounds,
-)
+from tensorsql.operators.indexes.chi.bounds import CellCounts, bin_range, cell_bounds, region_bounds
 from tensorsql.operators.indexes.chi.probe import ChiProbe
 from tensorsql.storage.columns.column import Constant, Flat
 from tensorsql.storage.columns.masks import StoredMasks, regular_block

@@ -10,11 +10,7 @@ from torch import Tensor
 from tensorsql.errors import InternalError
 from tensorsql.operators.columns.building import null_column
 from tensorsql.storage.columns.changes import with_nulls
-from tensorsql.storage.columns.column import (
-    Column,
-    Constant,
-    Flat,
-)
+from tensorsql.storage.columns.column import Column, Constant, Flat
 from tensorsql.storage.columns.types import Type
 
 

@@ -16,13 +16,7 @@ from tensorsql.operators.keys.grouping import Collecting, Grouped, RankedRows, R
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.changes import expand, two_words
-from tensorsql.storage.columns.column import (
-    Bytes,
-    Column,
-    Flat,
-    List,
-    take,
-)
+from tensorsql.storage.columns.column import Bytes, Column, Flat, List, take
 from tensorsql.storage.columns.concat import bytes_of, concat
 from tensorsql.storage.columns.ragged import cumulated, ragged_take
 from tensorsql.storage.columns.rounding import multiply_add

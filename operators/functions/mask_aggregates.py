@@ -104,7 +104,7 @@ class GroupedMasks:
         return result[0], result[1]
 
     def pieces(self, groups: Integers, sizes: Integers) -> Iterator[tuple[Integers, np.ndarray]]:
-        """GroupedMasks of these groups, in order: the place of each one's group, and its pixels.
+        """Members of these groups, in order: the place of each one's group, and its pixels.
 
         Pixels are 0 and 1 where there is a threshold.
         """

@@ -9,13 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tensorsql.operators.columns.literals import stored_value
 from tensorsql.planner.analysis.facts import facts
-from tensorsql.planner.analysis.intervals import (
-    Interval,
-    differences,
-    negatives,
-    products,
-    sums,
-)
+from tensorsql.planner.analysis.intervals import Interval, differences, negatives, products, sums
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type

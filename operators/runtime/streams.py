@@ -13,14 +13,7 @@ from typing import Any, TypeAlias
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators.runtime.kept_rows import Collect, Columns, ReadResult
-from tensorsql.operators.runtime.program import (
-    Context,
-    Operator,
-    Pipeline,
-    Recipe,
-    Sink,
-    Source,
-)
+from tensorsql.operators.runtime.program import Context, Operator, Pipeline, Recipe, Sink, Source
 from tensorsql.planner.plans.plan import Fields, Plan
 from tensorsql.planner.plans.traversal import node_count
 

@@ -21,13 +21,7 @@ from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.analysis.index_methods import INDEX_METHODS
 from tensorsql.planner.analysis.index_use import COSTLY
 from tensorsql.planner.analysis.interval_rules import compose
-from tensorsql.planner.analysis.intervals import (
-    EXACT,
-    INFINITY,
-    Interval,
-    constant,
-    unknown,
-)
+from tensorsql.planner.analysis.intervals import EXACT, INFINITY, Interval, constant, unknown
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.index_plans import IndexUse
 from tensorsql.storage.columns.changes import expand, widen

@@ -11,11 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from tensorsql.planner.analysis.predicates import column_equality
-from tensorsql.planner.plans.expressions import (
-    ColumnRef,
-    Expression,
-    conjuncts,
-)
+from tensorsql.planner.plans.expressions import ColumnRef, Expression, conjuncts
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.plans.logical import (
     Aggregate,

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tensorsql.planner.plans.expressions import (
-    Call,
-    Expression,
-    columns_of,
-    conjunction,
-    conjuncts,
-)
+from tensorsql.planner.plans.expressions import Call, Expression, columns_of, conjunction, conjuncts
 from tensorsql.planner.plans.plan import Plan
 
 

@@ -13,12 +13,7 @@ from tensorsql.planner.binder import joins, runs
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
-from tensorsql.planner.binder.from_clause import (
-    missing_table,
-    scan,
-    table_name,
-    with_row_id,
-)
+from tensorsql.planner.binder.from_clause import missing_table, scan, table_name, with_row_id
 from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant

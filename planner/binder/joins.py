@@ -16,11 +16,7 @@ from tensorsql.planner.binder.placeholders import SubqueryExpression, contains
 from tensorsql.planner.binder.scope import Columns, Scope, Tables
 from tensorsql.planner.binder.subqueries import dependent, filtered
 from tensorsql.planner.functions.resolve import resolve
-from tensorsql.planner.plans.expressions import (
-    TRUE,
-    Expression,
-    conjunction,
-)
+from tensorsql.planner.plans.expressions import TRUE, Expression, conjunction
 from tensorsql.planner.plans.logical import Join, JoinKind, Project
 from tensorsql.planner.plans.plan import Field, Plan, new_field
 from tensorsql.planner.plans.traversal import free_columns

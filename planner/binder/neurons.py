@@ -31,13 +31,7 @@ from tensorsql.planner.analysis.neurons import (
 from tensorsql.planner.analysis.provenance import Origin, carry, is_row_id, origin
 from tensorsql.planner.binder.models import check_tensor, find_model
 from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate
-from tensorsql.planner.plans.expressions import (
-    Call,
-    Expression,
-    Literal,
-    SortKey,
-    WindowCall,
-)
+from tensorsql.planner.plans.expressions import Call, Expression, Literal, SortKey, WindowCall
 from tensorsql.planner.plans.logical import Filter, Project, TopN, Unnest, Window
 from tensorsql.planner.plans.plan import Field, Plan, new_field
 from tensorsql.storage.columns import types

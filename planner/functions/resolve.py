@@ -12,22 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorsql.errors import BindError, Error, TypeMismatchError, UnsupportedError, nearest
-from tensorsql.planner.functions.casts import (
-    MAX_DIGITS,
-    as_decimal,
-)
+from tensorsql.planner.functions.casts import MAX_DIGITS, as_decimal
 from tensorsql.planner.functions.folding import fold
 from tensorsql.planner.functions.overloads import choose, parameters_of
 from tensorsql.planner.functions.signatures import ALIASES, SIGNATURES
 from tensorsql.planner.functions.signatures.dates import PART_NAMES
 from tensorsql.planner.functions.signatures.results import decimal_remainder
 from tensorsql.planner.functions.unify import cast as cast
-from tensorsql.planner.functions.unify import (
-    unify,
-    unify_append,
-    unify_branches,
-    unify_scales,
-)
+from tensorsql.planner.functions.unify import unify, unify_append, unify_branches, unify_scales
 from tensorsql.planner.plans.expressions import (
     AggregateCall,
     Call,

@@ -12,13 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from tensorsql.planner.plans.expressions import (
-    TRUE,
-    AggregateCall,
-    Expression,
-    SortKey,
-    WindowCall,
-)
+from tensorsql.planner.plans.expressions import TRUE, AggregateCall, Expression, SortKey, WindowCall
 from tensorsql.planner.plans.plan import (
     Assignments,
     Binary,

@@ -10,13 +10,7 @@ from typing import Any
 from tensorsql.planner.functions.casts import is_safe
 from tensorsql.planner.functions.conversions import EXACT
 from tensorsql.planner.functions.resolve import resolve
-from tensorsql.planner.plans.expressions import (
-    Call,
-    ColumnRef,
-    Expression,
-    Literal,
-    transform,
-)
+from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, transform
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import transform_expressions
 from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type

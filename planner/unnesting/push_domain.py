@@ -14,10 +14,7 @@ from __future__ import annotations
 import dataclasses
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.planner.analysis.predicates import (
-    column_equality,
-    equal,
-)
+from tensorsql.planner.analysis.predicates import column_equality, equal
 from tensorsql.planner.functions.resolve import resolve, resolve_aggregate
 from tensorsql.planner.plans.expressions import (
     AggregateCall,
@@ -46,13 +43,7 @@ from tensorsql.planner.plans.logical import (
 )
 from tensorsql.planner.plans.plan import Field, Plan, new_field
 from tensorsql.planner.plans.traversal import clone, free_columns, renumber
-from tensorsql.planner.unnesting.domain import (
-    Domain,
-    Mapping,
-    Pushed,
-    inline_shared,
-    made_exact,
-)
+from tensorsql.planner.unnesting.domain import Domain, Mapping, Pushed, inline_shared, made_exact
 from tensorsql.planner.unnesting.empty_sets import without_empty_sets
 
 COUNTS = frozenset({"count", "count_if", "approx_count_distinct"})  # 0 over no rows, not NULL

@@ -15,14 +15,7 @@ from tensorsql.storage.columns.arrow_types import arrow_type
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.tables.catalog import TableSchema
-from tensorsql.storage.tables.keys import (
-    Key,
-    Positions,
-    ascending_column,
-    index_of,
-    keys_of,
-    pairs,
-)
+from tensorsql.storage.tables.keys import Key, Positions, ascending_column, index_of, keys_of, pairs
 from tensorsql.storage.tables.segment import Segment
 from tensorsql.storage.tables.snapshot import TableState
 

@@ -13,10 +13,7 @@ import numpy as np
 
 from tensorsql.cancellation import apart, check_cancelled
 from tensorsql.errors import CatalogError, TransactionError, nearest
-from tensorsql.storage.tables.catalog import (
-    ColumnSchema,
-    TableSchema,
-)
+from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.tables.constraints import check_key_types, check_keys, check_not_null
 from tensorsql.storage.tables.entry_changes import EntryChanges
 from tensorsql.storage.tables.ingest import Rows, adopt_masks, batches_of, segment_of

@@ -9,14 +9,7 @@ import pyarrow.compute as pc
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError
-from tensorsql.storage.formats.options import (
-    Options,
-    character,
-    flag,
-    one_of,
-    option_fields,
-    text,
-)
+from tensorsql.storage.formats.options import Options, character, flag, one_of, option_fields, text
 from tensorsql.storage.formats.paths import writing
 from tensorsql.storage.formats.text import compression
 from tensorsql.storage.formats.text.rendering import TEXT, concatenated, lines, quoted, text_of
