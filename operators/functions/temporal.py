@@ -68,7 +68,7 @@ def add_interval(arguments: Sequence[Column], call: Call, frame: Frame) -> Colum
 
 
 def interval_add(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """TimeSpan + date, timestamp or time."""
+    """Interval + date, timestamp or time."""
     return _shift(arguments[1], parts_of(arguments[0]), call, frame)
 
 
@@ -144,13 +144,13 @@ def time_and_date(arguments: Sequence[Column], call: Call, frame: Frame) -> Colu
 
 
 def add_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """TimeSpan + interval, part by part."""
+    """Interval + interval, part by part."""
     left, right = map(parts_of, arguments)
     return _part_by_part(torch.add, left, right, frame)
 
 
 def subtract_intervals(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """TimeSpan - interval, part by part."""
+    """Interval - interval, part by part."""
     left, right = map(parts_of, arguments)
     return _part_by_part(torch.sub, left, right, frame)
 
@@ -173,7 +173,7 @@ def negate(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def scale(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """TimeSpan * number; what is left of a month spills into days of 30, of a day into time."""
+    """Interval * number; what is left of a month spills into days of 30, of a day into time."""
     return _scaled(parts_of(arguments[0]), values_of(arguments[1]), frame)
 
 
@@ -183,7 +183,7 @@ def scaled(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def repeat(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """TimeSpan * whole number, part by part."""
+    """Interval * whole number, part by part."""
     factor = values_of(arguments[1]).to(torch.int64)
     parts, bad = [], (factor > LAST_FACTOR) | (factor < ~LAST_FACTOR)
     for part, bits in zip(parts_of(arguments[0]), (31, 31, 63), strict=True):
@@ -206,7 +206,7 @@ def repeated(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def shrink(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-    """TimeSpan / number; raises by zero."""
+    """Interval / number; raises by zero."""
     divisor = values_of(arguments[1])
     zero = divisor == 0
     if frame.failing(zero.expand(frame.count)) is not None:
