@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tensorsql.planner.missing_index import missing_index
-from tensorsql.planner.plans.expression_text import INFIX, Names, nested, sort_text, text
-from tensorsql.planner.plans.expressions import TRUE, ColumnRef, Expression, conjuncts
+from tensorsql.planner.plans.expression_text import INFIX, Names, nested, sort_text
+from tensorsql.planner.plans.expressions import TRUE, ColumnRef, Expression, conjuncts, text
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.plans.logical import (
     Aggregate,

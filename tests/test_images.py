@@ -175,7 +175,7 @@ def test_broken_images_can_be_left_out_and_are_named(
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are decoded, as they are."""
-    from tensorsql.storage.formats import images as module
+    from tensorsql.storage.formats import pictures as module
 
     names: list[str] = []
     decode = module.decode

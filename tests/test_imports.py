@@ -39,8 +39,8 @@ STAGES = {
     "tpch": {""},
 }
 BASE = ("errors", "cancellation", "nesting")  # all may use these
-# Files that import some of ours inside functions: so that torch (and pandas, pyarrow, the prompt)
-# wait for the first rows, ...
+# Files that import some of ours inside functions, so that torch (and pandas, pyarrow, the prompt)
+# wait for the first rows.
 LATE = (
     *(
         "tensorsql/__main__.py",
@@ -56,15 +56,6 @@ LATE = (
     *("storage/tables/ingest.py", "storage/tables/lazy.py", "storage/tables/rewrite.py"),
     *("storage/tables/segment.py", "storage/tables/snapshot.py"),
 )
-# ... or because what they call calls them: queries hold expressions, which hold queries.
-DESCENT = (
-    *("planner/binder/common_tables.py", "planner/binder/from_clause.py"),
-    *("planner/binder/queries.py", "planner/binder/subqueries.py"),
-    "planner/plans/expressions.py",  # which is printed by expression_text.py
-)
-# Files that need each other: the binder's descent, and what takes an expression's or a
-# collection's own file to print it or read it late.
-CIRCLES = {"planner/binder": 19, "planner/plans": 2, "storage/formats": 2}
 TORCH_FREE = ("parser", "planner", "repl", "tpch", "", "command line")
 # Calculates with tensors where it is given some; names nn.Module in a signature.
 MENTION_TORCH = ("tensorsql/registration.py",)
@@ -162,20 +153,17 @@ def late_imports(path: Path) -> set[str]:
 def test_imports_inside_functions_are_listed() -> None:
     paths = [path for stage in STAGES for path in files(stage)]
     found = {str(path.relative_to(ROOT)) for path in paths if late_imports(path)}
-    assert found == {*LATE, *DESCENT}
+    assert found == {*LATE}
 
 
-def test_circles_of_files_are_listed() -> None:
+def test_no_files_need_each_other() -> None:
     paths = {module_name(path): path for stage in STAGES for path in files(stage)}
     needs = {
         name: {one if one in paths else one.rpartition(".")[0] for one in imports(path)} & {*paths}
         for name, path in paths.items()
     }
-    reached = {name: reached_from(name, needs) for name in needs}
-    circles = {frozenset(b for b in reached[a] if a in reached[b]) for a in reached} - {frozenset()}
-    sizes = {str(paths[min(part)].parent.relative_to(ROOT)): len(part) for part in circles}
-    assert len(sizes) == len(circles) and sizes.keys() <= CIRCLES.keys(), circles
-    assert all(size <= CIRCLES[folder] for folder, size in sizes.items()), circles
+    circle = sorted(name for name in needs if name in reached_from(name, needs))
+    assert not circle
 
 
 def reached_from(name: str, needs: dict[str, set[str]]) -> set[str]:

@@ -11,6 +11,7 @@ from tensorsql.nesting import nesting
 from tensorsql.planner.binder.catalog import BindCatalog
 from tensorsql.planner.binder.environment import Environment, Words
 from tensorsql.planner.binder.parameters import Parameters
+from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.statements import bind_statement
 from tensorsql.planner.binder.unread import refuse_unread
 from tensorsql.planner.plans.statements import BoundStatement
@@ -30,7 +31,9 @@ def bind(
     Errors are BindError, CatalogError, TypeMismatchError or UnsupportedError, with a position.
     """
     values = Parameters(statement, parameters)
-    environment = Environment(catalog, values, settings or {}, Words(statement, parameters))
+    environment = Environment(
+        catalog, values, settings or {}, Words(statement, parameters), bind_query
+    )
     bound = bind_statement(statement, environment)
     refuse_unread(statement)
     return bound

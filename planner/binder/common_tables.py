@@ -3,57 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.parser.dialect import position
-from tensorsql.planner.binder.environment import Environment
-from tensorsql.planner.binder.scope import Scope, named_columns
-from tensorsql.planner.plans.logical import Reference, With
-from tensorsql.planner.plans.plan import Field, Plan, fresh_id, new_field
-from tensorsql.planner.plans.traversal import free_columns
-
-
-@dataclass
-class CommonTable:
-    """A CTE's definition; `shared` is its plan once a reference needed it."""
-
-    name: str
-    query: exp.Expr
-    names: tuple[str, ...]
-    environment: Environment
-    outer: Scope | None
-    references: int
-    shared_id: int = field(default_factory=fresh_id)
-    shared: Plan | None = None
-    columns: tuple[Field, ...] = ()
-
-    def plan(self) -> Plan:
-        """The CTE's rows where it is used: its own plan, or a reference to the shared one."""
-        if self.references <= 1:
-            return self._bind()
-        if self.shared is None:
-            bound = self._bind()
-            # What reads columns outside differs from row to row: it cannot run once for all.
-            if free_columns(bound):
-                self.references = 1
-                return bound
-            self.shared = bound
-        columns = tuple((new_field(item.name, item.type), item.id) for item in self.shared.fields)
-        return Reference(self.shared_id, self.name, columns)
-
-    def check(self) -> None:
-        """Bind a CTE nothing refers to, for its errors' sake."""
-        if self.references == 0:
-            self._bind()
-
-    def _bind(self) -> Plan:
-        from tensorsql.planner.binder.queries import bind_query, renamed
-
-        bound = bind_query(self.query, self.environment, self.outer)
-        return renamed(bound, named_columns(bound.fields, self.name, self.names))
+from tensorsql.planner.binder.environment import CommonTable, Environment
+from tensorsql.planner.binder.scope import Scope
+from tensorsql.planner.plans.logical import With
+from tensorsql.planner.plans.plan import Plan
 
 
 def bind_with(

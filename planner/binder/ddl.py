@@ -13,9 +13,9 @@ from tensorsql.parser.dialect import position, stored_text, text_of
 from tensorsql.planner.binder.dml import bind_default, bind_insert_plan, target_relation
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
-from tensorsql.planner.binder.from_clause import scan, table_name
-from tensorsql.planner.binder.queries import bind_query, casted, renamed
-from tensorsql.planner.binder.scope import Scope, named_columns
+from tensorsql.planner.binder.queries import casted
+from tensorsql.planner.binder.scope import Scope, named_columns, renamed
+from tensorsql.planner.binder.tables import scan, table_name
 from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.binder.unread import words_of
 from tensorsql.planner.functions.casts import can_cast
@@ -86,7 +86,7 @@ def _table_as(node: exp.Create, environment: Environment) -> tuple[TableSchema, 
     names: tuple[str, ...] = ()
     if isinstance(target, exp.Schema):
         names, target = tuple(item.name for item in target.expressions), target.this
-    plan = bind_query(node.expression, environment)
+    plan = environment.query(node.expression)
     name = new_name(target)
     plan = renamed(plan, named_columns(plan.fields, name, names))
     columns = tuple(
@@ -198,7 +198,7 @@ def _view(node: exp.Create, environment: Environment) -> CreateView:
     if any(node.expression.find_all(exp.Placeholder)):
         raise BindError("a view cannot have parameters")
     name = new_name(target)
-    plan = bind_query(node.expression, environment)
+    plan = environment.query(node.expression)
     named_columns(plan.fields, name, names)
     replace, exists = bool(node.args.get("replace")), bool(node.args.get("exists"))
     return CreateView(name, stored_text(node.expression), names, replace, exists)
@@ -286,7 +286,7 @@ def _copied(node: syntax.CopyStatement, environment: Environment) -> Query:
     if isinstance(source, exp.Table):
         columns: list[exp.Expr] = [exp.Column(this=item) for item in node.args.get("columns") or []]
         source = exp.Select(expressions=columns or [exp.Star()], from_=exp.From(this=source))
-    plan = bind_query(source, environment)
+    plan = environment.query(source)
     return Query(plan, tuple(field.name for field in plan.fields))
 
 

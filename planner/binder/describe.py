@@ -11,10 +11,9 @@ from tensorsql.errors import BindError
 from tensorsql.parser import statements as syntax
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.environment import Environment
-from tensorsql.planner.binder.from_clause import named_plan, table_name
 from tensorsql.planner.binder.models import find_model
-from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.summarize import bind_summarize
+from tensorsql.planner.binder.tables import named_plan, table_name
 from tensorsql.planner.plans.expressions import Literal
 from tensorsql.planner.plans.logical import Values
 from tensorsql.planner.plans.plan import new_field
@@ -58,7 +57,7 @@ def _schema(node: exp.Expr, environment: Environment) -> TableSchema:
             return relation.schema
         plan = named_plan(node, environment)
     else:
-        plan = bind_query(node, environment)
+        plan = environment.query(node)
     return TableSchema("", tuple(ColumnSchema(field.name, field.type) for field in plan.fields))
 
 

@@ -9,14 +9,14 @@ from sqlglot import exp
 from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, nearest
 from tensorsql.parser.dialect import parse, position, text_of
 from tensorsql.parser.runs import LiteralRun
-from tensorsql.planner.binder import joins, runs
+from tensorsql.planner.binder import runs
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
-from tensorsql.planner.binder.from_clause import missing_table, scan, table_name, with_row_id
-from tensorsql.planner.binder.queries import bind_query
+from tensorsql.planner.binder.from_clause import bind_joins
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant
+from tensorsql.planner.binder.tables import missing_table, scan, table_name, with_row_id
 from tensorsql.planner.functions.resolve import cast
 from tensorsql.planner.plans.expressions import Expression, Literal
 from tensorsql.planner.plans.logical import Distinct, LiteralRows, Project, Values
@@ -45,7 +45,7 @@ def bind_insert(node: exp.Insert, environment: Environment) -> Insert:
     if isinstance(source, exp.Values):
         plan = _inserted_values(source, _columns(relation.schema, names, node), relation, inside)
     else:
-        plan = bind_query(source, inside)
+        plan = inside.query(source)
         if node.args.get("by_name"):
             names = [field.name for field in plan.fields]
         plan = bind_insert_plan(plan, names, relation, node, inside)
@@ -275,7 +275,7 @@ def _changed(node: exp.Table, environment: Environment) -> tuple[Relation, Table
 def _joined(tables: Tables, others: Sequence[exp.Expr], environment: Environment) -> Tables:
     for other in others:
         join = other if isinstance(other, exp.Join) else exp.Join(this=other)
-        tables = joins.bind_join(tables, join, environment, None)
+        tables = bind_joins(tables, [join], environment, None)
     return tables
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -13,10 +13,12 @@ from sqlglot import exp
 
 from tensorsql.parser.door import nodes_of
 from tensorsql.planner.binder.catalog import BindCatalog
-from tensorsql.planner.binder.scope import ROW_ID
+from tensorsql.planner.binder.scope import ROW_ID, Scope, named_columns, renamed
+from tensorsql.planner.plans.logical import Reference
+from tensorsql.planner.plans.plan import Field, Plan, fresh_id, new_field
+from tensorsql.planner.plans.traversal import free_columns
 
 if TYPE_CHECKING:
-    from tensorsql.planner.binder.common_tables import CommonTable
     from tensorsql.planner.binder.parameters import Parameters
 
 
@@ -39,14 +41,22 @@ class Words:
 
 @dataclass(frozen=True)
 class Environment:
-    """Names a query may use that no FROM clause gives it. `views` are being expanded right now."""
+    """Names a query may use that no FROM clause gives it. `views` are being expanded right now.
+
+    `bind_query` binds the queries inside: clauses hold expressions, which hold queries.
+    """
 
     catalog: BindCatalog
     parameters: Parameters
     settings: Mapping[str, Any]
     words: Words
+    bind_query: BindQuery
     common_tables: Mapping[str, CommonTable] = field(default_factory=dict)
     views: tuple[str, ...] = ()
+
+    def query(self, node: exp.Expr, outer: Scope | None = None) -> Plan:
+        """A query that is part of what is bound; its fields are its columns, in order."""
+        return self.bind_query(node, self, outer)
 
     def with_common_table(self, name: str, table: CommonTable) -> Environment:
         """The environment of what follows a CTE's definition."""
@@ -56,3 +66,44 @@ class Environment:
         """The environment of a view's text, which sees the catalog alone."""
         views = (*self.views, name.lower())
         return dataclasses.replace(self, words=Words(tree, None), common_tables={}, views=views)
+
+
+BindQuery = Callable[[exp.Expr, Environment, Scope | None], Plan]
+
+
+@dataclass
+class CommonTable:
+    """A CTE's definition; `shared` is its plan once a reference needed it."""
+
+    name: str
+    query: exp.Expr
+    names: tuple[str, ...]
+    environment: Environment
+    outer: Scope | None
+    references: int
+    shared_id: int = field(default_factory=fresh_id)
+    shared: Plan | None = None
+    columns: tuple[Field, ...] = ()
+
+    def plan(self) -> Plan:
+        """The CTE's rows where it is used: its own plan, or a reference to the shared one."""
+        if self.references <= 1:
+            return self._bind()
+        if self.shared is None:
+            bound = self._bind()
+            # What reads columns outside differs from row to row: it cannot run once for all.
+            if free_columns(bound):
+                self.references = 1
+                return bound
+            self.shared = bound
+        columns = tuple((new_field(item.name, item.type), item.id) for item in self.shared.fields)
+        return Reference(self.shared_id, self.name, columns)
+
+    def check(self) -> None:
+        """Bind a CTE nothing refers to, for its errors' sake."""
+        if self.references == 0:
+            self._bind()
+
+    def _bind(self) -> Plan:
+        bound = self.environment.query(self.query, self.outer)
+        return renamed(bound, named_columns(bound.fields, self.name, self.names))

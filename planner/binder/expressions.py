@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
 
-from tensorsql.cancellation import check_cancelled
-from tensorsql.errors import BindError, Error, UnsupportedError
+from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.statements import FullRoi, MaskAggregate
 from tensorsql.planner.binder import functions, literals, runs, subqueries, windows
-from tensorsql.planner.binder.environment import Environment
-from tensorsql.planner.binder.placeholders import UnnestExpression, contains
-from tensorsql.planner.binder.scope import Scope
+from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.functions.conversions import negated
 from tensorsql.planner.functions.resolve import cast, resolve, struct_call
@@ -23,11 +20,8 @@ from tensorsql.planner.functions.unify import is_integer_literal, unify
 from tensorsql.planner.plans.expressions import (
     FALSE,
     TRUE,
-    AggregateCall,
     Expression,
     Literal,
-    SortKey,
-    WindowCall,
     checked_size,
 )
 from tensorsql.storage.columns import types
@@ -64,56 +58,8 @@ COMPARISONS: dict[type[exp.Expr], str] = {
 }
 
 
-NOT_OF_A_ROW: tuple[tuple[type[Expression], str], ...] = (
-    (WindowCall, "a window function"),
-    (AggregateCall, "an aggregate"),
-    (UnnestExpression, "UNNEST"),
-)
-
-
-class ExpressionBinder:
+class ExpressionBinder(Binder):
     """Binds expressions in one scope. Aggregates, windows and subqueries stay in the tree."""
-
-    def __init__(self, environment: Environment, scope: Scope) -> None:
-        self.environment = environment
-        self.scope = scope
-
-    def bind(self, node: exp.Expr) -> Expression:
-        """The expression; an error without a place gets this node's."""
-        check_cancelled()
-        try:
-            return self._bind(node)
-        except Error as error:
-            if error.position is None:
-                error.position = position(node)
-            raise
-
-    def bind_all(self, nodes: Sequence[exp.Expr]) -> list[Expression]:
-        """Each in turn."""
-        return [self.bind(node) for node in nodes]
-
-    def row_value(self, node: exp.Expr, clause: str) -> Expression:
-        """An expression of one row alone, where the clause has no rows to aggregate."""
-        bound = self.bind(node)
-        for kinds, what in NOT_OF_A_ROW:
-            if contains(bound, kinds):
-                raise BindError(f"{clause} cannot contain {what}", position(node))
-        return bound
-
-    def condition(self, node: exp.Expr, clause: str = "") -> Expression:
-        """An expression that must be BOOLEAN; of one row alone if a clause like ON is named."""
-        bound = self.row_value(node, clause) if clause else self.bind(node)
-        try:
-            return cast(bound, BOOLEAN)
-        except Error as error:
-            error.position = error.position or position(node)
-            raise
-
-    def sort_key(self, node: exp.Expr, expression: Expression | None = None) -> SortKey:
-        """An ORDER BY item (of the expression, if that is bound already)."""
-        inner = node.this if isinstance(node, exp.Ordered) else node
-        bound = self.bind(inner) if expression is None else expression
-        return SortKey(bound, bool(node.args.get("desc")), bool(node.args.get("nulls_first")))
 
     def _bind(self, node: exp.Expr) -> Expression:
         kind = type(node)

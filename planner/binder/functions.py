@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -11,6 +10,7 @@ from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.parser.dialect import position
 from tensorsql.parser.statements import MaskAggregate
 from tensorsql.planner.binder import masks, models
+from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.calls import CallParts, call_parts
 from tensorsql.planner.binder.placeholders import OuterAggregate, UnnestExpression, is_plain
 from tensorsql.planner.functions.resolve import resolve, resolve_aggregate
@@ -20,11 +20,8 @@ from tensorsql.planner.plans.plan import new_field
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.types import Kind
 
-if TYPE_CHECKING:
-    from tensorsql.planner.binder.expressions import ExpressionBinder
-
 QUANTILES = ("quantile_cont", "quantile_disc", "quantile", "median")
-Special = Callable[["ExpressionBinder", CallParts], Expression]
+Special = Callable[[Binder, CallParts], Expression]
 
 
 def function_kind(name: str) -> str | None:
@@ -33,7 +30,7 @@ def function_kind(name: str) -> str | None:
     return overloads[0].kind if overloads else None
 
 
-def bind_call(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def bind_call(binder: Binder, node: exp.Expr) -> Expression:
     """A function call of any kind but window."""
     if isinstance(node, MaskAggregate):
         return masks.mask_aggregate(binder, node)
@@ -60,7 +57,7 @@ def _check_plain(parts: CallParts) -> None:
         raise BindError(f"{parts.name} is no aggregate: DISTINCT, ORDER BY, FILTER do not apply")
 
 
-def aggregate(binder: ExpressionBinder, parts: CallParts) -> AggregateCall:
+def aggregate(binder: Binder, parts: CallParts) -> AggregateCall:
     """An aggregate (or window function) call with its DISTINCT, FILTER and ORDER BY."""
     name, args = parts.name, parts.args
     if name == "count" and (not args or isinstance(args[0], exp.Star)):
@@ -96,14 +93,14 @@ def _made_of(expression: Expression, parts: Sequence[Expression]) -> bool:
     )
 
 
-def _placed(call: AggregateCall, binder: ExpressionBinder) -> Expression:
+def _placed(call: AggregateCall, binder: Binder) -> Expression:
     """The innermost query that has one of the aggregated columns computes the aggregate."""
     own, *outer = (scope.tables.ids for scope in binder.scope.chain())
     placed = OuterAggregate(call.type, call)
     return call if placed.reads(own) or not any(map(placed.reads, outer)) else placed
 
 
-def unnest(binder: ExpressionBinder, parts: CallParts) -> Expression:
+def unnest(binder: Binder, parts: CallParts) -> Expression:
     """`UNNEST(list)` in a select list."""
     if len(parts.args) != 1:
         raise BindError("unnest takes one list here")
@@ -114,12 +111,12 @@ def unnest(binder: ExpressionBinder, parts: CallParts) -> Expression:
     return UnnestExpression(element.type, value, element)
 
 
-def struct_pack(binder: ExpressionBinder, parts: CallParts) -> Expression:
+def struct_pack(binder: Binder, parts: CallParts) -> Expression:
     """`struct_pack(a := 1)` is `{'a': 1}`."""
     return binder.bind(exp.Struct(expressions=list(parts.args)))
 
 
-def row(binder: ExpressionBinder, parts: CallParts) -> Expression:
+def row(binder: Binder, parts: CallParts) -> Expression:
     """`ROW(1, 2)` is a struct without names, which there is no type for."""
     raise UnsupportedError("ROW is not supported; write {'name': value, …}")
 

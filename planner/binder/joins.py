@@ -9,7 +9,6 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
-from tensorsql.planner.binder import from_clause
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.placeholders import SubqueryExpression, contains
@@ -60,16 +59,10 @@ def _reads_its_item(node: exp.Join) -> bool:
 
 
 def bind_join(
-    left: Tables,
-    node: exp.Join,
-    environment: Environment,
-    outer: Scope | None,
-    closer: Sequence[exp.Join] = (),
+    left: Tables, right: Tables, node: exp.Join, environment: Environment, outer: Scope | None
 ) -> Tables:
-    """`left` joined with one more item, to which the joins in `closer` belong."""
+    """`left` joined with one more item."""
     kind = join_kind(node)
-    # As in DuckDB an item may read the ones before it, with or without the word LATERAL.
-    right = from_clause.bind_joined(node.this, closer, environment, Scope(left, outer))
     _check_aliases(left, right, node)
     using = _using_names(node, left, right)
     if using is not None:

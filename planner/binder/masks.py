@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from tensorsql.errors import BindError, TypeMismatchError
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.statements import FullRoi, MaskAggregate
+from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.functions.resolve import resolve, resolve_aggregate
 from tensorsql.planner.plans.expressions import AggregateCall, Expression, Literal
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.types import Kind
 
-if TYPE_CHECKING:
-    from tensorsql.planner.binder.expressions import ExpressionBinder
-
 FORM = "write CP(mask, roi, (low, high))"
 REGION = "a region is ((x1, y1), (x2, y2)), a BOX, or - for all"
 
 
-def cp(binder: ExpressionBinder, parts: CallParts) -> Expression:
+def cp(binder: Binder, parts: CallParts) -> Expression:
     """`CP(mask, roi, (lv, uv))`; without a box argument the whole mask is counted over."""
     if len(parts.args) != 3 or not _is_tuple(parts.args[2], 2):
         raise BindError(f"CP takes a mask, a region and a range of values; {FORM}")
@@ -36,7 +33,7 @@ def cp(binder: ExpressionBinder, parts: CallParts) -> Expression:
     return resolve("cp", [_mask(binder, mask), *_region(binder, roi), low, high], position(mask))
 
 
-def area(binder: ExpressionBinder, parts: CallParts) -> Expression:
+def area(binder: Binder, parts: CallParts) -> Expression:
     """`AREA(mask, roi)` or `AREA(roi)`."""
     if len(parts.args) not in (1, 2):
         raise BindError("AREA takes a mask and a region, or a region alone")
@@ -46,7 +43,7 @@ def area(binder: ExpressionBinder, parts: CallParts) -> Expression:
     return resolve("area", [*binder.bind_all(mask), *_region(binder, roi)], position(roi))
 
 
-def iou(binder: ExpressionBinder, parts: CallParts) -> Expression:
+def iou(binder: Binder, parts: CallParts) -> Expression:
     """`IOU(a > t, b > t)`, `IOU(mask > t, roi)`: masks with their thresholds, boxes as they are."""
     if len(parts.args) != 2:
         raise BindError("IOU takes two of: mask > threshold, a region")
@@ -61,7 +58,7 @@ def iou(binder: ExpressionBinder, parts: CallParts) -> Expression:
     return resolve("iou", args)
 
 
-def mask_aggregate(binder: ExpressionBinder, node: MaskAggregate) -> AggregateCall:
+def mask_aggregate(binder: Binder, node: MaskAggregate) -> AggregateCall:
     """`INTERSECT(mask > t)`, `UNION(mask)`: a mask per group."""
     name = f"mask_{node.args['kind'].lower()}"
     if isinstance(node.this, exp.GT):
@@ -69,7 +66,7 @@ def mask_aggregate(binder: ExpressionBinder, node: MaskAggregate) -> AggregateCa
     return resolve_aggregate(name, [binder.bind(node.this)], False, None, ())
 
 
-def _mask(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def _mask(binder: Binder, node: exp.Expr) -> Expression:
     mask = binder.bind(node)
     if mask.type.kind not in (Kind.MASK, Kind.NULL):
         raise TypeMismatchError(
@@ -78,7 +75,7 @@ def _mask(binder: ExpressionBinder, node: exp.Expr) -> Expression:
     return mask
 
 
-def _thresholded(binder: ExpressionBinder, node: exp.GT) -> list[Expression]:
+def _thresholded(binder: Binder, node: exp.GT) -> list[Expression]:
     mask, threshold = binder.bind(node.this), binder.bind(node.expression)
     if mask.type.kind is not Kind.MASK:
         raise BindError(
@@ -88,7 +85,7 @@ def _thresholded(binder: ExpressionBinder, node: exp.GT) -> list[Expression]:
     return [mask, threshold]
 
 
-def _region(binder: ExpressionBinder, node: exp.Expr) -> list[Expression]:
+def _region(binder: Binder, node: exp.Expr) -> list[Expression]:
     """The BOX of a region; nothing for the whole mask."""
     if isinstance(node, FullRoi):
         return []
@@ -108,7 +105,7 @@ def _region(binder: ExpressionBinder, node: exp.Expr) -> list[Expression]:
     return [_box(corners)]
 
 
-def _box_value(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def _box_value(binder: Binder, node: exp.Expr) -> Expression:
     box = binder.bind(node)
     if box.type.kind is Kind.MASK:
         shown = text_of(node)

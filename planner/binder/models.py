@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from tensorsql.errors import BindError, nearest, shown
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.analysis.model_inputs import WHOLE, column_misfit
+from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.functions.resolve import resolve
@@ -18,9 +18,6 @@ from tensorsql.planner.plans.expressions import Call, Expression, Literal
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.tables.catalog import ModelEntry
-
-if TYPE_CHECKING:
-    from tensorsql.planner.binder.expressions import ExpressionBinder
 
 
 def find_model(environment: Environment, node: exp.Expr) -> ModelEntry:
@@ -41,13 +38,13 @@ def _is_name(node: exp.Expr) -> bool:
     return isinstance(node, exp.Identifier | exp.Var) or node.is_string
 
 
-def predict(binder: ExpressionBinder, parts: CallParts) -> Expression:
+def predict(binder: Binder, parts: CallParts) -> Expression:
     """`PREDICT(m, a, b)` by position, `PREDICT(m, *)` by column name."""
     model, args = _model_and_arguments(binder, parts)
     return predict_call("predict", model, args, prediction_type(model))
 
 
-def predict_proba(binder: ExpressionBinder, parts: CallParts) -> Expression:
+def predict_proba(binder: Binder, parts: CallParts) -> Expression:
     """A list of probabilities in the model's class order, or one with `class => 'x'`."""
     named = [item for item in parts.args if isinstance(item, exp.Kwarg)]
     parts = dataclasses.replace(
@@ -132,9 +129,7 @@ def inputs_by_name(model: ModelEntry, columns: dict[str, Expression]) -> list[Ex
     return [folded[feature.lower()] for feature, _ in model.inputs]
 
 
-def _model_and_arguments(
-    binder: ExpressionBinder, parts: CallParts
-) -> tuple[ModelEntry, list[Expression]]:
+def _model_and_arguments(binder: Binder, parts: CallParts) -> tuple[ModelEntry, list[Expression]]:
     if not parts.args:
         raise BindError("PREDICT takes a model and its arguments")
     name, *rest = parts.args

@@ -41,7 +41,7 @@ from tensorsql.storage.tables.catalog import ModelEntry, Relation
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.scope import Tables
-    from tensorsql.planner.binder.table_functions import TableArguments
+    from tensorsql.planner.binder.table_arguments import TableArguments
 
 COMMON = ("data", "model", "layer", "neurons", "image", "id")
 

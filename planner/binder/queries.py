@@ -15,10 +15,11 @@ from tensorsql.parser.runs import LiteralRun
 from tensorsql.parser.statements import DescribeStatement, ShowStatement, SummarizeStatement
 from tensorsql.planner.binder import runs
 from tensorsql.planner.binder.common_tables import bind_with, with_shared
+from tensorsql.planner.binder.describe import DESCRIPTIONS
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.ordering import limited, ordered
-from tensorsql.planner.binder.scope import Columns, Scope
+from tensorsql.planner.binder.scope import Scope
 from tensorsql.planner.binder.select import bind_select
 from tensorsql.planner.binder.subqueries import plant
 from tensorsql.planner.functions.casts import common_type
@@ -63,16 +64,7 @@ def bind_query(node: exp.Expr, environment: Environment, outer: Scope | None = N
 
 def _described(node: exp.Expr, environment: Environment) -> Plan:
     """`FROM (DESCRIBE t)`, and SHOW and SUMMARIZE alike."""
-    from tensorsql.planner.binder.describe import DESCRIPTIONS  # they are queries themselves
-
     return DESCRIPTIONS[type(node)](node, environment).plan
-
-
-def renamed(plan: Plan, columns: Columns) -> Plan:
-    """The same columns under other names; the plan itself where the names are the same."""
-    if all(name == field.name for (name, _), field in zip(columns, plan.fields, strict=True)):
-        return plan
-    return Project(plan, tuple((field, field.ref()) for _, field in columns))
 
 
 def _modified(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:

@@ -13,7 +13,7 @@ from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.placeholders import is_plain
 from tensorsql.planner.plans.expressions import Expression
-from tensorsql.planner.plans.logical import Scan, Values
+from tensorsql.planner.plans.logical import Project, Scan, Values
 from tensorsql.planner.plans.plan import Field, Fields, Plan
 from tensorsql.storage.formats.names import told_apart
 
@@ -117,6 +117,13 @@ def named_columns(fields: Fields, alias: str, names: tuple[str, ...]) -> Columns
 
 
 EMPTY = Tables(NOTHING)
+
+
+def renamed(plan: Plan, columns: Columns) -> Plan:
+    """The same columns under other names; the plan itself where the names are the same."""
+    if all(name == field.name for (name, _), field in zip(columns, plan.fields, strict=True)):
+        return plan
+    return Project(plan, tuple((field, field.ref()) for _, field in columns))
 
 
 class Aliases:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from tensorsql.errors import BindError
 from tensorsql.parser.dialect import position
+from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.placeholders import SubqueryExpression, contains, left_outside
 from tensorsql.planner.binder.scope import NOTHING
 from tensorsql.planner.functions.resolve import resolve
@@ -25,17 +25,12 @@ from tensorsql.planner.plans.plan import Field, Plan, new_field
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.types import BOOLEAN, Kind
 
-if TYPE_CHECKING:
-    from tensorsql.planner.binder.expressions import ExpressionBinder
-
 QUERIES = (exp.Query, exp.Values)
 NEGATED = {"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
-def _plan(binder: ExpressionBinder, node: exp.Expr, columns: int | None = None) -> Plan:
-    from tensorsql.planner.binder.queries import bind_query  # queries contain expressions
-
-    plan = bind_query(node, binder.environment, binder.scope)
+def _plan(binder: Binder, node: exp.Expr, columns: int | None = None) -> Plan:
+    plan = binder.environment.query(node, binder.scope)
     if columns is not None and len(plan.fields) != columns:
         expected = "one column" if columns == 1 else f"{columns} columns"
         raise BindError(
@@ -44,19 +39,19 @@ def _plan(binder: ExpressionBinder, node: exp.Expr, columns: int | None = None) 
     return plan
 
 
-def scalar(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def scalar(binder: Binder, node: exp.Expr) -> Expression:
     """`(SELECT …)` as a value: NULL without a row, an error with two."""
     plan = _plan(binder, node, 1)
     field = plan.fields[0]
     return SubqueryExpression(field.type, "single", plan, TRUE, field)
 
 
-def exists(binder: ExpressionBinder, node: exp.Expr) -> Expression:
+def exists(binder: Binder, node: exp.Expr) -> Expression:
     """`EXISTS (SELECT …)`: never NULL."""
     return _mark(_plan(binder, node), TRUE)
 
 
-def in_subquery(binder: ExpressionBinder, left: exp.Expr, query: exp.Expr) -> Expression:
+def in_subquery(binder: Binder, left: exp.Expr, query: exp.Expr) -> Expression:
     """`x IN (SELECT …)`, `(x, y) IN (SELECT …)`: three-valued."""
     items = left.expressions if isinstance(left, exp.Tuple) else [left]
     values = binder.bind_all(items)
@@ -79,7 +74,7 @@ def quantifier(node: exp.Expr) -> tuple[bool, exp.Expr] | None:
 
 
 def quantified(
-    binder: ExpressionBinder, name: str, left: exp.Expr, universal: bool, right: exp.Expr
+    binder: Binder, name: str, left: exp.Expr, universal: bool, right: exp.Expr
 ) -> Expression:
     """`x < ANY (SELECT …)`, `x < ANY (list)`; `x < ALL (…)` is NOT `x >= ANY (…)`."""
     if name not in NEGATED:
@@ -91,7 +86,7 @@ def quantified(
     return resolve("not", [mark]) if universal else mark
 
 
-def _elements(binder: ExpressionBinder, node: exp.Expr) -> Plan:
+def _elements(binder: Binder, node: exp.Expr) -> Plan:
     """The elements of a list, one a row."""
     listed = binder.bind(node)
     if listed.type.kind not in (Kind.LIST, Kind.NULL):

@@ -8,8 +8,7 @@ from sqlglot import exp
 
 from tensorsql.parser import statements as syntax
 from tensorsql.planner.binder.environment import Environment
-from tensorsql.planner.binder.from_clause import named_plan
-from tensorsql.planner.binder.queries import bind_query
+from tensorsql.planner.binder.tables import named_plan
 from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate, struct_call
 from tensorsql.planner.plans.expressions import AggregateCall, Expression, Literal
 from tensorsql.planner.plans.logical import Aggregate, Project, Unnest
@@ -35,7 +34,7 @@ def bind_summarize(node: syntax.SummarizeStatement, environment: Environment) ->
     """A row per column of a table, view or query."""
     source = node.this
     table = isinstance(source, exp.Table)
-    plan = named_plan(source, environment) if table else bind_query(source, environment)
+    plan = named_plan(source, environment) if table else environment.query(source)
     count = resolve_aggregate("count", ())
     calls: Calls = [(new_field("count", count.type), count)]
     rows = [_summary(field, calls) for field in plan.fields]

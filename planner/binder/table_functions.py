@@ -1,16 +1,14 @@
-"""Table functions: a name → bind function registry, and how their arguments are read."""
+"""Table functions: a name → bind function registry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 from sqlglot import exp
 
 from tensorsql.errors import BindError, Error, UnsupportedError, nearest
 from tensorsql.parser.dialect import position
-from tensorsql.planner.binder import from_clause, neurons
+from tensorsql.planner.binder import neurons
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.models import (
@@ -21,6 +19,8 @@ from tensorsql.planner.binder.models import (
 )
 from tensorsql.planner.binder.scope import NOTHING, FromItem, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import plant
+from tensorsql.planner.binder.table_arguments import BindItem, TableArguments, table_arguments
+from tensorsql.planner.binder.tables import alias_of, scan
 from tensorsql.planner.binder.types import type_of_text
 from tensorsql.planner.functions.resolve import cast, resolve
 from tensorsql.planner.plans.expressions import Expression, Literal
@@ -29,131 +29,27 @@ from tensorsql.planner.plans.plan import Plan, new_field
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.types import BIGINT, Kind, Type
 from tensorsql.storage.formats import READERS
-from tensorsql.storage.formats.options import Option, is_names
+from tensorsql.storage.formats.options import is_names
 from tensorsql.storage.tables.catalog import Relation
 
 
-@dataclass(frozen=True)
-class TableArguments:
-    """The arguments of a table function, unbound: positional ones and `name => value`."""
-
-    function: str
-    node: exp.Expr
-    positional: tuple[exp.Expr, ...]
-    named: dict[str, exp.Expr]
-    environment: Environment
-    outer: Scope | None
-
-    @property
-    def binder(self) -> ExpressionBinder:
-        """Binds arguments, which may read columns of the tables before the call."""
-        return ExpressionBinder(self.environment, Scope(outer=self.outer))
-
-    def check(self, positional: int, named: Sequence[str]) -> None:
-        """BindError for too many positional or unknown named arguments."""
-        if len(self.positional) > positional:
-            raise BindError(
-                f"{self.function} takes {positional} arguments without a name, "
-                f"{len(self.positional)} were given",
-                position(self.node),
-            )
-        for name, value in self.named.items():
-            if name not in named:
-                raise BindError(
-                    f'{self.function} has no argument "{name}"{nearest(name, named)}',
-                    self.place(value),
-                )
-
-    def required(self, name: str) -> exp.Expr:
-        """The named argument; BindError if it is missing."""
-        if name not in self.named:
-            raise BindError(f"{self.function} needs {name} => …", position(self.node))
-        return self.named[name]
-
-    def constant(self, name: str, default: Any = None) -> Any:
-        """The Python value of a constant argument; a bare word is text."""
-        node = self.named.get(name)
-        return default if node is None else self.value(node, name)
-
-    def checked(self, option: Option, default: Any = None) -> Any:
-        """The constant that an argument is, checked; the default if it is not given."""
-        node = self.named.get(option.field)
-        if node is None:
-            return default
-        value = self.value(node, option.field)
-        try:
-            return option.checked(f"{option.field} of {self.function}", value)
-        except BindError as error:
-            raise BindError(error.message, self.place(node)) from None
-
-    def place(self, node: exp.Expr) -> tuple[int, int] | None:
-        """Where an argument stands: words such as NULL have no place, but their names do."""
-        return position(node) or position(node.parent or self.node) or position(self.node)
-
-    def value(self, node: exp.Expr, name: str) -> Any:
-        """The Python value of a constant; BindError for anything else."""
-        if isinstance(node, exp.Column) and len(node.parts) == 1:
-            return node.name
-        if isinstance(node, exp.Tuple):
-            return tuple(self.value(item, name) for item in node.expressions)
-        bound = self.binder.bind(node)
-        if not isinstance(bound, Literal):
-            raise BindError(f"{name} of {self.function} must be a constant", self.place(node))
-        return bound.value
-
-    def data(self, name: str = "data") -> Tables:
-        """The rows of `data => table`, `data => view` or `data => (SELECT …)`."""
-        return bind_data(self.required(name), self.environment, self.outer)
-
-
-def bind_data(node: exp.Expr, environment: Environment, outer: Scope | None) -> Tables:
-    """A table, view or subquery given as an argument."""
-    if isinstance(node, exp.Column) and len(node.parts) == 1:
-        node = exp.Table(this=node.this)
-    elif isinstance(node, exp.Alias):
-        inner = node.this
-        table = exp.Table(this=inner.this) if isinstance(inner, exp.Column) else inner.copy()
-        table.set("alias", exp.TableAlias(this=node.args["alias"]))
-        node = table
-    elif isinstance(node, exp.Select):
-        node = exp.Subquery(this=node)
-    return from_clause.bind_item(node, environment, outer)
-
-
-def table_arguments(
-    call: exp.Expr, environment: Environment, outer: Scope | None
-) -> TableArguments:
-    """Positional and named arguments of a call in FROM."""
-    positional: list[exp.Expr] = []
-    named: dict[str, exp.Expr] = {}
-    for argument in call.expressions:
-        if isinstance(argument, (exp.Kwarg, exp.PropertyEQ)):
-            name = argument.this.name.lower()
-            if name in named:
-                raise BindError(f'argument "{name}" is given twice', position(argument))
-            named[name] = argument.expression
-        else:
-            positional.append(argument)
-    name = call.name.lower()
-    return TableArguments(name, call, tuple(positional), named, environment, outer)
-
-
 def bind_call(
-    node: exp.Expr, call: exp.Expr, environment: Environment, outer: Scope | None
+    node: exp.Expr, bind_item: BindItem, environment: Environment, outer: Scope | None
 ) -> Tables:
     """`f(…)` in FROM, under its alias; BindError with the nearest names for an unknown function."""
+    call = node.this
     name = call.name.lower()
     bind = TABLE_FUNCTIONS.get(name)
     if bind is None:
         hint = nearest(name, TABLE_FUNCTIONS)
         raise BindError(f'table function "{name}" not found{hint}', position(call))
     try:
-        plan = bind(table_arguments(call, environment, outer))
+        plan = bind(table_arguments(call, bind_item, environment, outer))
     except Error as error:
         if error.position is None:
             error.position = position(call)
         raise
-    alias, names = from_clause.alias_of(node)
+    alias, names = alias_of(node)
     if not alias or names or len(plan.fields) != 1 or name not in NAMED_AFTER_ALIAS:
         return tables_of(plan, alias or name, names)
     return _named_after_alias(plan, alias, name)
@@ -184,7 +80,7 @@ def read_files(arguments: TableArguments) -> Plan:
 
 def _readable(relation: Relation) -> Plan:
     """The rows of a relation without those that turn out to be unreadable, if it asks for that."""
-    plan = from_clause.scan(relation)
+    plan = scan(relation)
     doubtful = [field.ref() for field, name in plan.columns if name == relation.doubtful]
     return Filter(plan, resolve("is_readable", list(doubtful))) if doubtful else plan
 
@@ -252,7 +148,7 @@ def bind_unnest(node: exp.Unnest, environment: Environment, outer: Scope | None)
     binder = ExpressionBinder(environment, Scope(outer=outer))
     value = binder.row_value(node.expressions[0], "UNNEST")
     plan = unnested(value, "unnest", "ordinality" if node.args.get("offset") else None)
-    alias, names = from_clause.alias_of(node)
+    alias, names = alias_of(node)
     if not alias or names:
         return tables_of(plan, alias or "unnest", names)
     if len(plan.fields) > 1:

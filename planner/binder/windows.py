@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError, nearest
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.planner.binder import functions
+from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.calls import call_parts
 from tensorsql.planner.binder.placeholders import contains, distinct_nodes
 from tensorsql.planner.binder.subqueries import plant
@@ -26,9 +27,6 @@ from tensorsql.planner.plans.logical import Window
 from tensorsql.planner.plans.plan import Field, Plan, new_field
 from tensorsql.storage.columns.types import BIGINT
 
-if TYPE_CHECKING:
-    from tensorsql.planner.binder.expressions import ExpressionBinder
-
 End = tuple[str, Expression | None]
 # The kinds of ends of a frame, in the order in which they come.
 PLACES = {
@@ -41,7 +39,7 @@ PLACES = {
 Clause = tuple[tuple[Expression, ...], tuple[SortKey, ...], WindowFrame | None]
 
 
-def bind_window(binder: ExpressionBinder, node: exp.Window) -> Expression:
+def bind_window(binder: Binder, node: exp.Window) -> Expression:
     """`f(…) OVER (PARTITION BY … ORDER BY … frame)`, or OVER a named window."""
     parts = call_parts(node.this)
     kind = functions.function_kind(parts.name)
@@ -60,7 +58,7 @@ def bind_window(binder: ExpressionBinder, node: exp.Window) -> Expression:
     return bound
 
 
-def _bound_clause(binder: ExpressionBinder, node: exp.Window) -> Clause:
+def _bound_clause(binder: Binder, node: exp.Window) -> Clause:
     clause = _window_clause(binder, node)
     partition = tuple(binder.bind_all(clause["partition_by"]))
     order = tuple(binder.sort_key(item) for item in clause["order"])
@@ -68,7 +66,7 @@ def _bound_clause(binder: ExpressionBinder, node: exp.Window) -> Clause:
     return partition, order, None if spec is None else _frame(binder, spec)
 
 
-def _window_clause(binder: ExpressionBinder, node: exp.Window) -> dict[str, Any]:
+def _window_clause(binder: Binder, node: exp.Window) -> dict[str, Any]:
     """Partition, order and frame; what a named window has and the clause itself lacks is added."""
     order = node.args.get("order")
     own = {
@@ -91,13 +89,13 @@ def _window_clause(binder: ExpressionBinder, node: exp.Window) -> dict[str, Any]
     return {key: own[key] or base[key] for key in own}
 
 
-def check_windows(binder: ExpressionBinder) -> None:
+def check_windows(binder: Binder) -> None:
     """Bind the windows of the WINDOW clause, also those nothing uses, for their errors' sake."""
     for node in binder.scope.windows.values():
         _bound_clause(binder, node)
 
 
-def _frame(binder: ExpressionBinder, spec: exp.WindowSpec) -> WindowFrame:
+def _frame(binder: Binder, spec: exp.WindowSpec) -> WindowFrame:
     start = _end(binder, spec.args.get("start"), spec.args.get("start_side"), "preceding")
     end = _end(binder, spec.args.get("end"), spec.args.get("end_side"), "following")
     _check_ends(start[0], end[0], spec)
@@ -117,9 +115,7 @@ def _check_ends(start: str, end: str, spec: exp.WindowSpec) -> None:
         raise BindError(f"a window frame cannot have {wrong}", position(spec))
 
 
-def _end(
-    binder: ExpressionBinder, value: exp.Expr | str | None, side: str | None, usual: str
-) -> End:
+def _end(binder: Binder, value: exp.Expr | str | None, side: str | None, usual: str) -> End:
     if value is None or value == "CURRENT ROW":
         return ("current row", None)
     word = (side or usual).lower()

@@ -14,6 +14,7 @@ from tensorsql.planner.plans.expressions import (
     SortKey,
     WindowCall,
     WindowFrame,
+    text,
 )
 from tensorsql.storage.columns.types import NULL, Kind
 
@@ -28,7 +29,14 @@ TESTS = {"is_null", "in", "in values", "like", "ilike"}  # whose NOT stands insi
 Names = Mapping[int, str]
 
 
-def literal_text(literal: Literal) -> str:
+@text.register
+def column_text(column: ColumnRef, names: Names | None = None) -> str:
+    """A column by its name."""
+    return (names or {}).get(column.id, column.name)
+
+
+@text.register
+def literal_text(literal: Literal, names: Names | None = None) -> str:
     """A literal as SQL would write it."""
     value = literal.value
     if value is None:
@@ -53,6 +61,7 @@ def literal_text(literal: Literal) -> str:
             return str(value)
 
 
+@text.register
 def call_text(call: Call, names: Names | None = None) -> str:
     """A call as SQL would write it."""
     name, args = call.function.name, [text(arg, names) for arg in call.args]
@@ -126,6 +135,7 @@ def nested(expression: Expression, names: Names | None, outer: int) -> str:
     return f"({shown})" if binds <= outer else shown
 
 
+@text.register
 def aggregate_text(call: AggregateCall, names: Names | None = None) -> str:
     """An aggregate as SQL would write it."""
     inner = ", ".join(text(arg, names) for arg in call.args) or (
@@ -139,6 +149,7 @@ def aggregate_text(call: AggregateCall, names: Names | None = None) -> str:
     return shown
 
 
+@text.register
 def window_text(window: WindowCall, names: Names | None = None) -> str:
     """A window call as SQL would write it."""
     parts = []
@@ -169,19 +180,3 @@ def sort_text(keys: tuple[SortKey, ...], names: Names | None = None) -> str:
         return shown + (" NULLS FIRST" if key.nulls_first else "")
 
     return ", ".join(map(one, keys))
-
-
-def text(expression: Expression, names: Names | None = None) -> str:
-    """Any expression as SQL would write it; `names` override the columns' own."""
-    match expression:
-        case ColumnRef():
-            return (names or {}).get(expression.id, expression.name)
-        case Literal():
-            return literal_text(expression)
-        case Call():
-            return call_text(expression, names)
-        case AggregateCall():
-            return aggregate_text(expression, names)
-        case WindowCall():
-            return window_text(expression, names)
-    return repr(expression)

@@ -7,8 +7,9 @@ function touches neither parser nor planner.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import singledispatch
 from operator import is_
 from typing import Any
 
@@ -37,6 +38,15 @@ class Expression(Remembering):
         """The same node over other operands."""
         return self
 
+    def __str__(self) -> str:
+        return text(self)
+
+
+@singledispatch
+def text(expression: Expression, names: Mapping[int, str] | None = None) -> str:
+    """An expression as SQL would write it; `names` override the columns' own."""
+    return repr(expression)
+
 
 @hashed_once
 @dataclass(frozen=True)
@@ -45,9 +55,6 @@ class ColumnRef(Expression):
 
     id: int
     name: str = field(compare=False)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @hashed_once
@@ -72,11 +79,6 @@ class Literal(Expression):
         signed = isinstance(self.value, float | tuple)
         return same and (not signed or repr(self.value) == repr(other.value))
 
-    def __str__(self) -> str:
-        from tensorsql.planner.plans.expression_text import literal_text
-
-        return literal_text(self)
-
 
 @hashed_once
 @dataclass(frozen=True)
@@ -98,11 +100,6 @@ class Call(Expression):
     def option(self, name: str) -> Any:
         """The named constant option, or None."""
         return dict(self.options).get(name)
-
-    def __str__(self) -> str:
-        from tensorsql.planner.plans.expression_text import call_text
-
-        return call_text(self)
 
 
 @hashed_once
@@ -134,11 +131,6 @@ class AggregateCall(Expression):
         return AggregateCall(
             self.type, self.function, children[:count], self.distinct, condition, keys
         )
-
-    def __str__(self) -> str:
-        from tensorsql.planner.plans.expression_text import aggregate_text
-
-        return aggregate_text(self)
 
 
 @dataclass(frozen=True)

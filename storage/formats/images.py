@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pyarrow as pa
 
 from tensorsql.errors import BindError, CorruptError, IOError, UnsupportedError
 from tensorsql.storage.columns import types
@@ -19,7 +15,7 @@ from tensorsql.storage.columns.physical import physical
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.formats.options import Files, Option, Options, flag, option_fields
 from tensorsql.storage.formats.paths import expand
-from tensorsql.storage.formats.pictures import GREY, Picture, decode, look
+from tensorsql.storage.formats.pictures import GREY, IMAGE, Images, Picture, look, tell_left_out
 from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.tables.lazy import lazy_relation
 from tensorsql.storage.tables.segment import LazyStatistics
@@ -28,10 +24,6 @@ if TYPE_CHECKING:
     from tensorsql.storage.formats.late_images import ImagesReader
 
 LARGEST_SIDE = 1 << 16  # pixels
-IMAGE = "image"
-NAMED = 3  # files that a warning names
-_MODES = {"uint8": "L", "uint16": "I", "int32": "I", "float32": "F"}  # that Pillow can resize
-Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 def read_files(function: str, files: Files, options: Options) -> Relation:
@@ -109,14 +101,6 @@ def _good(name: str, paths: Sequence[Path]) -> list[Picture]:
     return found
 
 
-def tell_left_out(name: str, left_out: Sequence[str], files: int) -> None:
-    """Warn of files, said by their errors, that a query goes without."""
-    if left_out:
-        named = "; ".join(left_out[:NAMED]) + ("; …" if len(left_out) > NAMED else "")
-        text = f"{name} left out {len(left_out)} of {files} files: {named}"
-        warnings.warn(text, stacklevel=2)
-
-
 def _single(path: Path) -> Picture:
     picture = look(path)
     if picture.pages > 1:
@@ -150,59 +134,6 @@ def _common(
 
 def _element(picture: Picture) -> str:
     return "uint8" if picture.element == "bool" else picture.element
-
-
-def _mode(is_grey: bool, element: str) -> str:
-    return _MODES[element] if is_grey else "RGB"
-
-
-class Images:
-    """The files of a relation and what makes their columns. Pickles without pixels."""
-
-    def __init__(
-        self,
-        name: str,
-        pictures: Sequence[Picture],
-        shape: tuple[int, int, int],
-        element: str,
-        orient: bool,
-    ) -> None:
-        self.name = name
-        self.pictures = pictures
-        self.shape = shape
-        self.element = element
-        self.orient = orient
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def column(self, name: str) -> pa.Array:
-        """A column of all files but the images, which a reader decodes by rows."""
-        sizes = [picture.size(self.orient) for picture in self.pictures]
-        match name:
-            case "filename":
-                return pa.array([str(picture.path) for picture in self.pictures])
-            case "width":
-                return pa.array([width for width, _ in sizes], pa.int32())
-            case "height":
-                return pa.array([height for _, height in sizes], pa.int32())
-            case "channels":
-                return pa.array(np.full(len(sizes), self.shape[0], np.int32))
-        raise KeyError(name)
-
-    def pixels(self, row: int) -> Pixels:
-        """The image [channels, height, width] of a row, decoded now."""
-        channels, height, width = self.shape
-        picture = self.pictures[row]
-        image = decode(picture, self.orient, _mode(channels == 1, self.element))
-        if image.size != picture.size(self.orient):
-            raise CorruptError(f'image "{picture.path}" has other pixels than it says')
-        if image.size != (width, height):
-            image = image.resize((width, height))
-        values = np.asarray(image).reshape(height, width, channels)
-        if self.element == "uint16":
-            values = np.clip(values, 0, 65535)  # resizing may overshoot
-        return values.transpose(2, 0, 1).astype(self.element)
 
 
 def _measure(images: Images, kinds: Mapping[str, types.Type], name: str) -> ColumnStatistics:

@@ -12,7 +12,7 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import CorruptError, IOError, UnsupportedError
 from tensorsql.storage.columns.column import Column, Flat, RowRef
 from tensorsql.storage.columns.types import Type
-from tensorsql.storage.formats.images import IMAGE, Images, tell_left_out
+from tensorsql.storage.formats.pictures import IMAGE, Images, tell_left_out
 from tensorsql.storage.tables.reader import Reader
 
 

@@ -1,13 +1,16 @@
-"""Image files through Pillow: what a file says of its picture, and the pixels it holds."""
+"""Image files through Pillow: what each says of its picture, its pixels, and columns of many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
+import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
@@ -31,6 +34,10 @@ _BACK = {**_TURNS, 6: Transpose.ROTATE_90, 8: Transpose.ROTATE_270}
 _ELEMENTS = {"1": "bool", "I;16": "uint16", "I": "int32", "F": "float32"}  # others are uint8
 GREY = ("1", "L", "I;16", "I", "F")
 _SECOND_IS_PREVIEW = ("MPO",)  # cameras' JPEG files
+_MODES = {"uint8": "L", "uint16": "I", "int32": "I", "float32": "F"}  # that Pillow can resize
+IMAGE = "image"
+NAMED = 3  # files that a warning names
+Pixels = np.ndarray[tuple[int, ...], np.dtype[Any]]
 take_messages()
 
 
@@ -151,3 +158,64 @@ def _orientation(image: Image.Image) -> int:
     else:
         found = image.getexif().get(ORIENTATION, 1)
     return found if found in _TURNS else 1
+
+
+class Images:
+    """The files of a relation and what makes their columns. Pickles without pixels."""
+
+    def __init__(
+        self,
+        name: str,
+        pictures: Sequence[Picture],
+        shape: tuple[int, int, int],
+        element: str,
+        orient: bool,
+    ) -> None:
+        self.name = name
+        self.pictures = pictures
+        self.shape = shape
+        self.element = element
+        self.orient = orient
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def column(self, name: str) -> pa.Array:
+        """A column of all files but the images, which a reader decodes by rows."""
+        sizes = [picture.size(self.orient) for picture in self.pictures]
+        match name:
+            case "filename":
+                return pa.array([str(picture.path) for picture in self.pictures])
+            case "width":
+                return pa.array([width for width, _ in sizes], pa.int32())
+            case "height":
+                return pa.array([height for _, height in sizes], pa.int32())
+            case "channels":
+                return pa.array(np.full(len(sizes), self.shape[0], np.int32))
+        raise KeyError(name)
+
+    def pixels(self, row: int) -> Pixels:
+        """The image [channels, height, width] of a row, decoded now."""
+        channels, height, width = self.shape
+        picture = self.pictures[row]
+        image = decode(picture, self.orient, _mode(channels == 1, self.element))
+        if image.size != picture.size(self.orient):
+            raise CorruptError(f'image "{picture.path}" has other pixels than it says')
+        if image.size != (width, height):
+            image = image.resize((width, height))
+        values = np.asarray(image).reshape(height, width, channels)
+        if self.element == "uint16":
+            values = np.clip(values, 0, 65535)  # resizing may overshoot
+        return values.transpose(2, 0, 1).astype(self.element)
+
+
+def tell_left_out(name: str, left_out: Sequence[str], files: int) -> None:
+    """Warn of files, said by their errors, that a query goes without."""
+    if left_out:
+        named = "; ".join(left_out[:NAMED]) + ("; …" if len(left_out) > NAMED else "")
+        text = f"{name} left out {len(left_out)} of {files} files: {named}"
+        warnings.warn(text, stacklevel=2)
+
+
+def _mode(is_grey: bool, element: str) -> str:
+    return _MODES[element] if is_grey else "RGB"
