@@ -1,4 +1,4 @@
-"""Syntax errors: where the text stops being SQL, in words, with what may have been meant."""
+"""Syntax errors: where the text stops being SQL, what may have been meant; nesting too deep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from sqlglot.errors import ParseError as SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from tensorsql.errors import ParseError
+from tensorsql.errors import Error, ParseError, UnsupportedError
 
 # Words worth suggesting; a misspelt one is usually read as an alias or a name.
 KEYWORDS = (
@@ -168,3 +168,35 @@ def comment_end(sql: str, offset: int) -> int | None:
         if depth == 0:
             return match.end()
     return None
+
+
+FEW = 100  # brackets one in the other, which are not what is too deep
+CURE = "compute parts of it first, with CREATE TABLE … AS SELECT …"
+
+
+def too_deep(sql: str, tokens: list[Token]) -> Error:
+    """The error of a statement for whose depth there is no room: how deep, where, what to do."""
+    depth, deepest = _deepest(tokens)
+    if depth > FEW:
+        what = f"{depth} brackets are open here"
+    else:
+        deepest, what = tokens[0], f"{len(tokens)} words in chains such as a + b + … are too many"
+    error = UnsupportedError(
+        f"the statement nests too deeply: {what}; {CURE}", (deepest.line, deepest.col)
+    )
+    error.sql = sql
+    return error
+
+
+def _deepest(tokens: list[Token]) -> tuple[int, Token]:
+    """The most brackets that are open at once, CASE … END counted, and where."""
+    depth, most, place = 0, 0, tokens[0]
+    for token in tokens:
+        kind = token.token_type
+        if kind in OPENING or kind == TokenType.CASE:
+            depth += 1
+        elif kind in CLOSING or kind == TokenType.END:
+            depth -= 1
+        if depth > most:
+            most, place = depth, token
+    return most, place

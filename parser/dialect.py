@@ -76,13 +76,11 @@ from tensorsql.parser.diagnosis import (
     skip_blank,
     syntax_error,
 )
-from tensorsql.parser.door import nodes_of, watch
-from tensorsql.parser.escapes import unescaped
+from tensorsql.parser.door import first_problem, nodes_of, watch
 from tensorsql.parser.grammar import TensorParser
-from tensorsql.parser.pieces import pieces
+from tensorsql.parser.pieces import pieces, unescaped
 from tensorsql.parser.runs import RUN, LiteralRun, without_runs
 from tensorsql.parser.statements import FullRoi, MaskAggregate
-from tensorsql.parser.validation import first_problem
 
 
 class TensorDialect(DuckDB):

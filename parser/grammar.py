@@ -1,4 +1,4 @@
-"""Expressions and table functions: what the language adds to DuckDB's grammar."""
+"""Expressions and table functions: what the language adds to DuckDB's grammar; reserved words."""
 
 from __future__ import annotations
 
@@ -6,15 +6,53 @@ from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 from sqlglot import exp
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.parser import statements
-from tensorsql.parser.reserved import ends_table, is_reserved
 from tensorsql.parser.runs import RUN, run_node
 from tensorsql.parser.statement_parser import StatementParser
 
-RESERVED = {TokenType.ANY, TokenType.ALL, TokenType.SOME}
+RESERVED = frozenset(
+    (
+        *("all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric"),
+        *("both", "case", "cast", "check", "collate", "column", "constraint", "create"),
+        *("default", "deferrable", "desc", "describe", "distinct", "do", "else", "end"),
+        *("except", "false", "fetch", "for", "foreign", "from", "group", "having", "in"),
+        *("initially", "intersect", "into", "lambda", "lateral", "leading", "limit", "not"),
+        *("null", "offset", "on", "only", "or", "order", "pivot", "placing", "primary"),
+        *("qualify", "references", "returning", "select", "show", "some", "summarize"),
+        *("symmetric", "table", "then", "to", "trailing", "true", "union", "unique"),
+        *("unpivot", "using", "variadic", "when", "where", "window", "with"),
+    )
+)
+# These name columns, but behind a table they go on with its join.
+JOINING = frozenset(
+    (
+        *("anti", "asof", "at", "by", "collation", "cross", "full", "glob", "ilike"),
+        *("inner", "is", "isnull", "join", "left", "like", "natural", "notnull", "outer"),
+        *("overlaps", "positional", "right", "semi", "similar", "tablesample"),
+    )
+)
+QUOTED = (TokenType.IDENTIFIER, TokenType.STRING)
+
+
+def is_reserved(token: Token) -> bool:
+    """Whether a word cannot name a column without AS before it."""
+    return token.token_type not in QUOTED and token.text.lower() in RESERVED
+
+
+def ends_table(token: Token) -> bool:
+    """Whether a word, or a text, cannot name a table without AS before it."""
+    text = token.token_type == TokenType.STRING
+    return text or is_reserved(token) or _joins(token)
+
+
+def _joins(token: Token) -> bool:
+    return token.token_type not in QUOTED and token.text.lower() in JOINING
+
+
+QUANTIFIERS = {TokenType.ANY, TokenType.ALL, TokenType.SOME}
 SET_WORDS = (TokenType.INTERSECT, TokenType.UNION)
 QUERY_STARTS = (TokenType.SELECT, TokenType.WITH, TokenType.VALUES, TokenType.FROM)
 ARGUMENT_ENDS = (TokenType.COMMA, TokenType.R_PAREN)
@@ -54,7 +92,7 @@ class TensorParser(StatementParser):
     # `list[1]` is an element of a column; DuckDB reserves ARRAY alone.
     ARRAY_CONSTRUCTORS: ClassVar[dict[str, type[exp.Func]]] = {"ARRAY": exp.Array}
     # `FROM t ANY JOIN u` is no alias.
-    TABLE_ALIAS_TOKENS = StatementParser.TABLE_ALIAS_TOKENS - RESERVED
+    TABLE_ALIAS_TOKENS = StatementParser.TABLE_ALIAS_TOKENS - QUANTIFIERS
 
     def _parse_placeholder(self) -> exp.Expr | None:
         """Parameters are numbered by where they stand."""

@@ -15,8 +15,8 @@ from tensorsql.errors import Error
 from tensorsql.execution import LASTING, Work, carry_out
 from tensorsql.nesting import NESTING
 from tensorsql.parser import statements
-from tensorsql.parser.dialect import parse
-from tensorsql.parser.nesting import too_deep
+from tensorsql.parser.diagnosis import too_deep
+from tensorsql.parser.dialect import parse, tokenize
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.parameters import check_count
 from tensorsql.planner.optimizer import optimize
@@ -104,7 +104,7 @@ def _errors_of(sql: str) -> Iterator[None]:
     try:
         yield
     except RecursionError:
-        raise too_deep(sql) from None
+        raise too_deep(sql, tokenize(sql)) from None
     except Error as error:
         error.sql = error.sql or sql
         raise

@@ -53,7 +53,7 @@ MUTANTS = (
     ),
     Mutant(
         "parser: IN without values",
-        "parser/validation.py",
+        "parser/door.py",
         'None if listed or any(map(node.args.get, IN_VALUES)) else "IN needs a value"',
         "None",
         "tests/test_parser.py::test_every_check_of_trees_refuses_something",

@@ -12,10 +12,9 @@ import pytest
 from sqlglot import exp
 
 from tensorsql.errors import ParseError
-from tensorsql.parser import statements, validation
+from tensorsql.parser import statements
 from tensorsql.parser.dialect import DIALECT, is_complete, parse, position, split
-from tensorsql.parser.door import nodes_of
-from tensorsql.parser.validation import first_problem
+from tensorsql.parser.door import CHECKS, first_problem, nodes_of
 
 TPCH = sorted((Path(__file__).parent.parent / "tpch" / "queries").glob("q*.sql"))
 
@@ -485,7 +484,7 @@ def test_parsing_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-# A statement that each check of parser/validation.py refuses, and a word of why.
+# A statement that each check of parser/door.py refuses, and a word of why.
 NO_SQL: dict[type[exp.Expr], tuple[str, str]] = {
     exp.Alias: ("SELECT * AS x FROM t", "a star has no alias"),
     exp.In: ("SELECT a IN FROM t", "IN needs a value"),
@@ -514,4 +513,4 @@ def test_every_check_of_trees_refuses_something(kind: type[exp.Expr]) -> None:
 
 
 def test_every_check_of_trees_is_tried() -> None:
-    assert NO_SQL.keys() | REFUSED_EARLIER == validation.CHECKS.keys()
+    assert NO_SQL.keys() | REFUSED_EARLIER == CHECKS.keys()
