@@ -20,6 +20,7 @@ from tensorsql.planner.rules.merge_projects import merge_projects
 from tensorsql.planner.rules.order_conjuncts import order_conjuncts
 from tensorsql.planner.rules.order_joins import order_joins
 from tensorsql.planner.rules.prune_columns import prune_columns
+from tensorsql.planner.rules.push_down_aggregates import push_down_aggregates
 from tensorsql.planner.rules.push_down_filters import push_down_filters
 from tensorsql.planner.rules.reduce_group_keys import reduce_group_keys
 from tensorsql.planner.rules.restrict_aggregates import restrict_aggregates
@@ -51,7 +52,8 @@ RULES: tuple[Rule, ...] = (
     order_joins,
     # Joins were rebuilt with their conditions on top: those that read one side go down again.
     push_down_filters,
-    # Once it is settled which inputs meet an aggregate in a join.
+    # Once it is settled which inputs meet in a join, and which meet an aggregate there.
+    push_down_aggregates,
     restrict_aggregates,
     # After unnesting added domain columns to GROUP BY.
     reduce_group_keys,
