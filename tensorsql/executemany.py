@@ -10,7 +10,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from tensorsql.errors import Error, ProgrammingError, UnsupportedError
 from tensorsql.parser.dialect import tokenize
-from tensorsql.planner.binder.python_values import python_values
+from tensorsql.planner.binder.literals import python_values
 from tensorsql.result import Result
 from tensorsql.storage.columns.python_arrays import object_array
 from tensorsql.storage.formats.objects import relation

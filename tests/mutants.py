@@ -68,7 +68,7 @@ MUTANTS = (
     ),
     Mutant(
         "binder: a column outside GROUP BY",
-        "planner/binder/aggregates.py",
+        "planner/binder/grouping.py",
         "case ColumnRef() if expression.id in self.hidden:",
         "case ColumnRef() if False:",
         scripts("group_by"),

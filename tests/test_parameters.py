@@ -15,7 +15,7 @@ import pytest
 
 import tensorsql
 from tensorsql import Connection, errors
-from tensorsql.planner.binder import python_values
+from tensorsql.planner.binder import literals
 
 DATE = datetime.date(2020, 1, 31)
 MOMENT = datetime.datetime(2020, 1, 31, 10, 11, 12, 345678)
@@ -159,17 +159,17 @@ def test_plain_columns_are_looked_at_as_one(
     column: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their values are as each alone, and no call is made for each."""
-    assert python_values.python_values(column) == [*map(python_values.python_value, column)]
+    assert literals.python_values(column) == [*map(literals.python_value, column)]
     calls: list[Any] = []
-    monkeypatch.setattr(python_values, "python_value", calls.append)
-    python_values.python_values(column)
+    monkeypatch.setattr(literals, "python_value", calls.append)
+    literals.python_values(column)
     assert len(calls) <= column.count(None)
 
 
 @pytest.mark.parametrize("column", [[1 << 127, 1], [None, "\ud800"], ["\ud83d", "\ude00"]])
 def test_plain_columns_are_checked(column: list[Any]) -> None:
     with pytest.raises(errors.Error):
-        python_values.python_values(column)
+        literals.python_values(column)
 
 
 @pytest.mark.parametrize(

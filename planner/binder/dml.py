@@ -10,10 +10,10 @@ from tensorsql.errors import BindError, CatalogError, Error, UnsupportedError, n
 from tensorsql.parser.dialect import parse, position, text_of
 from tensorsql.parser.runs import LiteralRun
 from tensorsql.planner.binder import runs
-from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.from_clause import bind_joins
+from tensorsql.planner.binder.queries import bind_with, with_shared
 from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant
 from tensorsql.planner.binder.tables import missing_table, scan, table_name, with_row_id

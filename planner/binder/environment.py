@@ -1,22 +1,62 @@
-"""What stays the same while a query is bound: catalog, parameters, settings, CTEs in sight."""
+"""What stays the same while a query is bound: the catalog asked, parameters, settings, CTEs."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlglot import exp
 
 from tensorsql.parser.door import nodes_of
-from tensorsql.planner.binder.catalog import BindCatalog
 from tensorsql.planner.binder.scope import ROW_ID, Scope, named_columns, renamed
 from tensorsql.planner.plans.logical import Reference
 from tensorsql.planner.plans.plan import Field, Plan, fresh_id, new_field
 from tensorsql.planner.plans.traversal import free_columns
+from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
+
+
+class BindCatalog(Protocol):
+    """One snapshot of the catalog, as the session has it; names compare case-insensitively."""
+
+    def relation(self, name: str) -> Relation | None:
+        """The table of this name."""
+
+    def view(self, name: str) -> ViewEntry | None:
+        """The view of this name."""
+
+    def model(self, name: str) -> ModelEntry | None:
+        """The model of this name."""
+
+    def index(self, name: str) -> IndexEntry | None:
+        """The index of this name."""
+
+    def table_names(self) -> Iterable[str]:
+        """All tables and registered relations."""
+
+    def view_names(self) -> Iterable[str]:
+        """All views."""
+
+    def model_names(self) -> Iterable[str]:
+        """All models."""
+
+    def index_names(self) -> Iterable[str]:
+        """All indexes."""
+
+    def replacement(self, name: str) -> Relation | None:
+        """A Python object of this name in the caller's frames, as a relation."""
+
+    def file_relation(
+        self, function: str, path: str | tuple[str, ...], options: Mapping[str, Any]
+    ) -> Relation:
+        """The files of `read_csv`, `read_parquet`, … as one relation; options are Python values.
+
+        `path` may be a glob. IOError where nothing matches; BindError for an unknown option.
+        """
+
 
 if TYPE_CHECKING:
     from tensorsql.planner.binder.parameters import Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from typing import Literal as OneOf
@@ -14,9 +15,8 @@ from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.runs import LiteralRun
 from tensorsql.parser.statements import DescribeStatement, ShowStatement, SummarizeStatement
 from tensorsql.planner.binder import runs
-from tensorsql.planner.binder.common_tables import bind_with, with_shared
 from tensorsql.planner.binder.describe import DESCRIPTIONS
-from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.environment import CommonTable, Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.ordering import limited, ordered
 from tensorsql.planner.binder.scope import Scope
@@ -26,7 +26,7 @@ from tensorsql.planner.functions.casts import common_type
 from tensorsql.planner.functions.resolve import cast
 from tensorsql.planner.functions.unify import unify
 from tensorsql.planner.plans.expressions import ColumnRef, Expression, Literal
-from tensorsql.planner.plans.logical import LiteralRows, Project, SetOperation, Values
+from tensorsql.planner.plans.logical import LiteralRows, Project, SetOperation, Values, With
 from tensorsql.planner.plans.plan import Field, Fields, Plan, fresh_id, new_field
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.types import INTEGER, Kind, Type
@@ -213,3 +213,48 @@ def _arranged(plan: Plan, wanted: Fields) -> Plan:
             missing = Field(fresh_id(), field.name, types.NULL)
             assignments.append((missing, Literal(types.NULL, None)))
     return Project(plan, tuple(assignments))
+
+
+def bind_with(
+    node: exp.Expr, environment: Environment, outer: Scope | None
+) -> tuple[Environment, list[CommonTable]]:
+    """The environment with the CTEs of a query's WITH clause."""
+    clause = node.args.get("with_")
+    if clause is None:
+        return environment, []
+    found: dict[str, CommonTable] = {}
+    uses = _uses(node)
+    for definition in clause.expressions:
+        name = definition.alias.lower()
+        table = _common_table(uses[name], definition, environment, outer)
+        if name in found:
+            raise BindError(f'WITH defines "{table.name}" twice', position(definition))
+        if clause.args.get("recursive") and _uses(definition.this)[name]:
+            raise UnsupportedError(f'recursive WITH ("{table.name}" uses itself) is not supported')
+        environment = environment.with_common_table(name, table)
+        found[name] = table
+    return environment, list(found.values())
+
+
+def _common_table(
+    references: int, definition: exp.CTE, environment: Environment, outer: Scope | None
+) -> CommonTable:
+    hint = definition.args.get("materialized")
+    if hint is not None and references:
+        references = 2 if hint else 1
+    names = tuple(definition.alias_column_names)
+    return CommonTable(definition.alias, definition.this, names, environment, outer, references)
+
+
+def _uses(node: exp.Expr) -> Counter[str]:
+    """How often each table name stands in it."""
+    tables = node.find_all(exp.Table)
+    return Counter(table.name.lower() for table in tables if not table.args.get("db"))
+
+
+def with_shared(plan: Plan, tables: list[CommonTable]) -> Plan:
+    """The plan under the definitions of those CTEs that are shared."""
+    shared = tuple(
+        (table.shared_id, table.name, table.shared) for table in tables if table.shared is not None
+    )
+    return With(shared, plan) if shared else plan

@@ -11,12 +11,11 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, Error, TypeMismatchError, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
-from tensorsql.planner.binder.aggregates import Grouping
 from tensorsql.planner.binder.base import NOT_OF_A_ROW
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.expressions import ExpressionBinder
 from tensorsql.planner.binder.from_clause import bind_from
-from tensorsql.planner.binder.grouping import group_keys
+from tensorsql.planner.binder.grouping import Grouping, group_keys
 from tensorsql.planner.binder.ordering import column_position, is_all, limited
 from tensorsql.planner.binder.placeholders import (
     UnnestExpression,

@@ -1,19 +1,23 @@
-"""Statements: one function for each kind."""
+"""Statements: `bind`, and one function for each kind."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlglot import exp
 
 from tensorsql.errors import UnsupportedError
+from tensorsql.nesting import nesting
 from tensorsql.parser import statements as syntax
 from tensorsql.parser.dialect import position, text_of
+from tensorsql.parser.door import first_unread
 from tensorsql.planner.binder import ddl, describe, dml
-from tensorsql.planner.binder.environment import Environment
+from tensorsql.planner.binder.environment import BindCatalog, Environment, Words
+from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.binder.queries import bind_query
+from tensorsql.planner.binder.unread import unread_error
 from tensorsql.planner.plans.statements import (
     Begin,
     BoundStatement,
@@ -26,6 +30,25 @@ from tensorsql.planner.plans.statements import (
     Rollback,
     Set,
 )
+
+
+@nesting
+def bind(
+    statement: exp.Expr,
+    catalog: BindCatalog,
+    parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> BoundStatement:
+    """The statement with every name resolved against one catalog snapshot and every type checked.
+
+    Errors are BindError, CatalogError, TypeMismatchError or UnsupportedError, with a position.
+    """
+    values, words = Parameters(statement, parameters), Words(statement, parameters)
+    environment = Environment(catalog, values, settings or {}, words, bind_query)
+    bound = bind_statement(statement, environment)
+    if unread := first_unread(statement):
+        raise unread_error(*unread)
+    return bound
 
 
 def bind_statement(node: exp.Expr, environment: Environment) -> BoundStatement:

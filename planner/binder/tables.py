@@ -8,9 +8,10 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, CatalogError, Error, nearest
 from tensorsql.parser.dialect import parse, position
+from tensorsql.parser.door import first_unread
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.scope import ROW_ID, Tables, named_columns, renamed, tables_of
-from tensorsql.planner.binder.unread import refuse_unread
+from tensorsql.planner.binder.unread import unread_error
 from tensorsql.planner.plans.logical import Scan
 from tensorsql.planner.plans.plan import Plan, new_field
 from tensorsql.storage.columns.types import BIGINT
@@ -92,7 +93,8 @@ def bind_view(view: ViewEntry, environment: Environment) -> Plan:
     (tree,) = parse(view.sql)
     try:
         plan = environment.for_view(view.name, tree).query(tree)
-        refuse_unread(tree)
+        if unread := first_unread(tree):
+            raise unread_error(*unread)
     except Error as error:
         # The place is one in the view's text, not in the statement the user wrote.
         raise type(error)(f'view "{view.name}" is broken: {error.message}') from None

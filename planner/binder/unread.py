@@ -9,7 +9,6 @@ from sqlglot import exp
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.parser.dialect import position, text_of
-from tensorsql.parser.door import first_unread
 
 # Clauses that sqlglot calls by another name.
 WORDS = {
@@ -30,19 +29,14 @@ NOTHING = r" (PROPERTY|COLUMN CONSTRAINT)$"
 STATEMENTS = (exp.DML, exp.DDL, exp.Query, exp.Drop)
 
 
-def refuse_unread(tree: exp.Expr) -> None:
-    """UnsupportedError at the first thing in the tree that nobody has read."""
-    found = first_unread(tree)
-    if found is None:
-        return
-    node, key = found
+def unread_error(node: exp.Expr, key: str) -> UnsupportedError:
+    """The refusal of an argument of a node that nobody has read."""
     value = node.args.get(key)
     first = value[0] if isinstance(value, list) else value
     place = position(first) if isinstance(first, exp.Expr) else None
     where = f"in {_name(node)}" if isinstance(node, STATEMENTS) else "here"
-    raise UnsupportedError(
-        f"{_words(key, first)} is not supported {where}", place or position(node)
-    )
+    message = f"{_words(key, first)} is not supported {where}"
+    return UnsupportedError(message, place or position(node))
 
 
 def _words(key: str, value: Any) -> str:
