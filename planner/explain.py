@@ -1,8 +1,4 @@
-"""Plans as text: what EXPLAIN prints and golden files hold.
-
-One line per node, inputs indented below. A column prints by its name; where two columns of a plan
-share a name, by `alias.name`, and by `name#2` where that is not enough.
-"""
+"""Plans as text: what EXPLAIN prints and golden files hold; why a costly call has no index."""
 
 from __future__ import annotations
 
@@ -11,9 +7,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tensorsql.planner.missing_index import missing_index
+from tensorsql.planner.analysis.index_use import INDEX_METHODS, costly_calls
+from tensorsql.planner.analysis.provenance import expose_row_id
 from tensorsql.planner.plans.expression_text import INFIX, Names, nested, sort_text
-from tensorsql.planner.plans.expressions import TRUE, ColumnRef, Expression, conjuncts, text
+from tensorsql.planner.plans.expressions import (
+    TRUE,
+    Call,
+    ColumnRef,
+    Expression,
+    conjuncts,
+    substitute,
+    text,
+)
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.plans.logical import (
     Aggregate,
@@ -255,3 +260,43 @@ _WRITERS: dict[type[Plan], Callable[[Any, Names], str]] = {
     ),
     IndexTopN: _index_topn,
 }
+
+
+def missing_index(node: Filter | TopN) -> str:
+    """` (no index: …)` for the first call of the node that an index could bound, or nothing."""
+    below: Plan = node.input
+    expressions = node.expressions
+    while isinstance(below, Project):
+        mapping = {field.id: expression for field, expression in below.assignments}
+        expressions = tuple(substitute(expression, mapping) for expression in expressions)
+        below = below.input
+    call = next((call for each in expressions for call in _bounded(each)), None)
+    return "" if call is None else f" (no index: {_reason(below, call)})"
+
+
+def _bounded(expression: Expression) -> list[Call]:
+    return [call for call in costly_calls(expression) if _methods(call)]
+
+
+def _methods(call: Call) -> list[str]:
+    """The kinds of index that can bound the call."""
+    return [name for name, kind in INDEX_METHODS.items() if call.function.name in kind.functions]
+
+
+def _reason(plan: Plan, call: Call) -> str:
+    column = call.args[0]
+    origin = expose_row_id(plan, column.id) if isinstance(column, ColumnRef) else None
+    if origin is None:
+        return f"{column} does not come unchanged from a table"
+    methods, table = _methods(call), origin.relation.name
+    kind = " or ".join(methods)
+    entries = [entry for entry in origin.relation.indexes if entry.method in methods]
+    if not entries:
+        return f"{table} has no {kind} index"
+    for entry in entries:
+        if INDEX_METHODS[entry.method].covers(entry, call, origin.name):
+            return f"{entry.name} is not applicable here, or switched off"
+    for entry in entries:
+        if wrong := INDEX_METHODS[entry.method].mismatch(entry, call):
+            return f"{entry.name} {wrong}"
+    return f"no {kind} index of {table} covers it"

@@ -16,7 +16,7 @@ from tensorsql.operators.compiler import COMPILE
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.keys.grouping import AggregateKernel
-from tensorsql.planner.analysis.index_methods import INDEX_METHODS
+from tensorsql.planner.analysis.index_use import INDEX_METHODS
 from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
 from tensorsql.planner.explain import explain
 from tensorsql.planner.functions.signatures import GROUPS, SIGNATURES

@@ -142,7 +142,7 @@ TOYS = {
                 "from tensorsql.operators.indexes.open.index import OpenIndex",
             ),
             Line(
-                "planner/analysis/index_methods.py",
+                "planner/analysis/index_use.py",
                 *("INDEX_METHODS: dict[str, IndexMethod] = {", '    "OPEN": Chi(),'),
             ),
         ),

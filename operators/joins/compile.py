@@ -17,7 +17,7 @@ from tensorsql.operators.joins.probe import (
 from tensorsql.operators.joins.reverse import MarkedRecipe, ReverseRecipe
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.operators.runtime.streams import columns_of as fields_of
-from tensorsql.planner.analysis.join_condition import Condition, split
+from tensorsql.planner.analysis.predicates import Condition, split
 from tensorsql.planner.plans.logical import Join, Scan, Side
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import walk_plan

@@ -19,7 +19,7 @@ from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressi
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, matched, pairs
 from tensorsql.operators.runtime.program import Context, Operator, Run
-from tensorsql.planner.analysis.join_condition import Condition
+from tensorsql.planner.analysis.predicates import Condition
 from tensorsql.planner.plans.expressions import Expression, columns_of
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Batch, Column, Constant, take

@@ -15,7 +15,7 @@ from tensorsql.operators.joins.matcher import KeySet
 from tensorsql.operators.joins.probe import JoinProbe, ProbeRecipe
 from tensorsql.operators.runtime.kept_rows import KeptRows
 from tensorsql.operators.runtime.program import Merging, Run, Scope
-from tensorsql.planner.analysis.join_condition import Condition
+from tensorsql.planner.analysis.predicates import Condition
 from tensorsql.storage.columns.column import Batch
 
 

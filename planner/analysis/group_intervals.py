@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tensorsql.planner.analysis.interval_arithmetic import typed
+from tensorsql.planner.analysis.interval_rules import typed
 from tensorsql.planner.analysis.intervals import EXACT, INFINITY, Interval, unknown
 from tensorsql.planner.plans.expressions import AggregateCall
 

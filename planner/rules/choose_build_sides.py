@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tensorsql.planner.analysis.estimates import Estimator
-from tensorsql.planner.analysis.join_condition import split
+from tensorsql.planner.analysis.predicates import split
 from tensorsql.planner.plans.logical import Join
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import transform_up
