@@ -21,6 +21,7 @@ from tensorsql.operators.top_n import compile_top_n
 from tensorsql.operators.unnest import compile_unnest
 from tensorsql.operators.values import compile_literal_rows, compile_values
 from tensorsql.operators.windows.window import compile_window
+from tensorsql.planner.analysis.basis import basis_of
 from tensorsql.planner.plans import index_plans, logical
 from tensorsql.planner.plans.plan import Plan
 
@@ -30,7 +31,7 @@ def compile_plan(plan: Plan, context: Context) -> Program:
     """The program whose result has the plan's fields; nothing of it runs yet."""
     compiler = Compiler(COMPILE, context)
     output = compiler.collect(compiler.compile(plan, 0), 0, plan.fields)
-    return Program(tuple(compiler.pipelines), output)
+    return Program(tuple(compiler.pipelines), output, basis_of(plan))
 
 
 COMPILE: dict[type[Plan], CompileFunction] = {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.layouts import true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.functions.ranges import Range, proven_ranges
+from tensorsql.operators.functions.ranges import StoredColumns, counted_columns
 from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import Expression
@@ -19,21 +19,21 @@ from tensorsql.storage.columns.column import Batch
 def compile_filter(plan: Filter, node: int, compiler: Compiler) -> Stream:
     """The input's stream with the filter."""
     (stream,) = compiler.inputs(plan, node)
-    ranges = proven_ranges(plan.input, [plan.predicate])
-    return stream.then(FilterRecipe(node, plan.predicate, ranges))
+    counted = counted_columns(plan.input, [plan.predicate])
+    return stream.then(FilterRecipe(node, plan.predicate, counted))
 
 
 @dataclass(frozen=True)
 class FilterRecipe:
-    """The predicate, and proven ranges of stored values by column id."""
+    """The predicate, and the stored columns that it computes with by id."""
 
     node: int
     predicate: Expression
-    ranges: Mapping[int, Range] = field(default_factory=dict)
+    counted: StoredColumns = field(default_factory=dict)
 
     def start(self, run: Run) -> FilterOperator:
         """Compile the predicate."""
-        return FilterOperator(compile_expressions([self.predicate], run.context, self.ranges))
+        return FilterOperator(compile_expressions([self.predicate], run.context, self.counted))
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.functions.ranges import Range, proven_ranges
+from tensorsql.operators.functions.ranges import StoredColumns, counted_columns
 from tensorsql.operators.runtime.program import Operator, Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.expressions import ColumnRef, Expression
@@ -18,17 +18,17 @@ def compile_project(plan: Project, node: int, compiler: Compiler) -> Stream:
     """The input's stream with the computed columns in place of its own."""
     (stream,) = compiler.inputs(plan, node)
     assignments = tuple((field.id, expression) for field, expression in plan.assignments)
-    ranges = proven_ranges(plan.input, [expression for _, expression in assignments])
-    return stream.then(ProjectRecipe(node, assignments, ranges))
+    counted = counted_columns(plan.input, [expression for _, expression in assignments])
+    return stream.then(ProjectRecipe(node, assignments, counted))
 
 
 @dataclass(frozen=True)
 class ProjectRecipe:
-    """Output column ids, what computes them, and proven ranges of stored values by input id."""
+    """Output column ids, what computes them, and the stored columns behind it by input id."""
 
     node: int
     assignments: tuple[tuple[int, Expression], ...]
-    ranges: Mapping[int, Range] = field(default_factory=dict)
+    counted: StoredColumns = field(default_factory=dict)
 
     def start(self, run: Run) -> Operator:
         """Renaming alone keeps selections; anything else computes dense columns."""
@@ -41,7 +41,7 @@ class ProjectRecipe:
             return RenameOperator(tuple(references))
         expressions = [expression for _, expression in self.assignments]
         ids = tuple(id for id, _ in self.assignments)
-        return ProjectOperator(ids, compile_expressions(expressions, run.context, self.ranges))
+        return ProjectOperator(ids, compile_expressions(expressions, run.context, self.counted))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.logical import Scan
 from tensorsql.storage.columns.column import Batch, Flat
 from tensorsql.storage.columns.types import BIGINT
-from tensorsql.storage.tables.catalog import Relation
+from tensorsql.storage.tables.catalog import Relation, TableName
 from tensorsql.storage.tables.reader import Reader
 
 
@@ -19,7 +19,7 @@ def compile_scan(plan: Scan, node: int, compiler: Compiler) -> Stream:
     """A stream that starts at the relation."""
     columns = tuple((field.id, name) for field, name in plan.columns)
     row_id = None if plan.row_id is None else plan.row_id.id
-    return Stream(ScanRecipe(node, plan.relation, columns, row_id))
+    return Stream(ScanRecipe(node, plan.relation.reference, columns, row_id))
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class ScanRecipe:
     """Which columns of which relation, as (id, column name); `row_id` is the row id's column id."""
 
     node: int
-    relation: Relation
+    relation: TableName | Relation
     columns: tuple[tuple[int, str], ...]
     row_id: int | None
 
     def start(self, run: Run) -> ScanSource:
-        """Open the relation."""
-        return ScanSource(self.relation.open(), self.relation.rows, self.columns, self.row_id)
+        """Open the relation at the run's snapshot."""
+        relation = run.context.relation(self.relation)
+        return ScanSource(relation.open(), relation.rows, self.columns, self.row_id)
 
 
 @dataclass(frozen=True)

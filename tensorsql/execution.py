@@ -48,7 +48,7 @@ class Work:
     @cached_property
     def context(self) -> Context:
         """What its program may use, and what was counted while it ran."""
-        return self.session.context()
+        return self.session.context(self.transaction)
 
     @property
     def result(self) -> Result:
@@ -290,7 +290,7 @@ def checkpoint(_: statements.Checkpoint, work: Work) -> Result:
     transaction = work.session.database.begin(write=True, interrupted=interrupted)
     try:
         for entry in transaction.indexes():
-            extend_index(entry, transaction, work.context)
+            extend_index(entry, transaction, work.session.context(transaction))
         transaction.commit()
     finally:
         transaction.rollback()

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tensorsql.storage.tables.catalog import ModelEntry
-
 Shared = TypeVar("Shared")
 
 
 class SessionServices:
     """Implements `operators.runtime.program.Services`: what outlives a query.
 
-    `find_model` gives a model by its name; `trusts_models` says whether models that came with a
-    database may run code when they are opened.
+    `trusts_models` says whether models that came with a database may run code when opened.
     """
 
-    def __init__(
-        self, find_model: Callable[[str], ModelEntry], trusts_models: Callable[[], bool]
-    ) -> None:
-        self.find_model = find_model
+    def __init__(self, trusts_models: Callable[[], bool]) -> None:
         self.trusts_models = trusts_models
         self._shared: dict[Any, Any] = {}
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tensorsql import settings as registry
 from tensorsql.cancellation import cancelled_by, import_engine, is_cancelled_by
-from tensorsql.errors import CatalogError, TransactionError, nearest
+from tensorsql.errors import TransactionError
 from tensorsql.services import SessionServices
-from tensorsql.storage.tables.catalog import ModelEntry, Relation
+from tensorsql.storage.tables.catalog import Relation
 
 if TYPE_CHECKING:
     from tensorsql.operators.runtime.program import Context
@@ -35,25 +35,19 @@ class SessionState:
         self.services: SessionServices | None = None
         self.cancelled = Event()
 
-    def context(self) -> Context:
-        """What one run of a program may use."""
+    def context(self, transaction: Transaction) -> Context:
+        """What one run of a program over the transaction's snapshot may use."""
         import_engine()
         from tensorsql.operators.runtime.program import Context
 
         if self.services is None:
-            self.services = SessionServices(self._model, self._trusts)
-        return Context(dict(self.settings), self.cancelled, services=self.services)
+            self.services = SessionServices(self._trusts)
+        return Context(
+            dict(self.settings), self.cancelled, services=self.services, catalog=transaction
+        )
 
     def _trusts(self) -> bool:
         return bool(self.settings["trust_models"])
-
-    def _model(self, name: str) -> ModelEntry:
-        with self.open_transaction() as transaction:
-            found = transaction.model(name)
-            if found is None:
-                hint = nearest(name, transaction.model_names())
-                raise CatalogError(f'model "{name}" not found{hint}')
-            return found
 
     @contextmanager
     def cancellable(self) -> Iterator[None]:

@@ -467,7 +467,8 @@ def test_extend_counts_new_rows_only() -> None:
     con.register_masks("source", pixels)
     con.execute("CREATE TABLE t AS SELECT mask FROM source WHERE index < 20")
     index = INDEXES["CHI"]
-    context = con.session.context()
+    with con.session.open_transaction() as transaction:
+        context = con.session.context(transaction)
 
     def relation() -> Relation:
         with con.session.open_transaction() as transaction:

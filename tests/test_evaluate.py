@@ -23,6 +23,7 @@ from tensorsql.storage.columns.column import (
     Flat,
     StringDictionary,
 )
+from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import (
     BIGINT,
     BOOLEAN,
@@ -34,6 +35,7 @@ from tensorsql.storage.columns.types import (
     Type,
     decimal,
 )
+from tensorsql.storage.tables.catalog import Relation, TableSchema
 
 CONTEXT = Context({})
 ONE = Literal(INTEGER, 1)
@@ -167,9 +169,11 @@ def test_decimals_that_stay_in_64_bits_are_checked() -> None:
 def test_ranges_prove_results() -> None:
     a = ref(0, BIGINT)
     call = resolve("*", (a, a))
+    statistics = {"a": ColumnStatistics(0, 10)}
+    table = Relation("t", TableSchema("t", ()), 1, 1, lambda: None, statistics)  # type: ignore[arg-type,return-value]
     (proven,) = [
         step.proven  # type: ignore[attr-defined]
-        for step in compile_expressions([call], CONTEXT, {0: (0, 10)})._steps
+        for step in compile_expressions([call], CONTEXT, {0: (table, "a")})._steps
         if isinstance(getattr(step, "proven", None), bool)
     ]
     assert proven

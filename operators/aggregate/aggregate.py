@@ -7,7 +7,7 @@ combines the states: groups come out in the order in which the input first shows
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,7 +15,7 @@ import torch
 from tensorsql.operators.aggregate.calls import CallInput, Merged, call_input
 from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.functions.ranges import Range, proven_ranges
+from tensorsql.operators.functions.ranges import StoredColumns, counted_columns
 from tensorsql.operators.keys.grouping import Grouped
 from tensorsql.operators.keys.key_codes import Groups, group_rows
 from tensorsql.operators.runtime.crew import each
@@ -38,22 +38,22 @@ def compile_aggregate(plan: Aggregate, node: int, compiler: Compiler) -> Stream:
     if sets is None:
         sets = (tuple(range(len(keys))),)
     inputs = (*keys, *(child for call in calls for child in call.children))
-    ranges = proven_ranges(plan.input, inputs)
-    recipe = AggregateRecipe(node, columns_of(plan.fields), keys, calls, sets, ranges)
+    counted = counted_columns(plan.input, inputs)
+    recipe = AggregateRecipe(node, columns_of(plan.fields), keys, calls, sets, counted)
     return compiler.reopen(compiler.close(stream, recipe), node)
 
 
 @dataclass(frozen=True)
 class AggregateRecipe:
-    """Output columns (keys, then aggregates), what computes them, the grouping sets, and proven
-    ranges of stored values by input id."""
+    """Output columns (keys, then aggregates), what computes them, the grouping sets, and
+    the stored columns that they compute with by input id."""
 
     node: int
     columns: Columns
     keys: tuple[Expression, ...]
     calls: tuple[AggregateCall, ...]
     sets: tuple[tuple[int, ...], ...]
-    ranges: Mapping[int, Range] = field(default_factory=dict)
+    counted: StoredColumns = field(default_factory=dict)
 
     def start(self, run: Run) -> AggregateSink:
         """Compile keys, arguments, filters and orders together, each once."""
@@ -62,7 +62,7 @@ class AggregateRecipe:
         for call in self.calls:
             calls.append(call_input(call, len(expressions)))
             expressions.extend(call.children)
-        evaluator = compile_expressions(expressions, run.context, self.ranges)
+        evaluator = compile_expressions(expressions, run.context, self.counted)
         return AggregateSink(self, calls, evaluator, expressions, run.context)
 
 

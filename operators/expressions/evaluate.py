@@ -21,7 +21,13 @@ from tensorsql.operators.columns.literals import constant, to_python
 from tensorsql.operators.expressions.propagate import Propagate
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.logic import NARROWING, narrow
-from tensorsql.operators.functions.ranges import Known, Range, is_proven
+from tensorsql.operators.functions.ranges import (
+    Known,
+    Range,
+    StoredColumns,
+    is_proven,
+    proven_ranges,
+)
 from tensorsql.operators.functions.registry import Kernel, kernel_of
 from tensorsql.operators.functions.text_blocks import in_blocks
 from tensorsql.operators.runtime.program import Context
@@ -192,10 +198,10 @@ class Evaluator:
 def compile_expressions(
     expressions: Sequence[Expression],
     context: Context,
-    ranges: Mapping[int, Range] | None = None,
+    counted: StoredColumns | None = None,
 ) -> Evaluator:
-    """Compile; `ranges` are proven (minimum, maximum) of stored values, by column id."""
-    compiler = _Compiler(ranges or {})
+    """Compile; `counted` are stored columns by id, whose values prove that sums of them fit."""
+    compiler = _Compiler(proven_ranges(counted or {}, context))
     outputs = [compiler.compile(expression, ALL_ROWS) for expression in expressions]
     _plan_drops(compiler.steps, outputs)
     return Evaluator(compiler.steps, outputs, context)

@@ -106,12 +106,12 @@ def _numeric_runs(
     columns: list[Column], places: Tensor, call: Call, frame: Frame
 ) -> Iterator[Tensor]:
     """Numbers stacked by position as one row of features; not worth keeping for later."""
-    inference = inference_of(frame.context)
+    inference, model = inference_of(frame.context), frame.context.model(call.option("model"))
     for part in torch.split(places, CHUNK):
         if len(part):
             frame.context.check()
             stacked = torch.stack([_numbers(each).index_select(0, part) for each in columns], 1)
-            yield inference.run_numbers(call.option("model"), stacked)
+            yield inference.run_numbers(model, stacked)
 
 
 def _numbers(column: Column) -> Tensor:

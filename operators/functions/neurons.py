@@ -38,7 +38,7 @@ def _measured(arguments: Arguments, call: Call, frame: Frame) -> Column:
     places = wanted_rows(column, frame)
     values = torch.zeros(frame.count, dtype=torch.float64)
     if len(places):
-        question = inference_of(frame.context).question(_checked(call))
+        question = inference_of(frame.context).question(_checked(call), frame.context)
         for part, outputs in runs(column, places, call, frame):
             group = question.group if len(question.group) else torch.arange(outputs.shape[1])
             check_range(tuple(group.tolist()), outputs.shape[1])
@@ -77,12 +77,12 @@ def runs(
     column: Column, places: Tensor, call: Call, frame: Frame
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(positions, outputs [n, neurons]) chunk by chunk, of the call's layer or the whole model."""
-    inference = inference_of(frame.context)
+    inference, model = inference_of(frame.context), frame.context.model(call.option("model"))
     for part in torch.split(places, CHUNK):
         if len(part):
             frame.context.check()
             chunk = chunk_of(take(column, part), 0, len(part))
-            yield part, inference.outputs(call.option("model"), call.option("layer"), chunk)
+            yield part, inference.outputs(model, call.option("layer"), chunk)
 
 
 def _checked(call: Call) -> Call:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from tensorsql.operators.columns.literals import stored_value
+from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.analysis.facts import facts
 from tensorsql.planner.analysis.intervals import Interval, differences, negatives, products, sums
+from tensorsql.planner.analysis.provenance import StoredColumn, origin
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type
 
 Range = tuple[int, int]
+StoredColumns = Mapping[int, StoredColumn]  # by id
 Known = dict[Expression, Range | None]
 ENDS: dict[str, Callable[..., Range]] = {
     "+": sums,
@@ -37,14 +40,26 @@ def is_proven(call: Call, ranges: Mapping[int, Range], known: Known) -> bool:
     return allowed[0] <= computed[0] and computed[1] <= allowed[1]
 
 
-def proven_ranges(plan: Plan, expressions: Iterable[Expression]) -> dict[int, Range]:
-    """Proven bounds of the stored values of columns that the expressions compute with."""
+def counted_columns(plan: Plan, expressions: Iterable[Expression]) -> StoredColumns:
+    """Where the columns that the expressions compute with come from, if that bounds them."""
     ids: set[int] = set()
     for expression in expressions:
         if any(isinstance(n, Call) and n.function.name in CHECKED for n in walk(expression)):
             ids |= {n.id for n in walk(expression) if isinstance(n, ColumnRef) and _counts(n.type)}
-    known = facts(plan).ranges if ids else {}
-    return {id: (int(known[id][0]), int(known[id][1])) for id in sorted(ids & known.keys())}
+    if not ids:
+        return {}
+    origins = {id: origin(plan, id) for id in sorted(ids & facts(plan).ranges.keys())}
+    return {id: found.stored for id, found in origins.items() if found}
+
+
+def proven_ranges(columns: StoredColumns, context: Context) -> dict[int, Range]:
+    """Bounds of the values of such columns, proven for the snapshot that is read."""
+    ranges = {}
+    for id, (relation, name) in columns.items():
+        known = context.relation(relation).statistics.get(name)
+        if known is not None and known.minimum is not None:
+            ranges[id] = (int(known.minimum), int(known.maximum))
+    return ranges
 
 
 def _counts(type: Type) -> bool:

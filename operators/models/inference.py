@@ -26,7 +26,7 @@ from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.arrow import to_arrow
 from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, slice_column
 from tensorsql.storage.columns.types import BOOLEAN
-from tensorsql.storage.tables.catalog import ModelEntry
+from tensorsql.storage.tables.catalog import ModelEntry, Relation
 from tensorsql.storage.tables.reader import Reader
 
 CHUNK = 1024  # inputs between two looks at the cancel flag
@@ -55,7 +55,7 @@ class Inference:
         self._trust = trust
         self.cache = ActivationCache() if cache is None else cache
         self._models: dict[str, Model] = {}
-        self._targets: dict[int, tuple[TargetRow, int, Tensor]] = {}
+        self._targets: dict[tuple[int, int], tuple[TargetRow, int, Tensor]] = {}
         self._lock = threading.Lock()
 
     def model(self, entry: ModelEntry) -> Model:
@@ -102,15 +102,15 @@ class Inference:
             rows = rows.to(model.dtype)
         return self.run(entry, None, rows.reshape(len(rows), *(model.shape or rows.shape[1:])))
 
-    def question(self, call: Call) -> Question:
+    def question(self, call: Call, context: Context) -> Question:
         """The group and measure of a `neuron_distance` or `neuron_score` call."""
         target: TargetRow | None = call.option("target")
         group: NeuronGroup = call.option("neurons")
-        entry, layer = call.option("model"), call.option("layer")
+        entry, layer = context.model(call.option("model")), call.option("layer")
         if target is None:
             indices = _indices(group, dict(entry.layers)[layer], None)
             return Question(indices, SCORES[call.option("score")]())
-        row, activations = self._target(target, entry, layer)
+        row, activations = self._target(target, context.relation(target.table), entry, layer)
         indices = _indices(group, tuple(activations.shape), activations)
         weights = call.option("weights")
         factors = None if weights is None else torch.tensor(weights, dtype=torch.float64)
@@ -119,22 +119,25 @@ class Inference:
         chosen = activations.index_select(0, indices).double()
         return Question(indices, DISTANCES[call.option("dist")](chosen, factors), row)
 
-    def _target(self, target: TargetRow, entry: ModelEntry, layer: str) -> tuple[int, Tensor]:
-        """Row id and activations of the target; looked up once for each query."""
-        known = self._targets.get(id(target))
+    def _target(
+        self, target: TargetRow, relation: Relation, entry: ModelEntry, layer: str
+    ) -> tuple[int, Tensor]:
+        """Row id and activations of the target; looked up once for each query and snapshot."""
+        key = id(target), relation.version
+        known = self._targets.get(key)
         if known is None or known[0] is not target:
-            reader = target.relation.open()
-            place = find_row(target, reader)
+            reader = relation.open()
+            place = find_row(target, relation, reader)
             image = tensor_rows(reader.read(target.image, place, place + 1))
             if image is None:
-                raise BindError(f"input {target} of {target.relation.name} is NULL")
+                raise BindError(f"input {target} of {relation.name} is NULL")
             activations = self.outputs(entry, layer, image)[0]
             row = int(reader.row_ids(place, place + 1)[0])
             known = (target, row, activations)
             with self._lock:
                 while len(self._targets) >= TARGETS_KEPT:
                     del self._targets[next(iter(self._targets))]
-                self._targets[id(target)] = known
+                self._targets[key] = known
         return known[1], known[2]
 
 
@@ -171,9 +174,8 @@ def tensor_rows(column: Column) -> Tensor | None:
     return column.values
 
 
-def find_row(target: TargetRow, reader: Reader) -> int:
+def find_row(target: TargetRow, relation: Relation, reader: Reader) -> int:
     """The position of the target; BindError if there is no such row, or more than one."""
-    relation = target.relation
     if target.id_column is None:
         place = int(reader.positions(torch.tensor([int(target.value)]))[0])
         found = [] if place < 0 else [place]

@@ -19,20 +19,35 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from tensorsql.cancellation import MESSAGE
-from tensorsql.errors import InterruptedError
+from tensorsql.errors import CatalogError, InterruptedError, nearest
 from tensorsql.operators.runtime.metrics import Metrics
+from tensorsql.planner.analysis.basis import TableBasis
 from tensorsql.storage.columns.column import Batch
-from tensorsql.storage.tables.catalog import ModelEntry
+from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, TableName
 
+AGAIN = "plan the statement again"
 Shared = TypeVar("Shared")
 Scope = Literal["worker", "ordered"]
 
 
+class Catalog(Protocol):
+    """The snapshot that a program reads: what it names is found there when it runs."""
+
+    def relation(self, name: str) -> Relation | None:
+        """The table of that name."""
+
+    def model(self, name: str) -> ModelEntry | None:
+        """The model of that name."""
+
+    def index(self, name: str) -> IndexEntry | None:
+        """The index of that name."""
+
+    def model_names(self) -> Iterable[str]:
+        """The names of all models."""
+
+
 class Services(Protocol):
     """What a program may ask of whoever runs it; it outlives the program."""
-
-    def find_model(self, name: str) -> ModelEntry:
-        """The model of that name; CatalogError if there is none."""
 
     def trusts_models(self) -> bool:
         """Whether models that came with a database may run code when they are opened."""
@@ -43,18 +58,49 @@ class Services(Protocol):
 
 @dataclass
 class Context:
-    """What a running query may use: settings, cancellation, metrics, services."""
+    """What a running query may use: settings, cancellation, metrics, services, its snapshot."""
 
     settings: Mapping[str, Any]
     cancelled: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
     services: Services | None = None
+    catalog: Catalog | None = None
     crew: Any = None  # the Crew that runs the current pipeline, if one does
 
     def check(self) -> None:
         """Raise InterruptedError once the query was cancelled; called between morsels."""
         if self.cancelled.is_set():
             raise InterruptedError(MESSAGE)
+
+    def relation(self, reference: TableName | Relation) -> Relation:
+        """The relation that a program reads."""
+        if isinstance(reference, Relation):
+            return reference
+        assert self.catalog is not None
+        found = self.catalog.relation(reference.name)
+        if found is None or found.identity != reference.identity:
+            raise CatalogError(f'table "{reference.name}" is another one now; {AGAIN}')
+        return found
+
+    def index(self, record: IndexEntry) -> IndexEntry | None:
+        """The index with its blocks, if there still is one of the name; else rows are unbounded."""
+        return record if self.catalog is None else self.catalog.index(record.name)
+
+    def model(self, record: ModelEntry) -> ModelEntry:
+        """The model with what was loaded of it."""
+        found = self.named_model(record.name)
+        if found.weights_hash != record.weights_hash:
+            raise CatalogError(f'model "{record.name}" is another one now; {AGAIN}')
+        return found
+
+    def named_model(self, name: str) -> ModelEntry:
+        """The model of the name; CatalogError if there is none."""
+        assert self.catalog is not None
+        found = self.catalog.model(name)
+        if found is None:
+            hint = nearest(name, self.catalog.model_names())
+            raise CatalogError(f'model "{name}" not found{hint}')
+        return found
 
 
 class Source(Protocol):
@@ -140,7 +186,17 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Program:
-    """Pipelines in an order in which they can run; `output` is the result's number."""
+    """Pipelines in an order in which they can run; `output` is the result's number.
+
+    It holds no rows of tables, and runs at any snapshot for which its `basis` holds.
+    """
 
     pipelines: tuple[Pipeline, ...]
     output: int
+    basis: tuple[TableBasis, ...] = ()
+
+    def require(self, context: Context) -> None:
+        """CatalogError if it does not."""
+        for each in self.basis:
+            if not each.holds(context.relation(each.table)):
+                raise CatalogError(f'table "{each.table.name}" has changed too much; {AGAIN}')

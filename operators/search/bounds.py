@@ -34,6 +34,7 @@ from tensorsql.storage.columns.column import (
     present_rows,
 )
 from tensorsql.storage.columns.types import Kind, Type
+from tensorsql.storage.tables.catalog import IndexEntry
 
 
 @dataclass(frozen=True)
@@ -118,18 +119,19 @@ class BoundsCompiler:
         use = self.use(call)
         if use is None or any(is_costly(arg) for arg in call.args[1:]):
             return None
-        _, _, row_id, entry = use
+        row_id, entry = use
         probe = INDEXES[entry.method].prepare(entry, call, self._context)
         arguments = compile_expressions(call.args[1:], self._context)
         return probed(call.type, probe, arguments, row_id.id)
 
-    def use(self, call: Call) -> IndexUse | None:
-        """The index that covers the call."""
-        column = call.args[0] if call.args else None
-        for use in self._indexes:
-            same = isinstance(column, ColumnRef) and column.id == use[0].id
-            if same and INDEX_METHODS[use[3].method].covers(use[3], call, use[1]):
-                return use
+    def use(self, call: Call) -> tuple[ColumnRef, IndexEntry] | None:
+        """The index that covers the call, as the run's snapshot has it, and the row id."""
+        first = call.args[0] if call.args else None
+        for column, name, row_id, record in self._indexes:
+            entry = self._context.index(record)
+            same = isinstance(first, ColumnRef) and first.id == column.id
+            if same and entry and INDEX_METHODS[entry.method].covers(entry, call, name):
+                return row_id, entry
         return None
 
 

@@ -129,11 +129,12 @@ class GroupBoundsCompiler(BoundsCompiler):
         use = self.use(over_member)
         if use is None:
             return None
-        probe = INDEXES[use[3].method].prepare(use[3], over_member, self._context)
+        row_id, entry = use
+        probe = INDEXES[entry.method].prepare(entry, over_member, self._context)
         if not isinstance(probe, GroupProbe):
             return None
         arguments = compile_expressions(call.args[1:], self._context)
-        return group_probed(call, combined, probe, arguments, use[2].id)
+        return group_probed(call, combined, probe, arguments, row_id.id)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from tensorsql.planner.plans.logical import (
 from tensorsql.planner.plans.memo import remembered
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.storage.columns.statistics import Facts
+from tensorsql.storage.tables.catalog import Relation
 
 NOTHING = Facts({}, frozenset())
 
@@ -61,20 +62,27 @@ def facts(plan: Plan) -> Facts:
 
 def _scan(plan: Scan) -> Facts:
     ranges: dict[int, tuple[Any, Any]] = {}
-    unique = set()
     for column, name in plan.columns:
         known = plan.relation.statistics.get(name)
-        schema = plan.relation.schema.column(name)
-        if known is None:
-            continue
-        if known.minimum is not None:
+        if known is not None and known.minimum is not None:
             ranges[column.id] = (known.minimum, known.maximum)
-        # Statistics leave NULLs out of `unique`; here NULL equals NULL.
-        if known.unique and (known.non_null or (schema is not None and schema.not_null)):
-            unique.add(frozenset({column.id}))
+    names = unique_columns(plan.relation, (name for _, name in plan.columns))
+    unique = {frozenset({column.id}) for column, name in plan.columns if name in names}
     if plan.row_id is not None:
         unique.add(frozenset({plan.row_id.id}))
     return Facts(ranges, frozenset(unique), plan.relation.live_rows)
+
+
+def unique_columns(relation: Relation, names: Iterable[str]) -> frozenset[str]:
+    """Those of the columns of which no two rows have the same value, where NULL equals NULL."""
+    unique = set()
+    for name in names:
+        known, schema = relation.statistics.get(name), relation.schema.column(name)
+        # Statistics leave NULLs out of `unique`.
+        valid = known and (known.non_null or (schema is not None and schema.not_null))
+        if known is not None and known.unique and valid:
+            unique.add(name)
+    return frozenset(unique)
 
 
 def _project(plan: Project) -> Facts:

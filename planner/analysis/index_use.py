@@ -103,7 +103,7 @@ def find_uses(plan: Plan, calls: Iterable[Call]) -> tuple[Plan, tuple[IndexUse, 
             method = INDEX_METHODS.get(entry.method)
             if method is not None and method.covers(entry, call, origin.name):
                 plan = origin.plan
-                use = (column, origin.name, origin.row_id.ref(), entry)
+                use = (column, origin.name, origin.row_id.ref(), entry.record)
                 if use not in uses:
                     uses.append(use)
                 break

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tensorsql.errors import BindError, nearest
-from tensorsql.storage.tables.catalog import ModelEntry, Relation
+from tensorsql.storage.tables.catalog import ModelEntry, Relation, TableName
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ WHOLE_LAYER = NeuronGroup()
 
 @dataclass(frozen=True)
 class TargetRow:
-    """The row of `relation` whose `id_column` (None = the row id) is `value`; its image column."""
+    """The row of `table` whose `id_column` (None = the row id) is `value`; its image column."""
 
-    relation: Relation = field(repr=False)
+    table: TableName | Relation = field(repr=False)
     image: str
     id_column: str | None
     value: Any

@@ -23,7 +23,7 @@ from tensorsql.planner.plans.logical import (
 )
 from tensorsql.planner.plans.plan import Field, Plan, new_field
 from tensorsql.storage.columns.types import BIGINT
-from tensorsql.storage.tables.catalog import Relation
+from tensorsql.storage.tables.catalog import Relation, TableName
 
 # Nodes that pass their inputs' columns on as they are.
 PASSING = (
@@ -32,12 +32,20 @@ PASSING = (
 )
 
 
+StoredColumn = tuple[TableName | Relation, str]
+
+
 @dataclass(frozen=True)
 class Origin:
     """`column` of the relation that `scan` reads."""
 
     scan: Scan
     column: str
+
+    @property
+    def stored(self) -> StoredColumn:
+        """The column as programs name it."""
+        return self.scan.relation.reference, self.column
 
 
 def origin(plan: Plan, id: int) -> Origin | None:

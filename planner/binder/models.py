@@ -29,7 +29,7 @@ def find_model(environment: Environment, node: exp.Expr) -> ModelEntry:
     if found is None:
         hint = nearest(name, environment.catalog.model_names())
         raise BindError(f'model "{name}" not found{hint}', position(node))
-    return found
+    return found.record
 
 
 def _is_name(node: exp.Expr) -> bool:

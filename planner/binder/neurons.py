@@ -304,13 +304,13 @@ def _target(arguments: TableArguments, inputs: Inputs) -> TargetRow:
         )
     relation = image.scan.relation
     if is_row_id(inputs.plan, inputs.id.id, image.scan):
-        return TargetRow(relation, image.column, None, bound.value)
+        return TargetRow(relation.reference, image.column, None, bound.value)
     named = origin(inputs.plan, inputs.id.id)
     if named is None or named.scan is not image.scan:
         raise UnsupportedError(
             f'id "{inputs.id.name}" does not come from {relation.name}, where the images are'
         )
-    return TargetRow(relation, image.column, named.column, bound.value)
+    return TargetRow(relation.reference, image.column, named.column, bound.value)
 
 
 def _target_id(arguments: TableArguments, inputs: Inputs) -> Literal:

@@ -8,7 +8,7 @@ EXPLAIN never load torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -69,6 +69,11 @@ class IndexEntry:
     state: Any = field(default=None, compare=False, repr=False)
     files: Any = field(default=None, compare=False, repr=False)
 
+    @property
+    def record(self) -> IndexEntry:
+        """The entry without its blocks, which plans hold."""
+        return replace(self, state=None, files=None)
+
 
 @dataclass(frozen=True)
 class Running:
@@ -108,6 +113,11 @@ class ModelEntry:
     handle: Any = field(default=None, compare=False, repr=False)
     file_hash: str = ""
 
+    @property
+    def record(self) -> ModelEntry:
+        """The entry without the loaded model, which plans hold."""
+        return replace(self, handle=None)
+
 
 @dataclass(frozen=True)
 class ViewEntry:
@@ -143,6 +153,21 @@ class Relation:
     indexes: tuple[IndexEntry, ...] = field(default=(), compare=False, repr=False)
     places: Places | None = field(default=None, compare=False, repr=False)
     doubtful: str = field(default="", compare=False, repr=False)
+
+    @property
+    def reference(self) -> TableName | Relation:
+        """What a program holds of it: a table's rows are found when the program runs, those of
+        files and objects are what they were when their name was bound."""
+        return self if self.identity is None else TableName(self.name, self.identity)
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table of the database at whatever snapshot it is read; `identity` tells it from another
+    table that has its name now."""
+
+    name: str
+    identity: str
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ class NpiIndex:
         from tensorsql.operators.models.inference import inference_of
 
         inference = inference_of(context)
-        batch = inference.model(call.option("model")).batch
-        return probe_of(blocks_of(entry), inference.question(call), batch)
+        batch = inference.model(context.model(call.option("model"))).batch
+        return probe_of(blocks_of(entry), inference.question(call, context), batch)
 
 
 def image_column(relation: Relation, named: str | None) -> str:
@@ -98,6 +98,4 @@ def _listed(names: list[str]) -> str:
 def _model(entry: IndexEntry, context: Context) -> ModelEntry:
     if len(entry.arguments) != 2:
         raise BindError("an NPI index takes a model and a layer, as in USING NPI (cnn, 'fc1')")
-    name = entry.arguments[0]
-    assert context.services is not None
-    return context.services.find_model(name)
+    return context.named_model(entry.arguments[0])

@@ -1,0 +1,74 @@
+"""What a plan rests on: while it holds, the plan answers rightly at any snapshot.
+
+Rules prove things of the rows that a table has; where these have changed, what was proven is looked
+at again, and the statement has to be planned again if it is true no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+
+from tensorsql.planner.analysis.facts import unique_columns
+from tensorsql.planner.analysis.predicates import column_equality
+from tensorsql.planner.analysis.provenance import StoredColumn, origin
+from tensorsql.planner.plans.expressions import ColumnRef, conjuncts
+from tensorsql.planner.plans.logical import Aggregate, Filter, Join, Scan
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import walk_plan
+from tensorsql.storage.tables.catalog import Relation, TableName, TableSchema
+
+
+@dataclass(frozen=True)
+class TableBasis:
+    """What was seen of a table at a version: its columns, which of those that join or
+    group rows are unique, and how many rows it has if that is one or none and may matter."""
+
+    table: TableName
+    version: int
+    schema: TableSchema
+    unique: frozenset[str]
+    row_bound: int | None
+
+    def holds(self, relation: Relation) -> bool:
+        """Whether it is true of the table as it is at another snapshot."""
+        if relation.version == self.version:
+            return True
+        few = self.row_bound is None or relation.live_rows <= self.row_bound
+        same = few and relation.schema == self.schema
+        return same and unique_columns(relation, self.unique) == self.unique
+
+
+def basis_of(plan: Plan) -> tuple[TableBasis, ...]:
+    """What an optimized plan rests on: columns that prove something are still read and equated."""
+    nodes = tuple(walk_plan(plan))
+    keys = {found for node in nodes for id in _key_columns(node) if (found := _stored(node, id))}
+    joined = any(isinstance(node, Join) for node in nodes)
+    scans = (node for node in nodes if isinstance(node, Scan))
+    return tuple(basis for scan in scans if (basis := _basis_of_scan(scan, keys, joined)))
+
+
+def _basis_of_scan(scan: Scan, keys: Set[StoredColumn], joined: bool) -> TableBasis | None:
+    relation, bound = scan.relation, scan.relation.live_rows
+    table = relation.reference
+    if isinstance(table, Relation):  # it is what it was when it was bound
+        return None
+    unique = unique_columns(relation, (name for owner, name in keys if owner == table))
+    few = bound if joined and bound <= 1 else None
+    return TableBasis(table, relation.version, relation.schema, unique, few)
+
+
+def _key_columns(plan: Plan) -> Iterator[int]:
+    """The columns by which a node joins or groups."""
+    if isinstance(plan, Aggregate):
+        yield from (key.id for _, key in plan.keys if isinstance(key, ColumnRef))
+    if isinstance(plan, Join | Filter):
+        for expression in plan.expressions:
+            for pair in filter(None, map(column_equality, conjuncts(expression))):
+                yield from (column.id for column in pair)
+
+
+def _stored(plan: Plan, id: int) -> StoredColumn | None:
+    owner = next((child for child in plan.inputs if id in child.ids), None)
+    found = None if owner is None else origin(owner, id)
+    return None if found is None else found.stored
