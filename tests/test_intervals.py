@@ -6,6 +6,7 @@ import math
 import operator
 import subprocess
 import sys
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -13,14 +14,38 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tensorsql
+from tensorsql.errors import Error
+from tensorsql.operators.columns.layouts import operand
+from tensorsql.operators.columns.literals import to_python
 from tensorsql.operators.expressions.evaluate import compile_expressions
+from tensorsql.operators.functions.ranges import range_of
 from tensorsql.operators.runtime.program import Context
 from tensorsql.operators.search.bounds import exact_interval, full_interval
+from tensorsql.parser.dialect import parse
+from tensorsql.planner.analysis.facts import facts
 from tensorsql.planner.analysis.group_intervals import Members, aggregate
 from tensorsql.planner.analysis.interval_rules import compose
-from tensorsql.planner.analysis.intervals import Interval, constant, differences, products, sums
+from tensorsql.planner.analysis.intervals import (
+    Interval,
+    common,
+    constant,
+    differences,
+    fits,
+    hull,
+    magnitudes,
+    negatives,
+    products,
+    sums,
+    widened,
+)
+from tensorsql.planner.binder import bind
 from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate
+from tensorsql.planner.optimizer import optimize
 from tensorsql.planner.plans.expressions import AggregateCall, Call, ColumnRef, Expression, Literal
+from tensorsql.planner.plans.statements import plan_of as bound_plan
+from tensorsql.session import Session
+from tensorsql.session_catalog import SessionCatalog
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.column import Batch, Column, Flat
 
@@ -126,8 +151,6 @@ def tables(draw: st.DrawFn) -> tuple[Batch, dict[int, Interval]]:
 def test_composition_encloses(
     table: tuple[Batch, dict[int, Interval]], expression: Expression
 ) -> None:
-    from tensorsql.errors import Error
-
     batch, known = table
     interval = full_interval(tree_interval(expression, known), batch.rows)
     try:
@@ -243,4 +266,118 @@ def test_ends_of_whole_numbers_are_exact(a: list[int], b: list[int]) -> None:
         (products, operator.mul),
     ):
         found = [of(x, y) for x, y in every]
-        assert ends(one, other) == (min(found), max(found))
+        assert ends(one, other) == Interval(min(found), max(found))
+    assert negatives(one) == Interval(-a[1], -a[0])
+    assert hull(one, other) == Interval(min(a[0], b[0]), max(a[1], b[1]))
+    assert common(one, other) == Interval(max(a[0], b[0]), min(a[1], b[1]))
+
+
+@given(a=ENDS, inside=st.floats(0, 1))
+def test_magnitudes_enclose(a: list[int], inside: float) -> None:
+    value = min(a[1], a[0] + int((a[1] - a[0]) * inside))
+    found = magnitudes(Interval(*a))
+    assert found.lower <= abs(value) <= found.upper
+    assert {found.lower, found.upper} <= {0, abs(a[0]), abs(a[1])}
+    tensors = magnitudes(Interval(*torch.tensor(a, dtype=torch.float64)))
+    assert [tensors.lower.item(), tensors.upper.item()] == [float(found.lower), float(found.upper)]
+
+
+LIMITED = [
+    *(types.TINYINT, types.SMALLINT, types.INTEGER, types.BIGINT, types.HUGEINT),
+    *(types.decimal(1, 1), types.decimal(9, 2), types.decimal(18, 0), types.decimal(38, 5)),
+]
+
+
+@pytest.mark.parametrize("type", LIMITED, ids=str)
+def test_what_fits_has_a_stored_number(type: types.Type) -> None:
+    """Around both limits, in doubles: to fit is to be stored without an overflow."""
+    assert type.limits is not None
+    for limit in type.limits:
+        for value in around(limit / 10**type.scale):
+            low, high = type.limits
+            exact = low <= Fraction(value) * 10**type.scale <= high
+            fitting = fits(type, Interval(value, value))
+            assert exact or not fitting, value
+            tensor = torch.tensor([value], dtype=torch.float64)
+            assert bool(fits(type, Interval(tensor, tensor))) == fitting
+    assert fits(type, Interval(0.0, float(Fraction(99 * high, 100 * 10**type.scale))))
+    whole = type.is_integer and high <= 2**53
+    assert not whole or fits(type, Interval(float(low), float(high)))
+
+
+def around(value: float) -> list[float]:
+    """The value and doubles near it."""
+    near = [math.nextafter(value, INF), math.nextafter(value, -INF), value + 1, value - 1]
+    return [value, *near, value * (1 + 2.0**-40), value * (1 - 2.0**-40)]
+
+
+@given(st.tuples(*[st.floats(allow_nan=False)] * 2).map(sorted), st.floats(0, 1))
+def test_widened_bounds_enclose(ends: list[float], share: float) -> None:
+    found = widened(Interval(*ends), share)
+    assert (found.lower <= ends[0] and ends[1] <= found.upper) or INF in map(abs, ends)
+
+
+@st.composite
+def exact_numbers(draw: st.DrawFn, depth: int = 3) -> Expression:
+    """Arithmetic on whole numbers and DECIMALs."""
+    if depth == 0 or draw(st.integers(0, 4)) == 0:
+        return draw(st.sampled_from([column("b"), column("m"), Literal(types.BIGINT, 2**31)]))
+    a = draw(exact_numbers(depth - 1))
+    form = draw(st.sampled_from(["+", "-", "*", "negate", "abs", "cast"]))
+    if form == "cast":
+        return cast(a, draw(st.sampled_from([types.HUGEINT, types.decimal(38, 6)])))
+    arguments = [a] if form in ("negate", "abs") else [a, draw(exact_numbers(depth - 1))]
+    try:
+        return resolve(form, arguments)
+    except Error:  # too many digits
+        return a
+
+
+@settings(max_examples=200, deadline=None)
+@given(tables(), exact_numbers())
+def test_proven_ranges_enclose(
+    table: tuple[Batch, dict[int, Interval]], expression: Expression
+) -> None:
+    """Stored numbers lie in the range that is proven from the ranges of their columns."""
+    batch, _ = table
+    ranges = {}
+    for id in (IDS["b"], IDS["m"]):
+        stored = operand(batch.columns[id]).tolist()
+        ranges[id] = Interval(min(stored), max(stored))
+    bounds = range_of(expression, ranges, {})
+    try:
+        (result,) = compile_expressions([expression], Context({}))(batch)
+    except Error:
+        return
+    unscaled = [
+        value * 10**expression.type.scale for value in to_python(result) if value is not None
+    ]
+    assert bounds is not None
+    assert all(bounds.lower <= number <= bounds.upper for number in unscaled)
+
+
+def test_facts_bound_what_is_stored() -> None:
+    """The intervals of a scan and of an outer join's right side, by the values that come out."""
+    with tensorsql.connect() as connection:
+        connection.execute(f"""
+            CREATE TABLE t AS SELECT * FROM (VALUES (1, 1.5::DOUBLE, {2**62}::HUGEINT, 0.05),
+            (3, 'nan', -{2**100}, NULL), (2, 'inf', 7, -2.50)) v(a, d, h, m);
+            CREATE TABLE u (b INTEGER NOT NULL); INSERT INTO u VALUES (1), (9)""")
+        ranges = ranges_of(connection.session, "SELECT u.b, t.* FROM u LEFT JOIN t ON a = b")
+        assert ranges == [
+            Interval(1, 9),
+            Interval(1, 3, True),
+            Interval(1.5, INF, True, True),
+            Interval(-(2**100), 2**62, True),
+            Interval(-250, 5, True),
+        ]
+
+
+def ranges_of(session: Session, sql: str) -> list[Interval]:
+    """What is proven of a query's columns."""
+    with session.open_transaction() as transaction:
+        catalog = SessionCatalog(transaction, session.registered)
+        plan = bound_plan(bind(parse(sql)[0], catalog, (), session.settings))
+        assert plan is not None
+        optimized = optimize(plan)
+        return [facts(optimized).ranges[field.id] for field in optimized.fields]

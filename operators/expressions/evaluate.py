@@ -22,8 +22,7 @@ from tensorsql.operators.expressions.propagate import Propagate
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.logic import NARROWING, narrow
 from tensorsql.operators.functions.ranges import (
-    Known,
-    Range,
+    Proofs,
     StoredColumns,
     is_proven,
     proven_ranges,
@@ -31,6 +30,7 @@ from tensorsql.operators.functions.ranges import (
 from tensorsql.operators.functions.registry import Kernel, kernel_of
 from tensorsql.operators.functions.text_blocks import in_blocks
 from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.expressions import (
     Call,
     ColumnRef,
@@ -228,11 +228,11 @@ def _plan_drops(steps: list[Step], outputs: Sequence[int]) -> None:
 class _Compiler:
     """Builds steps; the same expression under the same active rows shares a register."""
 
-    def __init__(self, ranges: Mapping[int, Range]) -> None:
+    def __init__(self, ranges: Mapping[int, Interval]) -> None:
         self.steps: list[Step] = []
         self._ranges = ranges
         self._known: dict[Any, int] = {}
-        self._bounds: Known = {}
+        self._proofs: Proofs = {}
         self._parents: dict[int, int] = {}  # active register → the wider one it came from
         self._next = ALL_ROWS + 1
 
@@ -315,7 +315,7 @@ class _Compiler:
 
     def _apply(self, call: Call, arguments: tuple[int, ...], active: int) -> int:
         kernel = in_blocks(kernel_of(call.function.kernel), call)
-        proven = is_proven(call, self._ranges, self._bounds)
+        proven = is_proven(call, self._ranges, self._proofs)
         if call.function.nulls == "own":
             return self._add(
                 Apply(

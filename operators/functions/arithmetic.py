@@ -19,7 +19,7 @@ from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import operand
 from tensorsql.operators.columns.literals import logical, wide_numbers
 from tensorsql.operators.functions.frame import Frame
-from tensorsql.operators.functions.ranges import ENDS, Range, type_range
+from tensorsql.operators.functions.ranges import always_fits
 from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Constant, Flat, Wide
@@ -122,15 +122,14 @@ def _apply(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> 
         a, b = (wide.words(argument) for argument in arguments)
         result, bad = WIDE[name](a, b)
         if call.type.kind is Kind.DECIMAL:
-            limit = 10**call.type.precision - 1
-            bad = bad | wide.outside(result, -limit, limit)
+            bad = bad | _outside(result, call.type)
         _refuse(bad, arguments, call, frame)
         return Wide(call.type, *result)
     left, right = operand(arguments[0]), operand(arguments[1])
     if call.type.is_float:
         dtype = VALUE_DTYPE[call.type.kind]
         return Flat(call.type, _tensor(PLAIN[name](left, right), dtype))
-    if frame.proven or _fits(name, left, right, call.type):
+    if frame.proven or always_fits(name, call.type, _extremes(left), _extremes(right)):
         return Flat(call.type, _integers(name, left, right, VALUE_DTYPE[call.type.kind]))
     return _checked(name, arguments, call, frame)
 
@@ -145,28 +144,23 @@ def _integers(name: str, a: Any, b: Any, dtype: torch.dtype) -> Tensor:
 
 def _checked(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """In 128 bits, then back."""
-    allowed = type_range(call.type)
-    assert allowed is not None
     result, bad = WIDE[name](wide.words(arguments[0]), wide.words(arguments[1]))
-    _refuse(bad | wide.outside(result, *allowed), arguments, call, frame)
+    _refuse(bad | _outside(result, call.type), arguments, call, frame)
     return Flat(call.type, result[1].to(VALUE_DTYPE[call.type.kind]))
 
 
-def _fits(name: str, a: Any, b: Any, type: Type) -> bool:
-    """Whether the extremes of the operands show that no result is out of range."""
-    allowed, left, right = type_range(type), _extremes(a), _extremes(b)
-    assert allowed is not None
-    low, high = ENDS[name](Interval(*left), Interval(*right))
-    return allowed[0] <= low and high <= allowed[1]
+def _outside(numbers: wide.Words, type: Type) -> Tensor:
+    assert type.limits is not None
+    return wide.outside(numbers, *type.limits)
 
 
-def _extremes(values: Any) -> Range:
+def _extremes(values: Any) -> Interval:
     if not isinstance(values, Tensor):
-        return values, values
+        return Interval(values, values)
     if not values.numel():
-        return 0, 0
+        return Interval(0, 0)
     low, high = torch.aminmax(values)
-    return int(low), int(high)
+    return Interval(int(low), int(high))
 
 
 def _tensor(value: Any, dtype: torch.dtype) -> Tensor:

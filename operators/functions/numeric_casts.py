@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators.columns import wide
-from tensorsql.operators.functions.ranges import type_range
-from tensorsql.planner.functions.casts import INTEGER_RANGES
 from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat, Wide
-from tensorsql.storage.columns.types import BIGINT, Kind, Type
+from tensorsql.storage.columns.types import BIGINT, INTEGER_RANGES, Kind, Type
 
 Converted = tuple[Column, Tensor | None]
 
@@ -88,7 +86,7 @@ def _from_float(column: Flat, target: Type) -> Converted:
 def _by_values(column: Flat, target: Type, gained: int) -> Converted:
     """Rescale 64-bit values; a product that could wrap goes through 128 bits."""
     if gained > 0:
-        known = type_range(column.type) or (0, 1)
+        known = column.type.limits or (0, 1)
         if max(-known[0], known[1]) * 10**gained >= 1 << 63 and not _small(column.values, gained):
             return _by_words(column, target, gained)
         values = column.values.to(torch.int64) * 10**gained
@@ -124,7 +122,7 @@ def _round_off(values: Tensor, digits: int) -> Tensor:
 
 def _out_of_range(values: Tensor, target: Type) -> Tensor | None:
     """Where values do not fit, None if all do."""
-    allowed = type_range(target)
+    allowed = target.limits
     if allowed is None or not values.numel():
         return None
     if values.dtype == torch.bool:
@@ -156,4 +154,4 @@ def _by_words(column: Column, target: Type, gained: int) -> Converted:
 
 
 def _limits(target: Type) -> tuple[int, int]:
-    return type_range(target) or INTEGER_RANGES[BIGINT.kind]
+    return target.limits or INTEGER_RANGES[BIGINT.kind]

@@ -1,6 +1,7 @@
-"""Proofs that integer arithmetic fits 64 bits, from the ranges of its operands.
+"""Proofs that integer arithmetic fits 64 bits, from the intervals of its operands.
 
-torch wraps silently, so what is not proven goes through a checking kernel.
+torch wraps silently, so what is not proven goes through a checking kernel. The intervals are of
+stored numbers, whose ends are exact: whole numbers of Python.
 """
 
 from __future__ import annotations
@@ -9,35 +10,49 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tensorsql.operators.columns.literals import stored_value
 from tensorsql.operators.runtime.program import Context
-from tensorsql.planner.analysis.facts import facts
-from tensorsql.planner.analysis.intervals import Interval, differences, negatives, products, sums
+from tensorsql.planner.analysis.facts import facts, stored_range
+from tensorsql.planner.analysis.intervals import (
+    Interval,
+    common,
+    differences,
+    hull,
+    is_within,
+    magnitudes,
+    negatives,
+    products,
+    stored_limits,
+    sums,
+)
 from tensorsql.planner.analysis.provenance import StoredColumn, origin
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type
+from tensorsql.storage.columns.types import Type
 
-Range = tuple[int, int]
 StoredColumns = Mapping[int, StoredColumn]  # by id
-Known = dict[Expression, Range | None]
-ENDS: dict[str, Callable[..., Range]] = {
+Proofs = dict[Expression, Interval | None]
+# Ends of what these compute; they raise where a result does not fit.
+CHECKED: dict[str, Callable[..., Interval]] = {
     "+": sums,
     "-": differences,
     "*": products,
     "negate": negatives,
+    "abs": magnitudes,
 }
-CHECKED = frozenset({"+", "-", "*", "negate", "abs"})  # they raise where a result does not fit
+ZERO = Interval(0, 0)
 
 
-def is_proven(call: Call, ranges: Mapping[int, Range], known: Known) -> bool:
-    """Whether the stored values of + - * and negate are known to fit the result's type."""
-    if call.function.name not in CHECKED:
+def always_fits(name: str, type: Type, *operands: Interval) -> bool:
+    """Whether no result of the operation can leave the stored numbers of the type."""
+    limits = stored_limits(type)
+    return limits is not None and bool(is_within(CHECKED[name](*operands), limits))
+
+
+def is_proven(call: Call, ranges: Mapping[int, Interval], proofs: Proofs) -> bool:
+    """Whether the stored values of + - *, negate and abs are known to fit the result's type."""
+    if call.function.name not in CHECKED or call.type.is_wide:
         return False
-    if call.type.is_wide or not (call.type.is_integer or call.type.kind is Kind.DECIMAL):
-        return False
-    computed, allowed = _computed(call, ranges, known), type_range(call.type)
-    if computed is None or allowed is None:
-        return False
-    return allowed[0] <= computed[0] and computed[1] <= allowed[1]
+    operands = _operands(call, ranges, proofs)
+    return operands is not None and always_fits(call.function.name, call.type, *operands)
 
 
 def counted_columns(plan: Plan, expressions: Iterable[Expression]) -> StoredColumns:
@@ -45,83 +60,69 @@ def counted_columns(plan: Plan, expressions: Iterable[Expression]) -> StoredColu
     ids: set[int] = set()
     for expression in expressions:
         if any(isinstance(n, Call) and n.function.name in CHECKED for n in walk(expression)):
-            ids |= {n.id for n in walk(expression) if isinstance(n, ColumnRef) and _counts(n.type)}
+            ids |= {n.id for n in walk(expression) if isinstance(n, ColumnRef) and n.type.limits}
     if not ids:
         return {}
     origins = {id: origin(plan, id) for id in sorted(ids & facts(plan).ranges.keys())}
-    return {id: found.stored for id, found in origins.items() if found}
+    return {id: source.stored for id, source in origins.items() if source}
 
 
-def proven_ranges(columns: StoredColumns, context: Context) -> dict[int, Range]:
-    """Bounds of the values of such columns, proven for the snapshot that is read."""
-    ranges = {}
-    for id, (relation, name) in columns.items():
-        known = context.relation(relation).statistics.get(name)
-        if known is not None and known.minimum is not None:
-            ranges[id] = (int(known.minimum), int(known.maximum))
-    return ranges
+def proven_ranges(columns: StoredColumns, context: Context) -> dict[int, Interval]:
+    """Bounds of the stored values of such columns, proven for the snapshot that is read."""
+    ranges = {
+        id: stored_range(context.relation(relation), name)
+        for id, (relation, name) in columns.items()
+    }
+    return {id: _whole(bounds) for id, bounds in ranges.items() if bounds is not None}
 
 
-def _counts(type: Type) -> bool:
-    return type_range(type) is not None
+def _whole(bounds: Interval) -> Interval:
+    return Interval(int(bounds.lower), int(bounds.upper))
 
 
-def type_range(type: Type) -> Range | None:
-    """The stored values a 64-bit integer or decimal type may hold."""
-    if type.kind in INTEGER_BITS:
-        limit = 1 << INTEGER_BITS[type.kind] - 1
-        return -limit, limit - 1
-    if type.kind is Kind.DECIMAL:
-        limit = 10**type.precision - 1
-        return -limit, limit
-    return None
-
-
-def range_of(expression: Expression, ranges: Mapping[int, Range], known: Known) -> Range | None:
+def range_of(
+    expression: Expression, ranges: Mapping[int, Interval], proofs: Proofs
+) -> Interval | None:
     """Bounds of the stored values of an integer or decimal expression, None if unknown.
 
-    `known` are those found before, with the same `ranges`.
+    `proofs` are those made before, from the same `ranges`.
     """
-    if expression not in known:
-        known[expression] = _range_of(expression, ranges, known)
-    return known[expression]
+    if expression not in proofs:
+        proofs[expression] = _range_of(expression, ranges, proofs)
+    return proofs[expression]
 
 
-def _range_of(expression: Expression, ranges: Mapping[int, Range], known: Known) -> Range | None:
-    allowed = type_range(expression.type)
-    if allowed is None:
+def _range_of(
+    expression: Expression, ranges: Mapping[int, Interval], proofs: Proofs
+) -> Interval | None:
+    limits = stored_limits(expression.type)
+    if limits is None:
         return None
-    found: Range | None = None
     if isinstance(expression, Literal):
         value = 0 if expression.value is None else stored_value(expression.value, expression.type)
-        return value, value
+        return Interval(value, value)
+    bounds: Interval | None = None
     if isinstance(expression, ColumnRef):
-        found = ranges.get(expression.id)
+        bounds = ranges.get(expression.id)
     elif isinstance(expression, Call):
-        found = _computed(expression, ranges, known)
-    if found is None:
-        return allowed
+        bounds = _computed(expression, ranges, proofs)
     # NULL rows hold zeros.
-    return max(min(found[0], 0), allowed[0]), min(max(found[1], 0), allowed[1])
+    return limits if bounds is None else common(hull(bounds, ZERO), limits)
 
 
-def _computed(call: Call, ranges: Mapping[int, Range], known: Known) -> Range | None:
-    found = [range_of(arg, ranges, known) for arg in call.args]
-    operands = [each for each in found if each is not None]
-    if not operands or len(operands) < len(found):
-        return None
-    low, high = operands[0]
+def _computed(call: Call, ranges: Mapping[int, Interval], proofs: Proofs) -> Interval | None:
     name = call.function.name
-    if name in ENDS:
-        return ENDS[name](*(Interval(*ends) for ends in operands))
-    if name == "abs":
-        return 0, max(abs(low), abs(high))
-    return _rescaled(call, (low, high)) if name == "cast" else None
-
-
-def _rescaled(call: Call, known: Range) -> Range | None:
-    source = call.args[0].type
-    gained = call.type.scale - source.scale
-    if gained < 0 or not (source.is_integer or source.kind is Kind.DECIMAL):
+    operands = _operands(call, ranges, proofs) if name == "cast" or name in CHECKED else None
+    if operands is None:
         return None
-    return known[0] * 10**gained, known[1] * 10**gained
+    return CHECKED[name](*operands) if name in CHECKED else _rescaled(call, *operands)
+
+
+def _operands(call: Call, ranges: Mapping[int, Interval], proofs: Proofs) -> list[Interval] | None:
+    bounds = [range_of(arg, ranges, proofs) for arg in call.args]
+    return None if None in bounds else [each for each in bounds if each is not None]
+
+
+def _rescaled(call: Call, bounds: Interval) -> Interval | None:
+    gained = call.type.scale - call.args[0].type.scale
+    return None if gained < 0 else products(bounds, Interval(10**gained, 10**gained))

@@ -13,7 +13,6 @@ from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import retype, values_of
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.functions.numeric_casts import convert_number
-from tensorsql.operators.functions.ranges import type_range
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.functions.casts import MAX_DIGITS
 from tensorsql.planner.plans.expressions import Call
@@ -188,7 +187,7 @@ def _integer_to_digits(
         bad = bad | (here & failed)
         hi, lo = words
         words = torch.where(here, shorter[0], hi), torch.where(here, shorter[1], lo)
-    allowed = type_range(call.type)
+    allowed = call.type.limits
     if allowed is not None:
         bad = bad | wide.outside(words, *allowed)
     _refuse(bad, call, frame)

@@ -7,9 +7,9 @@ statistics and operators alone; estimates live in `estimates.py` and never mix w
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
+from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.analysis.predicates import column_equality
 from tensorsql.planner.plans.expressions import ColumnRef, Expression, conjuncts
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
@@ -29,8 +29,21 @@ from tensorsql.planner.plans.logical import (
 )
 from tensorsql.planner.plans.memo import remembered
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.storage.columns.statistics import Facts
 from tensorsql.storage.tables.catalog import Relation
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Proven facts of a plan's output at a snapshot; columns by id.
+
+    `ranges` are of the stored values, `unique_keys` are sets of columns no two rows share
+    (NULL = NULL), `row_bound` is the most rows there can be.
+    """
+
+    ranges: dict[int, Interval]
+    unique_keys: frozenset[frozenset[int]]
+    row_bound: int | None = None
+
 
 NOTHING = Facts({}, frozenset())
 
@@ -61,62 +74,71 @@ def facts(plan: Plan) -> Facts:
 
 
 def _scan(plan: Scan) -> Facts:
-    ranges: dict[int, tuple[Any, Any]] = {}
-    for column, name in plan.columns:
-        known = plan.relation.statistics.get(name)
-        if known is not None and known.minimum is not None:
-            ranges[column.id] = (known.minimum, known.maximum)
+    ranges = {column.id: stored_range(plan.relation, name) for column, name in plan.columns}
+    bounded = {id: bounds for id, bounds in ranges.items() if bounds is not None}
     names = unique_columns(plan.relation, (name for _, name in plan.columns))
     unique = {frozenset({column.id}) for column, name in plan.columns if name in names}
     if plan.row_id is not None:
         unique.add(frozenset({plan.row_id.id}))
-    return Facts(ranges, frozenset(unique), plan.relation.live_rows)
+    return Facts(bounded, frozenset(unique), plan.relation.live_rows)
+
+
+def stored_range(relation: Relation, name: str) -> Interval | None:
+    """Bounds of the stored values of a column; None where its statistics have none."""
+    statistics = relation.statistics.get(name)
+    if statistics is None or statistics.minimum is None:
+        return None
+    null = not _never_null(relation, name)
+    is_float = isinstance(statistics.minimum, float)
+    return Interval(statistics.minimum, statistics.maximum, null, is_float and statistics.has_nan)
+
+
+def _never_null(relation: Relation, name: str) -> bool:
+    statistics, schema = relation.statistics[name], relation.schema.column(name)
+    return statistics.non_null or (schema is not None and schema.not_null)
 
 
 def unique_columns(relation: Relation, names: Iterable[str]) -> frozenset[str]:
     """Those of the columns of which no two rows have the same value, where NULL equals NULL."""
-    unique = set()
-    for name in names:
-        known, schema = relation.statistics.get(name), relation.schema.column(name)
-        # Statistics leave NULLs out of `unique`.
-        valid = known and (known.non_null or (schema is not None and schema.not_null))
-        if known is not None and known.unique and valid:
-            unique.add(name)
-    return frozenset(unique)
+    statistics = ((name, relation.statistics.get(name)) for name in names)
+    # Statistics leave NULLs out of `unique`.
+    return frozenset(
+        name for name, each in statistics if each and each.unique and _never_null(relation, name)
+    )
 
 
 def _project(plan: Project) -> Facts:
-    known = facts(plan.input)
+    inner = facts(plan.input)
     renamed: dict[int, int] = {}
     for column, value in plan.assignments:
         if isinstance(value, ColumnRef):
             renamed.setdefault(value.id, column.id)
     return Facts(
-        {renamed[id]: bounds for id, bounds in known.ranges.items() if id in renamed},
+        {renamed[id]: bounds for id, bounds in inner.ranges.items() if id in renamed},
         frozenset(
             frozenset(renamed[id] for id in key)
-            for key in known.unique_keys
+            for key in inner.unique_keys
             if key <= renamed.keys()
         ),
-        known.row_bound,
+        inner.row_bound,
     )
 
 
 def _limit(plan: Limit | TopN | IndexTopN) -> Facts:
-    known = facts(plan.input)
-    bounds = [bound for bound in (known.row_bound, plan.count) if bound is not None]
-    return replace(known, row_bound=min(bounds) if bounds else None)
+    inner = facts(plan.input)
+    bounds = [bound for bound in (inner.row_bound, plan.count) if bound is not None]
+    return replace(inner, row_bound=min(bounds) if bounds else None)
 
 
 def _distinct(plan: Distinct) -> Facts:
-    known = facts(plan.input)
+    inner = facts(plan.input)
     if plan.on is None:
         key = frozenset(column.id for column in plan.fields)
     elif all(isinstance(item, ColumnRef) for item in plan.on):
         key = frozenset(item.id for item in plan.on if isinstance(item, ColumnRef))
     else:
-        return known
-    return replace(known, unique_keys=known.unique_keys | {key})
+        return inner
+    return replace(inner, unique_keys=inner.unique_keys | {key})
 
 
 def _aggregate(plan: Aggregate) -> Facts:
@@ -139,9 +161,10 @@ def _join(plan: Join) -> Facts:
     keys = left.unique_keys if at_most_one else frozenset()
     if plan.kind == "inner" and _matches_once(plan, left):
         keys = keys | right.unique_keys
-    # Values of an outer join's right side are right values or NULL: ranges hold for what is valid.
-    bound = left.row_bound if at_most_one else None
-    return Facts(left.ranges | right.ranges, keys, bound)
+    added = right.ranges
+    if plan.kind == "left":  # a row without a match has NULLs
+        added = {id: replace(bounds, may_be_null=True) for id, bounds in added.items()}
+    return Facts(left.ranges | added, keys, left.row_bound if at_most_one else None)
 
 
 def matches_once(plan: Join) -> bool:
@@ -175,15 +198,15 @@ class Dependencies:
     def determine(self, start: Iterable[int], column: int) -> bool:
         """Whether the column's value is the same wherever those of the columns `start` are."""
         waiting = list(start)
-        known = set(waiting)
-        while waiting and column not in known:
-            found = list(self.single.get(waiting.pop(), ()))
+        determined = set(waiting)
+        while waiting and column not in determined:
+            implied = list(self.single.get(waiting.pop(), ()))
             if not waiting:
-                found += [columns for key, columns in self.keys if key <= known]
-            for columns in found:
-                waiting += columns - known
-                known |= columns
-        return column in known
+                implied += [columns for key, columns in self.keys if key <= determined]
+            for columns in implied:
+                waiting += columns - determined
+                determined |= columns
+        return column in determined
 
     def _add(self, plan: Plan) -> None:
         match plan:

@@ -6,11 +6,19 @@ without members has no bounds to speak of: the engine never asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tensorsql.planner.analysis.interval_rules import typed
-from tensorsql.planner.analysis.intervals import EXACT, INFINITY, Interval, unknown
+from tensorsql.planner.analysis.interval_rules import is_whole, typed
+from tensorsql.planner.analysis.intervals import (
+    EXACT,
+    INFINITY,
+    Interval,
+    choose,
+    operations,
+    unknown,
+    widened,
+)
 from tensorsql.planner.plans.expressions import AggregateCall
 
 
@@ -58,7 +66,7 @@ def _sum(value: Interval, members: Members) -> Interval:
     nothing = value.lower > value.upper
     low[nothing], high[nothing] = 0, 0
     size = members.total(low.abs().maximum(high.abs()))
-    whole = members.all((low.floor() == low) & (high.floor() == high)) & (size <= EXACT)
+    whole = members.all(is_whole(operations(value), low, high)) & (size <= EXACT)
     slack = size * (members.total(low.new_ones(low.shape)) + 1) * 2.0**-51
     slack = slack.masked_fill(whole, 0).nan_to_num(nan=INFINITY, posinf=INFINITY)
     lower, upper = members.total(low) - slack, members.total(high) + slack
@@ -69,14 +77,12 @@ def _sum(value: Interval, members: Members) -> Interval:
 def _average(value: Interval, members: Members) -> Interval:
     total = _sum(value, members)
     count = members.total(value.lower.new_ones(value.lower.shape))
-    lower, upper = total.lower / count, total.upper / count
-    lower, upper = lower - lower.abs() * 2.0**-51, upper + upper.abs() * 2.0**-51
+    mean = widened(replace(total, lower=total.lower / count, upper=total.upper / count), 2.0**-51)
     # With NULLs the divisor is not known: the mean lies between the extremes.
     sure = ~members.any(value.may_be_null)
     least, most = members.extreme(value.lower, False), members.extreme(value.upper, True)
-    least, most = least - least.abs() * 2.0**-40, most + most.abs() * 2.0**-40
-    lower, upper = lower.where(sure, least), upper.where(sure, most)
-    return Interval(lower, upper, total.may_be_null, total.may_be_nan)
+    between = widened(replace(total, lower=least, upper=most), 2.0**-40)
+    return choose(sure, mean, between)
 
 
 def _minimum(value: Interval, members: Members) -> Interval:

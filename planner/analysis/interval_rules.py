@@ -24,6 +24,7 @@ from tensorsql.planner.analysis.intervals import (
     products,
     sums,
     unknown,
+    widened,
 )
 from tensorsql.planner.plans.expressions import Call, Expression
 from tensorsql.storage.columns.numerics import namespace
@@ -38,8 +39,8 @@ def typed(type: Type, value: Interval) -> Interval:
     value = replace(value, lower=lower, upper=upper)
     if type.kind is Kind.REAL:
         inside = (lower >= -3e38) & (upper <= 3e38)
-        low = name.down(lower - abs(lower) * 2.0**-23 - 1e-44)
-        high = name.up(upper + abs(upper) * 2.0**-23 + 1e-44)
+        wider = widened(value, 2.0**-23)
+        low, high = name.down(wider.lower - 1e-44), name.up(wider.upper + 1e-44)
         return choose(inside, replace(value, lower=low, upper=high), unknown(type))
     if type.is_float:
         return value
@@ -59,7 +60,8 @@ def _flags(type: Type, arguments: Sequence[Interval]) -> tuple[Any, Any]:
     return null, nan
 
 
-def _whole(name: Any, *values: Any) -> Any:
+def is_whole(name: Any, *values: Any) -> Any:
+    """Where all are whole numbers that doubles count exactly."""
     result: Any = True
     for value in values:
         result = (name.floor(value) == value) & (abs(value) <= EXACT) & result
@@ -68,31 +70,32 @@ def _whole(name: Any, *values: Any) -> Any:
 
 def _outward(name: Any, low: Any, high: Any, operands: Sequence[Any]) -> tuple[Any, Any]:
     """Bounds after one rounding; whole operands and whole results were not rounded."""
-    whole = _whole(name, *operands)
-    lower = name.where(whole & _whole(name, low), low, name.down(low))
-    return lower, name.where(whole & _whole(name, high), high, name.up(high))
+    whole = is_whole(name, *operands)
+    lower = name.where(whole & is_whole(name, low), low, name.down(low))
+    return lower, name.where(whole & is_whole(name, high), high, name.up(high))
 
 
-def _linear(call: Call, arguments: Sequence[Interval], low: Any, high: Any) -> Interval:
+def _linear(call: Call, arguments: Sequence[Interval], ends: Interval) -> Interval:
     a, b = arguments
-    name = namespace(low, high)
-    lower, upper = _outward(name, low, high, (a.lower, a.upper, b.lower, b.upper))
+    name = operations(ends)
+    operands = (a.lower, a.upper, b.lower, b.upper)
+    lower, upper = _outward(name, ends.lower, ends.upper, operands)
     return typed(call.type, Interval(lower, upper, *_flags(call.type, arguments)))
 
 
 def add(call: Call, arguments: Sequence[Interval]) -> Interval:
     """a + b."""
-    return _linear(call, arguments, *sums(*arguments))
+    return _linear(call, arguments, sums(*arguments))
 
 
 def subtract(call: Call, arguments: Sequence[Interval]) -> Interval:
     """a - b."""
-    return _linear(call, arguments, *differences(*arguments))
+    return _linear(call, arguments, differences(*arguments))
 
 
 def multiply(call: Call, arguments: Sequence[Interval]) -> Interval:
     """a * b."""
-    return _linear(call, arguments, *products(*arguments))
+    return _linear(call, arguments, products(*arguments))
 
 
 def divide(call: Call, arguments: Sequence[Interval]) -> Interval:
@@ -118,11 +121,11 @@ def divide(call: Call, arguments: Sequence[Interval]) -> Interval:
 
 def _quotients(name: Any, a: Interval, b: Interval) -> tuple[Any, Any, Any]:
     low = high = None
-    exact: Any = _whole(name, a.lower, a.upper, b.lower, b.upper)
+    exact: Any = is_whole(name, a.lower, a.upper, b.lower, b.upper)
     for left in (a.lower, a.upper):
         for right in (b.lower, b.upper):
             found = name.divide(left, right)
-            exact = exact & _whole(name, found, found * right)
+            exact = exact & is_whole(name, found, found * right)
             low = found if low is None else name.minimum(low, found)
             high = found if high is None else name.maximum(high, found)
     return low, high, exact
@@ -149,7 +152,8 @@ def divide_whole(call: Call, arguments: Sequence[Interval]) -> Interval:
 def negate(call: Call, arguments: Sequence[Interval]) -> Interval:
     """-a."""
     (a,) = arguments
-    return typed(call.type, Interval(*negatives(a), a.may_be_null, a.may_be_nan))
+    ends = negatives(a)
+    return typed(call.type, replace(a, lower=ends.lower, upper=ends.upper))
 
 
 def cast(call: Call, arguments: Sequence[Interval]) -> Interval:

@@ -14,11 +14,11 @@ integers.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tensorsql.storage.columns.numerics import Numbers, namespace
-from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type
+from tensorsql.storage.columns.types import Kind, Type
 
 INFINITY = math.inf
 EXACT = 2.0**53  # whole numbers up to here are doubles
@@ -69,10 +69,24 @@ def constant(value: Any) -> Interval:
     return Interval(math.nextafter(number, -INFINITY), math.nextafter(number, INFINITY))
 
 
+def stored_limits(type: Type) -> Interval | None:
+    """The numbers that an integer or DECIMAL may be stored as, by exact ends."""
+    return None if type.limits is None else Interval(*type.limits)
+
+
+def is_within(inner: Interval, outer: Interval) -> Any:
+    """Where all of the first bounds lies within the second."""
+    return (outer.lower <= inner.lower) & (inner.upper <= outer.upper)
+
+
 def fits(type: Type, value: Interval) -> Any:
     """Where every value within the bounds is one of the type's, so no overflow is raised."""
-    limit = _limit(type)
-    return (value.lower >= -limit) & (value.upper <= limit)
+    ends = (-INFINITY, INFINITY)
+    if type.limits is not None:
+        # Ends that are no doubles move inward, by more than any rounding moves them.
+        inward = 1 - 2.0**-50 if type.scale or type.limits[1] > EXACT else 1
+        ends = tuple(end / 10**type.scale * inward for end in type.limits)
+    return is_within(value, Interval(*ends))
 
 
 def hull(one: Interval, other: Interval) -> Interval:
@@ -83,6 +97,17 @@ def hull(one: Interval, other: Interval) -> Interval:
         name.maximum(one.upper, other.upper),
         one.may_be_null | other.may_be_null,
         one.may_be_nan | other.may_be_nan,
+    )
+
+
+def common(one: Interval, other: Interval) -> Interval:
+    """Bounds of a value that lies within both."""
+    name = operations(one, other)
+    return Interval(
+        name.maximum(one.lower, other.lower),
+        name.minimum(one.upper, other.upper),
+        one.may_be_null & other.may_be_null,
+        one.may_be_nan & other.may_be_nan,
     )
 
 
@@ -114,29 +139,17 @@ def opposite(flag: Any) -> Any:
     return not flag if isinstance(flag, bool) else ~flag
 
 
-def _limit(type: Type) -> float:
-    if type.kind is Kind.DECIMAL:
-        return float(10 ** (type.precision - type.scale)) * (1 - 2.0**-50)
-    if type.kind is Kind.HUGEINT:
-        return 2.0**126
-    bits = INTEGER_BITS.get(type.kind)
-    return INFINITY if bits is None else float(2 ** (bits - 1) - 1) * (1 - 2.0**-53)
-
-
-Ends = tuple[Any, Any]
-
-
-def sums(a: Interval, b: Interval) -> Ends:
+def sums(a: Interval, b: Interval) -> Interval:
     """Ends of a + b, exact where those of a and b are whole numbers of Python."""
-    return a.lower + b.lower, a.upper + b.upper
+    return Interval(a.lower + b.lower, a.upper + b.upper)
 
 
-def differences(a: Interval, b: Interval) -> Ends:
+def differences(a: Interval, b: Interval) -> Interval:
     """Ends of a - b, as exact."""
-    return a.lower - b.upper, a.upper - b.lower
+    return Interval(a.lower - b.upper, a.upper - b.lower)
 
 
-def products(a: Interval, b: Interval) -> Ends:
+def products(a: Interval, b: Interval) -> Interval:
     """Ends of a * b, as exact: the extremes are among the products of the ends."""
     name = operations(a, b)
     low = high = None
@@ -146,12 +159,25 @@ def products(a: Interval, b: Interval) -> Ends:
             product = name.where(name.isnan(product), 0.0, product)  # an end 0 beside an open end
             low = product if low is None else name.minimum(low, product)
             high = product if high is None else name.maximum(high, product)
-    return low, high
+    return Interval(low, high)
 
 
-def negatives(a: Interval) -> Ends:
+def negatives(a: Interval) -> Interval:
     """Ends of -a, as exact."""
-    return -a.upper, -a.lower
+    return Interval(-a.upper, -a.lower)
+
+
+def magnitudes(a: Interval) -> Interval:
+    """Ends of |a|, as exact; 0 is one where a may be of either sign."""
+    name = operations(a)
+    nearest = name.maximum(name.maximum(a.lower, -a.upper), 0)
+    return Interval(nearest, name.maximum(-a.lower, a.upper))
+
+
+def widened(a: Interval, share: float) -> Interval:
+    """The bounds moved outward by a share of themselves, for what rounding may have done."""
+    lower, upper = a.lower - abs(a.lower) * share, a.upper + abs(a.upper) * share
+    return replace(a, lower=lower, upper=upper)
 
 
 def is_bounded(type: Type) -> bool:

@@ -180,7 +180,7 @@ def scaled(count: Decimal, unit: str) -> tuple[int, int, int]:
 PLAIN = frozenset({type(None), bool, int, float, str, bytes, datetime.date})
 # Words of pandas and numpy for NULL, without importing them.
 MISSING = ("NaTType", "NAType", "MaskedConstant")
-WIDEST = 1 << 127  # of a HUGEINT
+LEAST, GREATEST = types.INTEGER_RANGES[types.Kind.HUGEINT]
 # A unit of numpy's times in microseconds; smaller ones divide.
 LARGER = {"us": 1, "ms": 10**3, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6}
 LARGER |= {"D": 86_400 * 10**6, "W": 7 * 86_400 * 10**6}
@@ -208,7 +208,7 @@ def _are_plain(kind: type, values: list[Any]) -> bool:
     """Whether values of one type, and None, are Python's own and all within bounds."""
     if kind is int:
         given = [value for value in values if value is not None]
-        return bool(min(given) >= -WIDEST and max(given) < WIDEST)
+        return bool(min(given) >= LEAST and max(given) <= GREATEST)
     if kind is str:
         try:
             "".join(value for value in values if value is not None).encode()
@@ -281,7 +281,7 @@ def _checked(value: Any) -> Any:
         case bool() | float() | None:
             return value
         case int():
-            if not -WIDEST <= value < WIDEST:
+            if not LEAST <= value <= GREATEST:
                 raise OutOfRangeError("an integer beyond HUGEINT; give it as text or as a float")
             return value
         case str():

@@ -10,8 +10,8 @@ from tensorsql.storage.columns.types import (
     DOUBLE,
     HUGEINT,
     INTEGER,
-    INTEGER_BITS,
     INTEGER_DIGITS,
+    INTEGER_RANGES,
     INTEGERS,
     REAL,
     TIMESTAMP,
@@ -42,10 +42,6 @@ _WIDER: dict[Kind, tuple[Kind, ...]] = {
 } | {
     kind: (*INTEGERS[place + 1 :], Kind.DECIMAL, Kind.REAL, Kind.DOUBLE)
     for place, kind in enumerate(INTEGERS)
-}
-INTEGER_RANGES = {
-    kind: (-(1 << bits - 1), (1 << bits - 1) - 1)
-    for kind, bits in (INTEGER_BITS | {Kind.HUGEINT: 128}).items()
 }
 MAX_DIGITS = 38
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from tensorsql.errors import ConversionError
-from tensorsql.planner.functions.casts import INTEGER_RANGES, MAX_DIGITS
+from tensorsql.planner.functions.casts import MAX_DIGITS
 from tensorsql.planner.functions.interval_text import format_interval, parse_interval
 from tensorsql.planner.functions.nested_text import bare_text, is_null, list_items, struct_items
-from tensorsql.storage.columns.types import TIMESTAMP, Kind, Type
+from tensorsql.storage.columns.types import INTEGER_RANGES, TIMESTAMP, Kind, Type
 
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1"})

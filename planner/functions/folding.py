@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any
 
 from tensorsql.errors import Error
-from tensorsql.planner.functions.casts import INTEGER_RANGES
 from tensorsql.planner.functions.conversions import (
     EXACT,
     clock_microseconds,
@@ -23,7 +22,7 @@ from tensorsql.planner.functions.conversions import (
     negated,
 )
 from tensorsql.planner.plans.expressions import Call, Expression, Literal
-from tensorsql.storage.columns.types import DATE, TIMESTAMP, Kind, Type
+from tensorsql.storage.columns.types import DATE, INTEGER_RANGES, TIMESTAMP, Kind, Type
 
 Span = tuple[int, int, int]
 UNFOLDED = (Error, ArithmeticError, ValueError, TypeError, LookupError)

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tensorsql.errors import BindError, nearest
-from tensorsql.planner.functions.casts import INTEGER_RANGES, implicit_cost, preference
+from tensorsql.planner.functions.casts import implicit_cost, preference
 from tensorsql.planner.functions.signatures import SIGNATURES
 from tensorsql.planner.functions.unify import is_integer_literal, is_text_literal
 from tensorsql.planner.plans.expressions import Expression, Literal, Position
 from tensorsql.planner.plans.signature import FunctionKind, Parameter, Signature
-from tensorsql.storage.columns.types import BOOLEAN, Kind, Type
+from tensorsql.storage.columns.types import BOOLEAN, INTEGER_RANGES, Kind, Type
 
 FEW = 4  # arguments; calls of more have seldom the same types
 KEPT = 10_000

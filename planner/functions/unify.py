@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tensorsql.errors import TypeMismatchError, UnsupportedError
 from tensorsql.planner.functions.casts import (
-    INTEGER_RANGES,
     can_cast,
     common_decimal,
     common_type,
@@ -18,7 +17,7 @@ from tensorsql.planner.functions.folding import fold_cast
 from tensorsql.planner.functions.signatures.casts import CAST, SAFE_CAST, TRY_CAST
 from tensorsql.planner.plans.expressions import Call, Expression, Literal, Position
 from tensorsql.planner.plans.memo import remembered
-from tensorsql.storage.columns.types import BOOLEAN, VARCHAR, Kind, Type, decimal
+from tensorsql.storage.columns.types import BOOLEAN, INTEGER_RANGES, VARCHAR, Kind, Type, decimal
 
 
 def cast(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +12,7 @@ from tensorsql.planner.functions.resolve import resolve
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, transform
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import transform_expressions
-from tensorsql.storage.columns.types import INTEGER_BITS, Kind, Type
+from tensorsql.storage.columns.types import Kind, Type
 
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 
@@ -65,12 +64,10 @@ def _narrowed(value: Any, wide: Type, narrow: Type) -> Any:
 
 
 def _narrowed_number(value: Decimal, narrow: Type) -> Any:
-    if narrow.kind is Kind.DECIMAL:
-        scaled = EXACT.scaleb(value, narrow.scale)
-        fits = scaled == scaled.to_integral_value() and scaled.copy_abs() < 10**narrow.precision
-        return EXACT.quantize(value, Decimal(1).scaleb(-narrow.scale)) if fits else None
-    bits = INTEGER_BITS.get(narrow.kind)
-    if bits is None or value != math.floor(value):
+    limits, scaled = narrow.limits, EXACT.scaleb(value, narrow.scale)
+    whole = scaled == scaled.to_integral_value()
+    if limits is None or not whole or not limits[0] <= scaled <= limits[1]:
         return None
-    limit = 1 << (bits - 1)
-    return int(value) if -limit <= value < limit else None
+    if narrow.is_integer:
+        return int(value)
+    return EXACT.quantize(value, Decimal(1).scaleb(-narrow.scale))

@@ -1,4 +1,4 @@
-"""What is proven of stored columns and of plans at a snapshot. Free of torch.
+"""What is proven of stored columns at a snapshot. Free of torch.
 
 A stale fact is a wrong answer, a stale estimate only a slow one: estimates are another type, in
 `planner/analysis/estimates.py`, and the two never mix.
@@ -30,16 +30,3 @@ class ColumnStatistics:
     max_fan_out: int | None = None  # the most rows that share one value
     distinct: int | None = None  # an estimate: exact at load, drifts with changes
     dictionary: bool = False  # text stored as codes
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Proven facts of a plan's output at a snapshot; columns by id.
-
-    `ranges` hold (minimum, maximum) of the valid non-NaN values, `unique_keys` are sets of columns
-    no two rows share (NULL = NULL), `row_bound` is the most rows there can be.
-    """
-
-    ranges: dict[int, tuple[Any, Any]]
-    unique_keys: frozenset[frozenset[int]]
-    row_bound: int | None = None

@@ -107,9 +107,19 @@ class Type:
         """Two 64-bit words a value: HUGEINT and DECIMAL beyond 18 digits."""
         return self.kind is Kind.HUGEINT or (self.kind is Kind.DECIMAL and self.precision > 18)
 
+    @property
+    def limits(self) -> tuple[int, int] | None:
+        """The least and the greatest stored number of an integer or DECIMAL; None for others."""
+        if self.kind is Kind.DECIMAL:
+            return 1 - 10**self.precision, 10**self.precision - 1
+        return INTEGER_RANGES.get(self.kind)
+
 
 INTEGERS = (Kind.TINYINT, Kind.SMALLINT, Kind.INTEGER, Kind.BIGINT, Kind.HUGEINT)
-INTEGER_BITS = {Kind.TINYINT: 8, Kind.SMALLINT: 16, Kind.INTEGER: 32, Kind.BIGINT: 64}
+INTEGER_RANGES = {
+    kind: (-(1 << bits - 1), (1 << bits - 1) - 1)
+    for kind, bits in zip(INTEGERS, (8, 16, 32, 64, 128), strict=True)
+}
 INTEGER_DIGITS = {
     Kind.TINYINT: 3,
     Kind.SMALLINT: 5,
