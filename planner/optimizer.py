@@ -1,7 +1,8 @@
 """The optimizer: an ordered tuple of pure rules, each in a file of its own name under `rules/`.
 
-A rule takes a plan and gives a plan; the very same object back means that it does not apply. To add
-a rule: one file, one line here, with a comment where the order matters.
+A rule takes a plan and gives a plan; the very same object back means that it does not apply. It is
+not asked where the plan has nothing that it `works_on`. To add a rule: one file, one line here, and
+a comment where the order matters.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable
 from tensorsql.cancellation import check_cancelled
 from tensorsql.nesting import nesting
 from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import Rule, has_work
 from tensorsql.planner.rules.choose_build_sides import choose_build_sides
 from tensorsql.planner.rules.extract_common_conjuncts import extract_common_conjuncts
 from tensorsql.planner.rules.fold_constants import fold_constants
@@ -30,7 +32,6 @@ from tensorsql.planner.rules.unnest_dependent_joins import unnest_dependent_join
 from tensorsql.planner.rules.use_index_filter import use_index_filter
 from tensorsql.planner.rules.use_index_topn import use_index_topn
 
-Rule = Callable[[Plan], Plan]
 Observe = Callable[[str, Plan], None]
 
 RULES: tuple[Rule, ...] = (
@@ -84,7 +85,7 @@ def optimize(
     skipped = frozenset(disabled) - REQUIRED
     for rule in RULES:
         check_cancelled()
-        if rule.__name__ in skipped:
+        if rule.__name__ in skipped or not has_work(rule, plan):
             continue
         new = rule(plan)
         if new is not plan and observe is not None:

@@ -15,7 +15,9 @@ from torch import nn
 import tensorsql
 from tensorsql import session
 from tensorsql.errors import Error
+from tensorsql.planner.optimizer import RULES
 from tensorsql.planner.plans.logical import Plan
+from tensorsql.planner.plans.traversal import has_work
 from tensorsql.planner.plans.verify import verify
 
 
@@ -75,18 +77,25 @@ def _number(word: str) -> int | str:
 
 @contextmanager
 def _verified_plans() -> Iterator[None]:
-    """Meanwhile sessions verify the plan they bound, and after every rule."""
+    """Meanwhile sessions check the plan they bound, and after every rule."""
     optimize = session.optimize
 
     def verified(plan: Plan, disabled: Iterable[str] = ()) -> Plan:
-        verify(plan)
-        return optimize(plan, disabled, lambda _, changed: verify(changed))
+        _check(plan)
+        return optimize(plan, disabled, lambda _, changed: _check(changed))
 
     session.optimize = verified
     try:
         yield
     finally:
         session.optimize = optimize
+
+
+def _check(plan: Plan) -> None:
+    """The plan is sound, and a rule that works on nothing in it would leave it as it is."""
+    verify(plan)
+    for rule in RULES:
+        assert has_work(rule, plan) or rule(plan) is plan, rule.__name__
 
 
 def _answer(cursor: Any) -> Answer:

@@ -23,7 +23,7 @@ from tensorsql.planner.optimizer import RULES, optimize
 from tensorsql.planner.plans.expressions import columns_of
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.statements import Query
-from tensorsql.planner.plans.traversal import clone, walk_plan
+from tensorsql.planner.plans.traversal import clone, has_work, walk_plan
 from tensorsql.planner.plans.verify import verify
 from tensorsql.session import Session
 from tensorsql.session_catalog import SessionCatalog
@@ -59,6 +59,7 @@ def steps(plan: Plan, name: str) -> Iterator[tuple[Plan, Plan]]:
     verify(plan)
     for rule in RULES:
         new = rule(plan)
+        assert new is plan or has_work(rule, plan)
         verify(new)
         if rule.__name__ == name:
             yield plan, new

@@ -11,8 +11,8 @@ from tensorsql.planner.plans.expressions import (
     AggregateCall,
     Expression,
     WindowCall,
-    classes_of,
     columns_of,
+    kinds_of,
     walk,
 )
 from tensorsql.planner.plans.memo import hashed_once, remembered
@@ -103,7 +103,7 @@ def is_plain(expression: Expression) -> bool:
 
 def contains(expression: Expression, *kinds: type[Expression]) -> bool:
     """Whether a node of one of these classes is somewhere in the expression."""
-    return any(issubclass(kind, kinds) for kind in classes_of(expression))
+    return not kinds_of(expression).isdisjoint(kinds)
 
 
 def distinct_nodes(expressions: Iterable[Expression], kind: type[Node]) -> list[Node]:

@@ -239,10 +239,12 @@ def columns_of(expression: Expression) -> frozenset[int]:
 
 
 @remembered
-def classes_of(expression: Expression) -> frozenset[type[Expression]]:
-    """The classes of the nodes in the expression."""
-    own = frozenset((type(expression), *map(type, expression.children)))
-    return own.union(*map(classes_of, _operands(expression)))
+def kinds_of(expression: Expression) -> frozenset[type | str]:
+    """The classes of the nodes in the expression, and the names of the functions it calls."""
+    own: list[type | str] = [type(expression), *map(type, expression.children)]
+    if isinstance(expression, Call | AggregateCall):
+        own.append(expression.function.name)
+    return frozenset(own).union(*map(kinds_of, _operands(expression)))
 
 
 def substitute(expression: Expression, mapping: dict[int, Expression]) -> Expression:

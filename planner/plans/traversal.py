@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.planner.plans.expressions import ColumnRef, Expression, SortKey, are_same, columns_of
+from tensorsql.planner.plans.expressions import (
+    ColumnRef,
+    Expression,
+    SortKey,
+    are_same,
+    columns_of,
+    kinds_of,
+)
 from tensorsql.planner.plans.index_plans import IndexTopN
-from tensorsql.planner.plans.logical import DependentJoin, Reference, Scan, With
+from tensorsql.planner.plans.logical import DependentJoin, Joining, Reference, Scan, With
 from tensorsql.planner.plans.memo import remembered
 from tensorsql.planner.plans.plan import Field, Plan, fresh_id
 from tensorsql.planner.plans.signature import Signature
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.tables.catalog import Relation
+
+Rule = Callable[[Plan], Plan]
 
 
 def transform_up(plan: Plan, rewrite: Callable[[Plan], Plan]) -> Plan:
@@ -45,6 +54,39 @@ def walk_plan(plan: Plan) -> Iterator[Plan]:
         node = waiting.pop()
         yield node
         waiting.extend(reversed(node.inputs))
+
+
+@remembered
+def kinds_in(plan: Plan) -> frozenset[type | str]:
+    """What a plan is made of: classes of its nodes and expressions, `left join` and the like,
+
+    and the names of the functions that are called.
+    """
+    own: list[type | str] = [type(plan)]
+    if isinstance(plan, Joining):
+        own.append(f"{plan.kind} join")
+    below = (*map(kinds_of, plan.expressions), *map(kinds_in, plan.inputs))
+    return frozenset(own).union(*below)
+
+
+def works_on(*kinds: type | str | Collection[type | str]) -> Callable[[Rule], Rule]:
+    """A rule for plans that have each of these kinds, or one of those that stand together.
+
+    It must leave others as they are, and need not be asked.
+    """
+    needed = [{kind} if isinstance(kind, type | str) else {*kind} for kind in kinds]
+
+    def declared(rule: Rule) -> Rule:
+        rule.needed = needed  # type: ignore[attr-defined]
+        return rule
+
+    return declared
+
+
+def has_work(rule: Rule, plan: Plan) -> bool:
+    """Whether the plan has what the rule works on."""
+    present = kinds_in(plan)
+    return not any(kinds.isdisjoint(present) for kinds in getattr(rule, "needed", ()))
 
 
 @remembered

@@ -8,12 +8,13 @@ from tensorsql.planner.analysis.estimates import Estimator
 from tensorsql.planner.analysis.predicates import split
 from tensorsql.planner.plans.logical import Join
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 # A semi or anti join keeps its left side if that has less than this share of the right's rows.
 SMALLER = 0.5
 
 
+@works_on({"right join", "semi join", "anti join"})
 def choose_build_sides(plan: Plan) -> Plan:
     """A semi or anti join by equality keeps its left side where that is much the smaller one.
 

@@ -14,10 +14,11 @@ from tensorsql.planner.plans.expressions import (
 from tensorsql.planner.plans.logical import Filter, Join
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.signature import OR
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 from tensorsql.storage.columns.types import BOOLEAN
 
 
+@works_on({Filter, Join}, "or")
 def extract_common_conjuncts(plan: Plan) -> Plan:
     """`(a AND b) OR (a AND c)` → `a AND (b OR c)`, in filters and join conditions.
 

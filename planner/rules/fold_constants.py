@@ -16,10 +16,11 @@ from tensorsql.planner.plans.expressions import (
 )
 from tensorsql.planner.plans.logical import Filter
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_expressions, transform_up
+from tensorsql.planner.plans.traversal import transform_expressions, transform_up, works_on
 from tensorsql.storage.columns.types import BOOLEAN
 
 
+@works_on({Call, Filter})
 def fold_constants(plan: Plan) -> Plan:
     """Compute calls of literals, exactly and never raising; drop filters that are TRUE.
 

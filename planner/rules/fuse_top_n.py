@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tensorsql.planner.plans.logical import Limit, Project, Sort, TopN
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 
+@works_on(Limit, Sort)
 def fuse_top_n(plan: Plan) -> Plan:
     """`Limit(Sort(x))` → `TopN(x)`, also through a Project between the two.
 

@@ -17,9 +17,10 @@ from tensorsql.planner.plans.expressions import (
 )
 from tensorsql.planner.plans.logical import Filter, Join
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 
+@works_on(Join, Filter)
 def infer_filters(plan: Plan) -> Plan:
     """`a.x = b.y` with `a.x < 3` known of the left gives `b.y < 3` to the right, and back.
 

@@ -13,9 +13,10 @@ from tensorsql.planner.plans.expressions import (
 )
 from tensorsql.planner.plans.logical import Aggregate, Project
 from tensorsql.planner.plans.plan import Fields, Plan
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 
+@works_on(Project)
 def merge_projects(plan: Plan) -> Plan:
     """`Project(Project(x))` → `Project(x)` where no computed column would be computed twice.
 

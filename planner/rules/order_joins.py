@@ -23,6 +23,7 @@ from tensorsql.planner.plans.expressions import (
 )
 from tensorsql.planner.plans.logical import Filter, Join, Project, With
 from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import works_on
 
 # Beyond this many inputs the exact search gives way to a greedy one.
 EXACT_LIMIT = 10
@@ -30,6 +31,7 @@ EXACT_LIMIT = 10
 SELECTIVE = 0.5
 
 
+@works_on({"inner join", "semi join", "anti join"})
 def order_joins(plan: Plan) -> Plan:
     """Inner joins in the order with the least sum of intermediate rows; the smaller side right.
 

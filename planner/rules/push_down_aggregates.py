@@ -24,7 +24,7 @@ from tensorsql.planner.plans.expressions import (
 )
 from tensorsql.planner.plans.logical import Aggregate, Join, Project
 from tensorsql.planner.plans.plan import Assignments, Field, Plan, new_field, reassign
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 # Aggregates whose value does not depend on the order of rows (of numbers that add up exactly).
 ORDERLESS = frozenset({"count", "sum", "avg", "min", "max", "bool_and", "bool_or"})
@@ -34,6 +34,7 @@ FEWER = 2
 Calls = tuple[tuple[Field, AggregateCall], ...]
 
 
+@works_on(Aggregate, {"inner join", "left join"})
 def push_down_aggregates(plan: Plan) -> Plan:
     """`l JOIN r ON l.k = r.k GROUP BY l.id` groups r by k before the join, where l.id is unique.
 

@@ -30,10 +30,12 @@ from tensorsql.planner.plans.logical import (
     With,
 )
 from tensorsql.planner.plans.plan import Field, Plan
+from tensorsql.planner.plans.traversal import works_on
 
 Parts = list[Expression]
 
 
+@works_on({Filter, Join})
 def push_down_filters(plan: Plan) -> Plan:
     """Move each conjunct as far down as it may go; what reaches a join becomes its condition.
 

@@ -7,9 +7,10 @@ from tensorsql.planner.functions.resolve import resolve_aggregate
 from tensorsql.planner.plans.expressions import AggregateCall, ColumnRef
 from tensorsql.planner.plans.logical import Aggregate, Project
 from tensorsql.planner.plans.plan import Field, Plan
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 
+@works_on(Aggregate)
 def reduce_group_keys(plan: Plan) -> Plan:
     """`GROUP BY o.id, o.day` → `GROUP BY o.id` with any value of the other,
 

@@ -17,7 +17,7 @@ from tensorsql.planner.plans.expressions import (
 )
 from tensorsql.planner.plans.logical import Aggregate, Filter, Join, Project, Scan
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import clone, transform_up, walk_plan
+from tensorsql.planner.plans.traversal import clone, transform_up, walk_plan, works_on
 
 # The other side must have this many times fewer rows than there are groups, and read this many
 # times fewer than are grouped, since it is then computed twice.
@@ -28,6 +28,7 @@ EXPENSIVE = 100.0
 Pairs = list[tuple[int, ColumnRef]]
 
 
+@works_on(Aggregate, "inner join")
 def restrict_aggregates(plan: Plan) -> Plan:
     """`(… GROUP BY k) g JOIN s ON g.k = s.k` groups only rows whose k some row of a small s has.
 

@@ -11,12 +11,13 @@ from tensorsql.planner.functions.conversions import EXACT
 from tensorsql.planner.functions.resolve import resolve
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, transform
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_expressions
+from tensorsql.planner.plans.traversal import transform_expressions, works_on
 from tensorsql.storage.columns.types import Kind, Type
 
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}
 
 
+@works_on("cast", FLIPPED)
 def simplify_comparisons(plan: Plan) -> Plan:
     """`CAST(day AS TIMESTAMP) < TIMESTAMP '1995-01-01 00:00:00'` → `day < DATE '1995-01-01'`.
 

@@ -16,9 +16,10 @@ from tensorsql.planner.plans.expressions import (
 )
 from tensorsql.planner.plans.logical import Filter, Join, Project
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 
+@works_on({"left join", "right join", "full join", "mark join", "single join"})
 def simplify_joins(plan: Plan) -> Plan:
     """Outer joins whose NULLs a filter drops become inner; a mark that is only filtered on, semi.
 

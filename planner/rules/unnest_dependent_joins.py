@@ -22,13 +22,13 @@ from tensorsql.planner.plans.expressions import (
 )
 from tensorsql.planner.plans.logical import DependentJoin, Join, Limit, Project, Sort
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import free_columns, walk_plan
+from tensorsql.planner.plans.traversal import free_columns, walk_plan, works_on
 from tensorsql.planner.unnesting.domain import Domain, Pushed, made_exact
-from tensorsql.planner.unnesting.pull_up_predicates import pull_up_predicates
 from tensorsql.planner.unnesting.push_domain import push
-from tensorsql.planner.unnesting.row_wise import row_wise
+from tensorsql.planner.unnesting.without_domain import pull_up_predicates, row_wise
 
 
+@works_on(DependentJoin)
 def unnest_dependent_joins(plan: Plan) -> Plan:
     """Replace every DependentJoin by joins, from the outermost inwards.
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.analysis.index_use import costly_calls, drop_trims, find_uses, keep_fields
+from tensorsql.planner.analysis.index_use import (
+    BOUNDED_FUNCTIONS,
+    costly_calls,
+    drop_trims,
+    find_uses,
+    keep_fields,
+)
 from tensorsql.planner.plans.expressions import (
     Expression,
     conjunction,
@@ -15,9 +21,10 @@ from tensorsql.planner.plans.expressions import (
 from tensorsql.planner.plans.index_plans import IndexFilter
 from tensorsql.planner.plans.logical import Filter, Join
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 
+@works_on({Filter, Join}, BOUNDED_FUNCTIONS)
 def use_index_filter(plan: Plan) -> Plan:
     """Decide conjuncts with costly calls by index bounds, after the cheap ones.
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from tensorsql.planner.analysis.index_use import costly_calls, drop_trims, find_uses, keep_fields
+from tensorsql.planner.analysis.index_use import (
+    BOUNDED_FUNCTIONS,
+    costly_calls,
+    drop_trims,
+    find_uses,
+    keep_fields,
+)
 from tensorsql.planner.plans.expressions import (
     TRUE,
     AggregateCall,
@@ -22,11 +28,12 @@ from tensorsql.planner.plans.expressions import (
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.plans.logical import Aggregate, Filter, Project, TopN
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_up
+from tensorsql.planner.plans.traversal import transform_up, works_on
 
 BOUNDED_AGGREGATES = ("sum", "avg", "min", "max")
 
 
+@works_on(TopN, BOUNDED_FUNCTIONS)
 def use_index_topn(plan: Plan) -> Plan:
     """Find the first rows or groups by a costly key best bound first.
 
