@@ -31,7 +31,7 @@ def compile_plan(plan: Plan, context: Context) -> Program:
     """The program whose result has the plan's fields; nothing of it runs yet."""
     compiler = Compiler(COMPILE, context)
     output = compiler.collect(compiler.compile(plan, 0), 0, plan.fields)
-    return Program(tuple(compiler.pipelines), output, basis_of(plan))
+    return Program(tuple(compiler.pipelines), output, basis_of(plan, context.parameters))
 
 
 COMPILE: dict[type[Plan], CompileFunction] = {

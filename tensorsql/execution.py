@@ -14,6 +14,7 @@ from tensorsql.index_upkeep import extend_index
 from tensorsql.operators.indexes import find_index
 from tensorsql.planner.explain import explain as explain_plan
 from tensorsql.planner.plans import statements
+from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.result import Result
 from tensorsql.storage.columns.types import BIGINT, VARCHAR
@@ -35,20 +36,22 @@ Created = (
 
 @dataclass
 class Work:
-    """What a statement is carried out with: its session and transaction, and what its plan gave.
+    """What a statement is carried out with: its session, transaction and parameters, and what
+    its plan gave.
 
     `plan` is optimized; `rows` are None where it did not run.
     """
 
     session: SessionState
     transaction: Transaction
+    parameters: ParameterValues
     plan: Plan | None = None
     rows: Source | None = None
 
     @cached_property
     def context(self) -> Context:
         """What its program may use, and what was counted while it ran."""
-        return self.session.context(self.transaction)
+        return self.session.context(self.transaction, self.parameters)
 
     @property
     def result(self) -> Result:

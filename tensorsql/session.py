@@ -77,7 +77,7 @@ class Session(SessionState):
                 with self._transaction_of(tree) as transaction:
                     catalog = SessionCatalog(transaction, self.registered)
                     statement = bind(tree, catalog, parameters, self.settings)
-                    work = Work(self, transaction)
+                    work = Work(self, transaction, statement.parameters)
                     plan = plan_of(statement)
                     if plan is not None:
                         work.plan = optimize(plan, disabled_rules(self.settings))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tensorsql import settings as registry
 from tensorsql.cancellation import cancelled_by, import_engine, is_cancelled_by
 from tensorsql.errors import TransactionError
+from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.services import SessionServices
 from tensorsql.storage.tables.catalog import Relation
 
@@ -35,7 +36,9 @@ class SessionState:
         self.services: SessionServices | None = None
         self.cancelled = Event()
 
-    def context(self, transaction: Transaction) -> Context:
+    def context(
+        self, transaction: Transaction, parameters: ParameterValues | None = None
+    ) -> Context:
         """What one run of a program over the transaction's snapshot may use."""
         import_engine()
         from tensorsql.operators.runtime.program import Context
@@ -43,7 +46,11 @@ class SessionState:
         if self.services is None:
             self.services = SessionServices(self._trusts)
         return Context(
-            dict(self.settings), self.cancelled, services=self.services, catalog=transaction
+            dict(self.settings),
+            self.cancelled,
+            services=self.services,
+            catalog=transaction,
+            parameters=parameters or ParameterValues(),
         )
 
     def _trusts(self) -> bool:

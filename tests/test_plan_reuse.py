@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from test_parameters import PLACES
 from torch import nn
 
 import tensorsql
@@ -20,6 +23,7 @@ from tensorsql.execution import Work
 from tensorsql.operators.runtime.program import Program
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
+from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.optimizer import optimize
 from tensorsql.planner.plans.index_plans import IndexTopN
 from tensorsql.planner.plans.plan import Plan
@@ -55,21 +59,26 @@ CHANGES = (
 class Made:
     """A query planned and compiled once."""
 
-    def __init__(self, con: tensorsql.Connection, sql: str) -> None:
+    def __init__(self, con: tensorsql.Connection, sql: str, *parameters: Any) -> None:
         self.session, self.sql = con.session, sql
-        (tree,) = parse(sql)
+        (self.tree,) = parse(sql)
         with self.session.open_transaction() as transaction:
             catalog = SessionCatalog(transaction, self.session.registered)
-            statement = bind(tree, catalog, (), self.session.settings)
+            statement = bind(self.tree, catalog, parameters, self.session.settings)
             assert isinstance(statement, Query)
             self.plan: Plan = optimize(statement.plan)
-            program = compile_plan(self.plan, Work(self.session, transaction).context)
+            program = compile_plan(
+                self.plan, Work(self.session, transaction, statement.parameters).context
+            )
             self.program: Program = pickle.loads(pickle.dumps(program))
 
-    def rows(self) -> Rows:
-        """The rows at a snapshot of now."""
+    def rows(self, *parameters: Any) -> Rows:
+        """The rows at a snapshot of now, for other parameters."""
+        given = Parameters(self.tree, parameters)
+        for key in self.program.basis.parameters:
+            given.parameter(key)
         with self.session.open_transaction() as transaction:
-            work = Work(self.session, transaction, self.plan)
+            work = Work(self.session, transaction, given.taken, self.plan)
             work.rows = run(self.program, self.plan, work.context)
             return fetched(work.result)
 
@@ -78,8 +87,8 @@ def fetched(result: Result) -> Rows:
     return list(zip(*(column.to_pylist() for column in result.arrow().columns), strict=True))
 
 
-def now(con: tensorsql.Connection, sql: str) -> Rows:
-    return fetched(con.session.execute(sql))
+def now(con: tensorsql.Connection, sql: str, *parameters: Any) -> Rows:
+    return fetched(con.session.execute(sql, parameters))
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -204,3 +213,146 @@ def test_indexes_and_models_are_those_of_the_snapshot() -> None:
     con.register_model("net", nn.Sequential(nn.Linear(3, 4), nn.ReLU()), replace=True, input=[3])
     with pytest.raises(CatalogError, match='model "net" is another one now'):
         made[2].rows()
+
+
+DAY = datetime.date(2020, 2, 1)
+# Queries with parameters, and values for each run; those that decide something of the plan last.
+FREE: list[tuple[str, list[tuple[Any, ...]]]] = [
+    ("SELECT k, v + ? FROM t WHERE v > ? ORDER BY ALL", [(1, 3), (-7, 0), (100, 5)]),
+    ("SELECT k FROM t WHERE v BETWEEN ? AND ? ORDER BY k", [(2, 4), (4, 5), (9, 0)]),
+    ("SELECT ?, count(*) FROM t GROUP BY name HAVING count(*) >= ? ORDER BY ALL", [(1, 1), (2, 2)]),
+    ("SELECT k FROM t WHERE name = ? OR name LIKE ? ORDER BY k", [("a", "b%"), ("x", "%a%")]),
+    ("SELECT k, d FROM dates WHERE d >= ? ORDER BY k", [("2020-01-02",), ("2020-02-01",)]),
+    ("SELECT k FROM dates WHERE d = ? AND p < ? ORDER BY k", [(DAY, 1.5), (DAY, 99.25)]),
+    ("SELECT k FROM dates WHERE p IN (?, ?, 2) ORDER BY k", [(1, 2), (3, 4)]),
+    ("SELECT coalesce(name, ?), CASE WHEN k = ? THEN ? END FROM t ORDER BY k", [("x", 1, 2)] * 2),
+    ("SELECT sum(v) FILTER (WHERE k <> ?), max(k + ?) FROM t", [(1, 1), (2, -1)]),
+    ("SELECT k, sum(k + ?) OVER (ORDER BY k * ?) FROM t ORDER BY k", [(1, 1), (0, -1)]),
+    ("SELECT t.k FROM t JOIN u ON t.k = u.k AND u.w > ? ORDER BY 1", [(15,), (5,)]),
+    ("SELECT k, (SELECT max(w) FROM u WHERE u.k = t.k + ?) FROM t ORDER BY k", [(0,), (1,)]),
+    ("SELECT k FROM t WHERE v = ? ORDER BY k", [(None,), (None,)]),
+    ("SELECT * FROM (VALUES (?, ?), (?, 1)) w(a, b) ORDER BY a", [(1, 2, 3), (6, 5, 4)]),
+    ("SELECT k FROM t ORDER BY abs(k - ?), k LIMIT 2", [(3,), (1,)]),
+    ("SELECT k FROM t WHERE k = ? UNION ALL SELECT k FROM u WHERE k = ?", [(1, 2), (4, 100)]),
+]
+OTHERS = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    True,
+    False,
+    None,
+    "a",
+    "x",
+    "2021-03-04",
+    DAY,
+    [1],
+    [2, 3],
+    [],
+    ["b"],
+    10,
+    -1,
+)
+DECISIVE: list[tuple[str, list[tuple[Any, ...]]]] = [
+    ("SELECT k FROM t ORDER BY k LIMIT ? OFFSET ?", [(2, 1), (3, 0)]),
+    ("SELECT * FROM range(?) r(i)", [(3,), (5,)]),
+    ("SELECT k FROM t WHERE k IN ? ORDER BY k", [([1, 2],), ([2, 3, 4],)]),
+    ("SELECT k + ?, count(*) FROM t GROUP BY k + ? ORDER BY 1", [(1, 1), (2, 2)]),
+    ("SELECT k FROM t WHERE v < - ? ORDER BY k", [(-3,), (-5,)]),
+    ("SELECT round(p, ?) FROM dates ORDER BY k", [(1,), (0,)]),
+    ("SELECT date_trunc(?, d) FROM dates ORDER BY k", [("month",), ("year",)]),
+    ("SELECT sum(k) OVER (ORDER BY k ROWS ? PRECEDING) FROM t ORDER BY k", [(1,), (2,)]),
+    ("SELECT v FROM t WHERE v > CASE WHEN ? THEN 3 ELSE 0 END ORDER BY v", [(True,), (False,)]),
+    ("SELECT k FROM t WHERE ? AND k > 1 ORDER BY k", [(True,), (False,)]),
+    ("SELECT k FROM t WHERE ? IS NULL OR v = 2", [(1,), (2,)]),
+    ("SELECT k FROM small WHERE k = ? ORDER BY k", [(1,), (1000,), (2,)]),
+]
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[tensorsql.Connection]:
+    con = tensorsql.connect()
+    con.execute("CREATE TABLE t (k BIGINT, v BIGINT, name VARCHAR)")
+    con.execute("INSERT INTO t VALUES (1, 2, 'a'), (2, 5, 'b'), (3, NULL, 'a'), (4, 4, NULL)")
+    con.execute("CREATE TABLE u (k BIGINT PRIMARY KEY, w INTEGER)")
+    con.execute("INSERT INTO u VALUES (1, 10), (2, 20), (100, 30)")
+    con.execute("CREATE TABLE dates (k INTEGER, d DATE, p DECIMAL(9, 2))")
+    con.execute(
+        "INSERT INTO dates VALUES (1, '2020-01-15', 1.25), (2, '2020-02-01', 2), (3, NULL, 3)"
+    )
+    con.execute("CREATE TABLE small AS SELECT k::TINYINT AS k FROM t")
+    yield con
+    con.close()
+
+
+@pytest.mark.parametrize(("sql", "runs"), FREE)
+def test_a_program_takes_other_parameters(
+    con: tensorsql.Connection, sql: str, runs: list[tuple[Any, ...]]
+) -> None:
+    made = Made(con, sql, *runs[0])
+    assert not made.program.basis.decisive
+    for parameters in (*runs, runs[0]):
+        assert made.rows(*parameters) == now(con, sql, *parameters)
+
+
+@pytest.mark.parametrize(("sql", "runs"), DECISIVE)
+def test_a_plan_rests_on_values_that_decided_something(
+    con: tensorsql.Connection, sql: str, runs: list[tuple[Any, ...]]
+) -> None:
+    made = Made(con, sql, *runs[0])
+    assert made.program.basis.decisive
+    assert made.rows(*runs[0]) == now(con, sql, *runs[0])
+    for parameters in runs[1:]:
+        with pytest.raises(CatalogError, match="plan the statement again"):
+            made.rows(*parameters)
+
+
+def test_other_types_need_another_plan(con: tensorsql.Connection) -> None:
+    made = Made(con, "SELECT k FROM t WHERE v > ? ORDER BY k", 3)
+    for value in (3.5, "3", None, 1 << 40, True):
+        with pytest.raises(CatalogError, match="plan the statement again"):
+            made.rows(value)
+
+
+def test_values_that_do_not_convert_fail_as_they_would(con: tensorsql.Connection) -> None:
+    made = Made(con, "SELECT k FROM dates WHERE d = ? OR p = ?::DECIMAL(9, 2)", "2020-01-15", "2")
+    assert made.rows("2020-02-01", "3") == [(2,), (3,)]
+    for parameters in (("no day", "1"), ("2020-01-15", "x")):
+        with pytest.raises(errors.ConversionError) as expected:
+            now(con, made.sql, *parameters)
+        with pytest.raises(errors.ConversionError) as found:
+            made.rows(*parameters)
+        assert found.value.message == expected.value.message
+
+
+def test_every_place_of_a_parameter_is_free_or_decisive(con: tensorsql.Connection) -> None:
+    """Whatever planning makes of a value: other values of the types give right rows or an error."""
+    for sql, values in PLACES:
+        made = Made(con, sql, *values)
+        assert made.rows(*values) == now(con, sql, *values)
+        for place in range(len(values)):
+            for other in OTHERS:
+                parameters = [*values[:place], other, *values[place + 1 :]]
+                try:
+                    rows = made.rows(*parameters)
+                except errors.Error as error:
+                    if "plan the statement again" not in str(error):
+                        with pytest.raises(type(error)):
+                            now(con, sql, *parameters)
+                else:
+                    assert rows == now(con, sql, *parameters), (sql, parameters)
+
+
+def test_explain_prints_parameters(con: tensorsql.Connection) -> None:
+    sql = "EXPLAIN SELECT k FROM t WHERE v > {} AND name = {}"
+    for words, values in (
+        (("?", "?"), (1, "a")),
+        (("$2", "$1"), ("a", 1)),
+        ((":low", ":name"), {"low": 1, "name": "a"}),
+    ):
+        ((plan,),) = con.execute(sql.format(*words), values).fetchall()
+        first, second = {"?": ("$1", "$2")}.get(words[0], words)
+        assert f"v > {first} AND name = {second}" in plan

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
 from tensorsql.cancellation import MESSAGE
 from tensorsql.errors import CatalogError, InterruptedError, nearest
 from tensorsql.operators.runtime.metrics import Metrics
-from tensorsql.planner.analysis.basis import TableBasis
+from tensorsql.planner.analysis.basis import Basis, with_values
+from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.storage.columns.column import Batch
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, TableName
 
@@ -58,13 +59,15 @@ class Services(Protocol):
 
 @dataclass
 class Context:
-    """What a running query may use: settings, cancellation, metrics, services, its snapshot."""
+    """What a running query may use: settings, cancellation, metrics, services, its snapshot,
+    parameters."""
 
     settings: Mapping[str, Any]
     cancelled: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
     services: Services | None = None
     catalog: Catalog | None = None
+    parameters: ParameterValues = field(default_factory=ParameterValues)
     crew: Any = None  # the Crew that runs the current pipeline, if one does
 
     def check(self) -> None:
@@ -193,10 +196,16 @@ class Program:
 
     pipelines: tuple[Pipeline, ...]
     output: int
-    basis: tuple[TableBasis, ...] = ()
+    basis: Basis
 
-    def require(self, context: Context) -> None:
-        """CatalogError if it does not."""
-        for each in self.basis:
+    def given(self, context: Context) -> Program:
+        """The program with the run's parameters; CatalogError if its basis does not hold."""
+        for each in self.basis.tables:
             if not each.holds(context.relation(each.table)):
                 raise CatalogError(f'table "{each.table.name}" has changed too much; {AGAIN}')
+        values = context.parameters.values
+        if values == self.basis.parameters:
+            return self
+        if not self.basis.takes(values):
+            raise CatalogError(f"the plan rests on the parameters it was made with; {AGAIN}")
+        return replace(self, pipelines=with_values(self.pipelines, values))

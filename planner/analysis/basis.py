@@ -6,16 +6,28 @@ at again, and the statement has to be planned again if it is true no longer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any
 
 from tensorsql.planner.analysis.facts import unique_columns
 from tensorsql.planner.analysis.predicates import column_equality
 from tensorsql.planner.analysis.provenance import StoredColumn, origin
-from tensorsql.planner.plans.expressions import ColumnRef, conjuncts
+from tensorsql.planner.functions.unify import cast
+from tensorsql.planner.plans.expressions import (
+    ColumnRef,
+    Expression,
+    Literal,
+    Parameter,
+    ParameterKey,
+    ParameterValues,
+    are_same,
+    conjuncts,
+    transform,
+)
 from tensorsql.planner.plans.logical import Aggregate, Filter, Join, Scan
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import walk_plan
+from tensorsql.planner.plans.traversal import rebuild, walk_plan
 from tensorsql.storage.tables.catalog import Relation, TableName, TableSchema
 
 
@@ -39,13 +51,56 @@ class TableBasis:
         return same and unique_columns(relation, self.unique) == self.unique
 
 
-def basis_of(plan: Plan) -> tuple[TableBasis, ...]:
+@dataclass(frozen=True)
+class Basis:
+    """Tables as they were seen, and the parameters a plan was made with: others have to be of the
+    same types, and those that were `decisive` the same."""
+
+    tables: tuple[TableBasis, ...] = ()
+    parameters: Mapping[ParameterKey, Literal] = field(default_factory=dict)
+    decisive: frozenset[ParameterKey] = frozenset()
+
+    def takes(self, values: Mapping[ParameterKey, Literal]) -> bool:
+        """Whether the plan answers for these values, too."""
+        return all(
+            key in values
+            and values[key].type == known.type
+            and (key not in self.decisive or values[key] == known)
+            for key, known in self.parameters.items()
+        )
+
+
+def with_values(item: Any, values: Mapping[ParameterKey, Literal]) -> Any:
+    """Whatever holds expressions, with these values in place of parameters."""
+    if isinstance(item, Expression):
+        return transform(item, lambda part: _valued(part, values))
+    if isinstance(item, tuple):
+        parts = tuple(with_values(part, values) for part in item)
+        return item if are_same(parts, item) else parts
+    if isinstance(item, Mapping):
+        return {key: with_values(part, values) for key, part in item.items()}
+    if isinstance(item, type) or not is_dataclass(item):
+        return item
+    return rebuild(item, lambda part: with_values(part, values))
+
+
+def _valued(part: Expression, values: Mapping[ParameterKey, Literal]) -> Expression:
+    if not isinstance(part, Parameter):
+        return part
+    valued: Expression = values[part.key]
+    for kind in part.types[1:]:
+        valued = cast(valued, kind)
+    return valued
+
+
+def basis_of(plan: Plan, parameters: ParameterValues) -> Basis:
     """What an optimized plan rests on: columns that prove something are still read and equated."""
     nodes = tuple(walk_plan(plan))
     keys = {found for node in nodes for id in _key_columns(node) if (found := _stored(node, id))}
     joined = any(isinstance(node, Join) for node in nodes)
     scans = (node for node in nodes if isinstance(node, Scan))
-    return tuple(basis for scan in scans if (basis := _basis_of_scan(scan, keys, joined)))
+    tables = tuple(basis for scan in scans if (basis := _basis_of_scan(scan, keys, joined)))
+    return Basis(tables, parameters.values, frozenset(parameters.decisive))
 
 
 def _basis_of_scan(scan: Scan, keys: Set[StoredColumn], joined: bool) -> TableBasis | None:

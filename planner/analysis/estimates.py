@@ -174,7 +174,7 @@ class Estimator:
 
     def _one(self, part: Expression) -> float:
         if isinstance(part, Literal):
-            return 1.0 if part.value is True else 0.0
+            return 1.0 if part.peek is True else 0.0
         if not isinstance(part, Call):
             return OTHER
         match part.function.name:
@@ -192,7 +192,7 @@ class Estimator:
             case "in values":
                 items = part.args[1]
                 assert isinstance(items, Literal)
-                return min(1.0, self._equal(part) * len(items.value))
+                return min(1.0, self._equal(part) * len(items.peek))
             case "<" | "<=" | ">" | ">=":
                 return self._range(part)
             case "like" | "ilike" | "starts_with" | "contains":
@@ -224,7 +224,7 @@ class Estimator:
 
 def _share(facts: ColumnStatistics, column: Expression, literal: Literal) -> float | None:
     """The share of [minimum, maximum] below the literal, if both can be put on one number line."""
-    value = _number(literal.value, literal)
+    value = _number(literal.peek, literal)
     low, high = facts.minimum, facts.maximum
     if value is None or not isinstance(low, int | float) or not isinstance(high, int | float):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -177,7 +176,7 @@ class ExpressionBinder(Binder):
         self, value: Expression, listed: Expression, place: tuple[int, int] | None
     ) -> Expression:
         """`x IN l`: whether the list holds x; NULLs in it are not looked at."""
-        if isinstance(listed, Literal) and listed.value is None:
+        if isinstance(listed, Literal) and listed.is_null:
             return cast(Literal(types.NULL, None), BOOLEAN)
         if isinstance(listed, Literal) and listed.type.kind is Kind.LIST:
             assert listed.type.child is not None
@@ -214,7 +213,7 @@ class ExpressionBinder(Binder):
     def _cast(self, node: exp.Cast) -> Expression:
         target = bind_type(node.args["to"])
         found = cast(self.bind(node.this), target, try_=isinstance(node, exp.TryCast))
-        return replace(found, typed=True) if isinstance(found, Literal) else found
+        return found.asked_for() if isinstance(found, Literal) else found
 
     def _extract(self, node: exp.Extract) -> Expression:
         part = Literal(types.VARCHAR, node.this.name.lower())

@@ -1,9 +1,8 @@
-"""Parameters `?`, `$1` and `:name`: their values become literals."""
+"""Parameters `?`, `$1` and `:name`, with the values that were given for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +11,7 @@ from sqlglot import exp
 from tensorsql.errors import BindError, nearest
 from tensorsql.parser.door import nodes_of
 from tensorsql.planner.binder.literals import literal_of_value
-from tensorsql.planner.plans.expressions import Literal
+from tensorsql.planner.plans.expressions import Parameter, ParameterKey, ParameterValues
 
 PARAMETERS = (exp.Placeholder, exp.Parameter)
 Given = Sequence[Any] | Mapping[str, Any] | None
@@ -53,6 +52,7 @@ class Parameters:
     def __init__(self, statement: exp.Expr, given: Given) -> None:
         self.statement = statement
         self.given = given
+        self.taken = ParameterValues()
 
     @cached_property
     def numbers(self) -> dict[Any, int]:
@@ -64,16 +64,20 @@ class Parameters:
         }
         return {place: number for number, place in enumerate(sorted(places), 1)}
 
-    def literal(self, node: exp.Placeholder | exp.Parameter) -> Literal:
+    def literal(self, node: exp.Placeholder | exp.Parameter) -> Parameter:
         """The value of a parameter as a literal; BindError where none was given."""
-        found = literal_of_value(self._value(node))
-        return replace(found, typed=found.type.is_integer)
-
-    def _value(self, node: exp.Placeholder | exp.Parameter) -> Any:
         name = node.name if node.args.get("this") else ""
-        if name and not name.isdigit():
-            return self._named(name)
-        return self._numbered(int(name) if name else self.numbers.get(node.meta.get("start"), 0))
+        if not name or name.isdigit():
+            return self.parameter(int(name or self.numbers.get(node.meta.get("start"), 0)))
+        return self.parameter(name)
+
+    def parameter(self, key: ParameterKey) -> Parameter:
+        """The parameter of a number or name."""
+        value = self._numbered(key) if isinstance(key, int) else self._named(key)
+        constant, taken = literal_of_value(value), self.taken
+        taken.values[key] = constant
+        kind, typed = constant.type, constant.type.is_integer
+        return Parameter(kind, constant.value, typed, key, (kind,), taken.decisive)
 
     def _numbered(self, number: int) -> Any:
         values = [] if self.given is None or isinstance(self.given, Mapping) else self.given

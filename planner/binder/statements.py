@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -48,7 +49,7 @@ def bind(
     bound = bind_statement(statement, environment)
     if unread := first_unread(statement):
         raise unread_error(*unread)
-    return bound
+    return replace(bound, parameters=values.taken)
 
 
 def bind_statement(node: exp.Expr, environment: Environment) -> BoundStatement:

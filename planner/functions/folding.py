@@ -49,9 +49,10 @@ def fold(call: Expression) -> Literal | None:
 def fold_cast(literal: Literal, target: Type) -> Literal | None:
     """The literal converted to another type, or None if it cannot be (or not without torch)."""
     try:
-        return Literal(target, convert(literal.value, literal.type, target))
+        value = convert(literal.peek, literal.type, target)
     except UNFOLDED:
         return None
+    return literal.converted(value, target)
 
 
 def _evaluate(call: Call, literals: list[Literal]) -> Any:

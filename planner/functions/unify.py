@@ -81,7 +81,7 @@ def _literalness(arg: Expression) -> int:
 
 def is_text_literal(arg: Expression) -> bool:
     """A text as written, which is read as what stands beside it; '1'::VARCHAR is none."""
-    written = isinstance(arg, Literal) and not arg.typed and arg.value is not None
+    written = isinstance(arg, Literal) and not arg.typed and not arg.is_null
     return written and arg.type == VARCHAR
 
 
@@ -91,7 +91,7 @@ def is_integer_literal(arg: Expression) -> bool:
 
     A minus does not change it: -2147483648 is a BIGINT.
     """
-    if not isinstance(arg, Literal) or arg.typed or not arg.type.is_integer or arg.value is None:
+    if not isinstance(arg, Literal) or arg.typed or not arg.type.is_integer or arg.is_null:
         return False
     return arg.type in (integer_type(arg.value), integer_type(-arg.value))
 

@@ -11,6 +11,7 @@ from tensorsql.planner.plans.expressions import (
     ColumnRef,
     Expression,
     Literal,
+    Parameter,
     SortKey,
     WindowCall,
     WindowFrame,
@@ -37,7 +38,9 @@ def column_text(column: ColumnRef, names: Names | None = None) -> str:
 
 @text.register
 def literal_text(literal: Literal, names: Names | None = None) -> str:
-    """A literal as SQL would write it."""
+    """A literal as SQL would write it, a parameter by its number or name."""
+    if isinstance(literal, Parameter):
+        return f"${literal.key}" if isinstance(literal.key, int) else f":{literal.key}"
     value = literal.value
     if value is None:
         return "NULL"

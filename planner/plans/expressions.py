@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import singledispatch
 from operator import is_
@@ -17,9 +18,10 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import UnsupportedError
 from tensorsql.planner.plans.memo import Remembering, hashed_once, remembered
 from tensorsql.planner.plans.signature import AND, Signature
-from tensorsql.storage.columns.types import BOOLEAN, Type
+from tensorsql.storage.columns.types import BOOLEAN, Kind, Type
 
 Position = tuple[int, int]
+ParameterKey = int | str
 
 
 @hashed_once
@@ -78,6 +80,89 @@ class Literal(Expression):
         same = self.type == other.type and bool(self.value == other.value)
         signed = isinstance(self.value, float | tuple)
         return same and (not signed or repr(self.value) == repr(other.value))
+
+    def converted(self, value: Any, target: Type) -> Literal:
+        """What a CAST to another type makes of it."""
+        return Literal(target, value)
+
+    def asked_for(self) -> Literal:
+        """The same, of a type that was asked for."""
+        asked = copy(self)
+        asked.__dict__["typed"] = True
+        return asked
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it is NULL."""
+        return self.value is None
+
+    @property
+    def peek(self) -> Any:
+        """The value, for estimates and for people."""
+        return self.value
+
+
+@dataclass
+class ParameterValues:
+    """Values that a statement takes from its caller, by number or name.
+
+    `decisive` are those that decided something of its plan: the others may be others next time.
+    """
+
+    values: dict[ParameterKey, Literal] = field(default_factory=dict)
+    decisive: set[ParameterKey] = field(default_factory=set)
+
+
+@hashed_once
+@dataclass(frozen=True, eq=False)
+class Parameter(Literal):
+    """`?`, `$1` or `:name`: a literal now, and in the next run of the program another one.
+
+    To read `value` while planning is to rest the plan on it, and so is to find it equal to another:
+    `decisive` notes the key. `types` are that of the value given, which is the same in every run,
+    and of the CASTs it has been through since, the last of them its own.
+    """
+
+    key: ParameterKey = 0
+    types: tuple[Type, ...] = ()
+    decisive: set[ParameterKey] = field(default_factory=set, repr=False)
+
+    @property  # type: ignore[misc]
+    def value(self) -> Any:
+        """The value, on which the plan rests from now on."""
+        self.decisive.add(self.key)
+        return self.peek
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.__dict__["value"] = value
+
+    @property
+    def peek(self) -> Any:
+        return self.__dict__["value"]
+
+    @property
+    def is_null(self) -> bool:
+        return self.types[0].kind is Kind.NULL
+
+    def converted(self, value: Any, target: Type) -> Parameter:
+        types = (*self.types, target)
+        return Parameter(target, value, False, self.key, types, self.decisive)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Parameter) and (self.key, self.types) == (other.key, other.types):
+            return True
+        if not isinstance(other, Literal):
+            return NotImplemented
+        equal = Literal(self.type, self.peek) == Literal(other.type, other.peek)
+        if equal:
+            for side in (self, other):
+                if isinstance(side, Parameter):
+                    side.decisive.add(side.key)
+        return equal
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.peek))
 
 
 @hashed_once

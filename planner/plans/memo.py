@@ -17,7 +17,7 @@ class Remembering:
     def __getstate__(self) -> dict[str, Any]:
         # Hashes differ between processes, so nothing remembered travels.
         names = (item.name for item in dataclasses.fields(self))  # type: ignore[arg-type]
-        return {name: getattr(self, name) for name in names}
+        return {name: self.__dict__[name] for name in names}
 
 
 def remembered(function: Callable[[Any], Answer]) -> Callable[[Any], Answer]:

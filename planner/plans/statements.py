@@ -5,9 +5,10 @@ Statements that only answer something (SELECT, DESCRIBE, SHOW, SUMMARIZE) are al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.storage.tables.catalog import Relation, TableSchema
 
@@ -16,7 +17,11 @@ Options = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True)
 class BoundStatement:
-    """Base of all bound statements."""
+    """Base of all bound statements; `parameters` are the values that it takes from its caller."""
+
+    parameters: ParameterValues = field(
+        default_factory=ParameterValues, kw_only=True, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def _renumber(plan: Plan, mapping: dict[int, int]) -> Plan:
         if isinstance(item, Plan):
             return _renumber(item, mapping)
         if isinstance(item, Expression | SortKey):
-            return _rebuild(item, value)
+            return rebuild(item, value)
         if isinstance(item, tuple):
             return tuple(value(part) for part in item)
         if isinstance(item, frozenset):
@@ -158,10 +158,11 @@ def _renumber(plan: Plan, mapping: dict[int, int]) -> Plan:
     if isinstance(plan, Reference):
         columns = tuple((value(field), new_id(source)) for field, source in plan.columns)
         return dataclasses.replace(plan, shared=new_id(plan.shared), columns=columns)
-    return _rebuild(plan, value)  # type: ignore[no-any-return]
+    return rebuild(plan, value)  # type: ignore[no-any-return]
 
 
-def _rebuild(node: Any, value: Callable[[Any], Any]) -> Any:
+def rebuild(node: Any, value: Callable[[Any], Any]) -> Any:
+    """A dataclass with other fields; the same object where they are."""
     changes = {}
     for item in dataclasses.fields(node):
         old = getattr(node, item.name)

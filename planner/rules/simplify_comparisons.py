@@ -36,7 +36,7 @@ def _simplify(expression: Expression) -> Expression:
     if not (isinstance(left, Call) and left.function.name == "cast" and isinstance(right, Literal)):
         return expression
     column = left.args[0]
-    if not isinstance(column, ColumnRef) or right.value is None:
+    if not isinstance(column, ColumnRef) or right.is_null:
         return expression
     if not _is_widened(column.type, left.type):
         return expression
