@@ -156,13 +156,13 @@ def left_behind() -> float:
 
 def measured(connection: Connection, kind: str, sql: str) -> str:
     """A row of the table."""
-    found: list[tuple[float, float]] = []
+    latencies: list[tuple[float, float]] = []
     for moment in MOMENTS:
         seconds = latency(connection, kind, sql, moment)
         if seconds is not None:
-            found.append((seconds, left_behind()))
-    cells = [f"{max(each):.2f}" for each in zip(*found, strict=True)] or ["", ""]
-    return f"| {kind} | {len(found)} | {' | '.join(cells)} |"
+            latencies.append((seconds, left_behind()))
+    cells = [f"{max(each):.2f}" for each in zip(*latencies, strict=True)] or ["", ""]
+    return f"| {kind} | {len(latencies)} | {' | '.join(cells)} |"
 
 
 def main() -> None:

@@ -163,21 +163,21 @@ class NumpyScan:
     def intersections(self, level: int) -> Integers:
         """The same in the pixelwise minimum of an image's masks."""
         pixels, corners = self._masks.pixels, self._masks.boxes[::MODELS].tolist()
-        found = []
+        counts = []
         for image, (x0, y0, x1, y1) in enumerate(corners):
             members = pixels[image * MODELS : (image + 1) * MODELS, y0:y1, x0:x1]
-            found.append(np.count_nonzero(members.min(axis=0) >= level))
-        return np.array(found)
+            counts.append(np.count_nonzero(members.min(axis=0) >= level))
+        return np.array(counts)
 
     def filter(self, counts: Integers, limit: int, first: int = 0, step: int = 1) -> Answer:
         """Numbers of the masks that count more; mask i is number first + i * step."""
-        found: Answer = (np.flatnonzero(counts > limit) * step + first).tolist()
-        return found
+        numbers: Answer = (np.flatnonzero(counts > limit) * step + first).tolist()
+        return numbers
 
     def top(self, counts: Integers) -> Answer:
         """The first 25 by count, ties in order of their numbers."""
-        found: Answer = np.argsort(-counts, kind="stable")[:TOP].tolist()
-        return found
+        numbers: Answer = np.argsort(-counts, kind="stable")[:TOP].tolist()
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -205,9 +205,9 @@ def measure(con: tensorsql.Connection, query: Query, repeat: int) -> Measurement
         return Measurement(query.name, wrong=f"{' and '.join(differing)} not as numpy")
     times: list[list[float]] = [[] for _ in ways]
     for _ in range(repeat):
-        for found, way in zip(times, ways.values(), strict=True):
+        for series, way in zip(times, ways.values(), strict=True):
             started = way()[0]
-            found.append(1000 * (time.perf_counter() - started))
+            series.append(1000 * (time.perf_counter() - started))
     return Measurement(query.name, [statistics.median(t) for t in times], _verified(con, query))
 
 
@@ -224,8 +224,8 @@ def _verified(con: tensorsql.Connection, query: Query) -> int:
     con.execute("SET use_indexes = true")
     lines = con.execute(f"EXPLAIN ANALYZE {query.sql}").fetchall()
     text = " ".join(str(line[0]) for line in lines)
-    found = re.search(r"members\s+(\d+)", text) or re.search(r"verified\s+(\d+)", text)
-    return int(found[1]) if found else 0
+    match = re.search(r"members\s+(\d+)", text) or re.search(r"verified\s+(\d+)", text)
+    return int(match[1]) if match else 0
 
 
 def report(measurements: Sequence[Measurement], masks: Masks) -> Table:

@@ -223,15 +223,15 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     torch.use_deterministic_algorithms(True)
     test = read_split(arguments.source, "t10k")
-    kept = LabelledImages(test.images[: arguments.images], test.labels[: arguments.images])
+    shown = LabelledImages(test.images[: arguments.images], test.labels[: arguments.images])
     training = read_split(arguments.source, "train")
     network = train(training, arguments.epochs, arguments.batch_size)
-    for data in (test, kept):
+    for data in (test, shown):
         right = int((predict(network, data.images) == data.labels).sum())
         print(f"accuracy on {len(data.labels)} test images: {right / len(data.labels):.4f}")
     write_classes(arguments.output / "classes.csv")
-    write_images(arguments.output, kept)
-    write_masks(arguments.output, network, kept)
+    write_images(arguments.output, shown)
+    write_masks(arguments.output, network, shown)
     write_model(arguments.output, network)
 
 

@@ -45,5 +45,5 @@ class FilterOperator:
     def process(self, batch: Batch) -> Iterator[Batch]:
         """The batch with a smaller selection, or itself where every row passes."""
         (column,) = self.predicate(batch)
-        kept = kernels.nonzero(true_rows(column))
-        yield batch if int(kept.shape[0]) == batch.rows else batch.select(kept)
+        passing = kernels.nonzero(true_rows(column))
+        yield batch if int(passing.shape[0]) == batch.rows else batch.select(passing)

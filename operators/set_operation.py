@@ -101,10 +101,10 @@ class MatchRecipe:
         there = kernels.count_by(other, groups.count).index_select(0, own)
         before = _occurrence(own, groups.count)
         if self.all:
-            kept = before < there if self.kind == "intersect" else before >= there
+            wanted = before < there if self.kind == "intersect" else before >= there
         else:
-            kept = (before == 0) & ((there > 0) if self.kind == "intersect" else (there == 0))
-        return KeptRows.of(self.columns, take_batch(left, kernels.nonzero(kept)))
+            wanted = (before == 0) & ((there > 0) if self.kind == "intersect" else (there == 0))
+        return KeptRows.of(self.columns, take_batch(left, kernels.nonzero(wanted)))
 
 
 def _occurrence(numbers: Tensor, count: int) -> Tensor:

@@ -277,15 +277,15 @@ MUTANTS = (
     Mutant(
         "indexes: what bounds leave open is kept unseen",
         "operators/search/index_filter.py",
-        "kept[open_rows.long()] = self._verify(batch.select(open_rows))",
-        "kept[open_rows.long()] = True",
+        "passing[open_rows.long()] = self._verify(batch.select(open_rows))",
+        "passing[open_rows.long()] = True",
         scripts("masks_index"),
     ),
     # models
     Mutant(
         "models: a network that gives NaN has an answer",
         "operators/functions/models.py",
-        "kept[places[silent]] = False",
+        "answered[places[silent]] = False",
         "pass",
         scripts("predict"),
     ),

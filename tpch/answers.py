@@ -60,10 +60,10 @@ def _bag_difference(expected: Sequence[Row], actual: Sequence[Row]) -> str:
         unmatched[_key(row)].append(row)
     for row in sorted(actual, key=_doubles):
         candidates = unmatched[_key(row)]
-        found = next((n for n, other in enumerate(candidates) if _same_rows(other, row)), None)
-        if found is None:
+        place = next((n for n, other in enumerate(candidates) if _same_rows(other, row)), None)
+        if place is None:
             return f"unexpected row {row}; expected one of {candidates[:3] or expected[:3]}"
-        candidates.pop(found)
+        candidates.pop(place)
     return ""
 
 

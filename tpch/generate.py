@@ -41,10 +41,10 @@ def _generate(scale: float, directory: Path) -> None:
 def _program() -> str:
     """tpchgen-cli of the environment that runs us, even when it is not on the path."""
     beside = Path(sys.executable).with_name("tpchgen-cli")
-    found = str(beside) if beside.exists() else shutil.which("tpchgen-cli")
-    if found is None:
+    program = str(beside) if beside.exists() else shutil.which("tpchgen-cli")
+    if program is None:
         raise errors.IOError("tpchgen-cli is not installed; run pip install 'tensorsql[test]'")
-    return found
+    return program
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -76,8 +76,10 @@ class KeptGroups:
     @staticmethod
     def of(states: Sequence[KeptGroups], calls: int) -> KeptGroups:
         """The groups of all states, one after the other; of none to begin with."""
-        kept = [in_order((), [state.calls[place] for state in states]) for place in range(calls)]
-        return KeptGroups(in_order((), [state.groups for state in states]), kept)
+        calls_kept = [
+            in_order((), [state.calls[place] for state in states]) for place in range(calls)
+        ]
+        return KeptGroups(in_order((), [state.groups for state in states]), calls_kept)
 
     def merged(self) -> tuple[Sequence[Column], Merged]:
         """The different groups of all batches: their keys, and which of them each batch's are."""

@@ -173,9 +173,9 @@ class CollectingCall(CallInput):
 
 def aggregate_kernel(call: AggregateCall) -> AggregateKernel:
     """The kernel that the call's signature names."""
-    found: Any = kernel_of(call.function.kernel)
-    assert isinstance(found, AggregateKernel)
-    return found
+    kernel: Any = kernel_of(call.function.kernel)
+    assert isinstance(kernel, AggregateKernel)
+    return kernel
 
 
 def call_input(call: AggregateCall, start: int = 0) -> CallInput:

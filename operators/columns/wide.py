@@ -120,9 +120,9 @@ def from_double(values: Tensor) -> Words:
     hi = torch.floor(magnitude / WORD)
     lo = magnitude - hi * WORD
     low = torch.where(lo >= WORD / 2, lo - WORD, lo).to(torch.int64)
-    found = hi.to(torch.int64), low
-    negative, minus = values < 0, negate(found)
-    return torch.where(negative, minus[0], found[0]), torch.where(negative, minus[1], found[1])
+    whole = hi.to(torch.int64), low
+    negative, minus = values < 0, negate(whole)
+    return torch.where(negative, minus[0], whole[0]), torch.where(negative, minus[1], whole[1])
 
 
 def outside(a: Words, low: int, high: int) -> Tensor:

@@ -218,11 +218,11 @@ def evaluate_constant(expression: Expression, context: Context) -> Any:
 
 def _plan_drops(steps: list[Step], outputs: Sequence[int]) -> None:
     """Let each step clear the registers that no later step reads."""
-    kept = set(outputs)
+    needed = set(outputs)
     for step in reversed(steps):
-        used = {place for place in step.inputs if place not in kept}
+        used = {place for place in step.inputs if place not in needed}
         step.drop = sorted(used)
-        kept |= used
+        needed |= used
 
 
 class _Compiler:
@@ -231,7 +231,7 @@ class _Compiler:
     def __init__(self, ranges: Mapping[int, Interval]) -> None:
         self.steps: list[Step] = []
         self._ranges = ranges
-        self._known: dict[Any, int] = {}
+        self._registers: dict[Any, int] = {}
         self._proofs: Proofs = {}
         self._parents: dict[int, int] = {}  # active register → the wider one it came from
         self._next = ALL_ROWS + 1
@@ -240,21 +240,21 @@ class _Compiler:
         """The register that holds the expression's column where `active` rows are."""
         active = active if _is_guarded(expression) else ALL_ROWS
         raw = raw and isinstance(expression, ColumnRef)
-        found = self._find(expression, active, raw)
-        if found is None:
-            found = self._compile(expression, active, raw)
+        register = self._find(expression, active, raw)
+        if register is None:
+            register = self._compile(expression, active, raw)
             if not is_volatile(expression):
-                self._known[(expression, active, raw)] = found
-        return found
+                self._registers[(expression, active, raw)] = register
+        return register
 
     def _find(self, expression: Expression, active: int, raw: bool) -> int | None:
         """A register computed for these rows or for more of them."""
         if is_volatile(expression):
             return None
         while True:
-            found = self._known.get((expression, active, raw))
-            if found is not None or active == ALL_ROWS:
-                return found
+            register = self._registers.get((expression, active, raw))
+            if register is not None or active == ALL_ROWS:
+                return register
             active = self._parents[active]
 
     def _compile(self, expression: Expression, active: int, raw: bool) -> int:
@@ -277,10 +277,10 @@ class _Compiler:
         self, expression: Expression, active: int, raw: bool = False, late: bool = False
     ) -> int:
         """The register of a kernel's argument; TENSORs are fetched unless the kernel does it."""
-        found = self.compile(expression, active, raw)
+        register = self.compile(expression, active, raw)
         if late or expression.type.kind is not Kind.TENSOR:
-            return found
-        return self._add(Fetch(self._fresh(), column=found))
+            return register
+        return self._add(Fetch(self._fresh(), column=register))
 
     def _compile_lazy(self, call: Call, active: int) -> int:
         """Operands in order; later ones see only the rows that earlier ones leave open."""
@@ -307,11 +307,11 @@ class _Compiler:
 
     def _narrow(self, name: str, active: int, operand: int) -> int:
         key = (name, active, operand)
-        if key not in self._known:
+        if key not in self._registers:
             step = Narrow(self._fresh(), name=name, active=active, operand=operand)
-            self._known[key] = self._add(step)
-            self._parents[self._known[key]] = active
-        return self._known[key]
+            self._registers[key] = self._add(step)
+            self._parents[self._registers[key]] = active
+        return self._registers[key]
 
     def _apply(self, call: Call, arguments: tuple[int, ...], active: int) -> int:
         kernel = in_blocks(kernel_of(call.function.kernel), call)

@@ -47,9 +47,9 @@ def _casts_of_files(plan: Plan) -> Iterator[_Casts]:
     for node in walk_plan(plan):
         for top in node.expressions:
             for expression in walk(top):
-                found = _casts(node, expression)
-                if found is not None:
-                    yield found
+                casts = _casts(node, expression)
+                if casts is not None:
+                    yield casts
 
 
 def _casts(node: Plan, expression: Expression) -> _Casts | None:
@@ -60,10 +60,10 @@ def _casts(node: Plan, expression: Expression) -> _Casts | None:
     if not targets or not isinstance(expression, ColumnRef):
         return None
     owner = next((child for child in node.inputs if expression.id in child.ids), None)
-    found = None if owner is None else origin(owner, expression.id)
-    if found is None or found.scan.relation.places is None:
+    source = None if owner is None else origin(owner, expression.id)
+    if source is None or source.scan.relation.places is None:
         return None
-    return _Casts(found.scan.relation, found.column, tuple(targets))
+    return _Casts(source.scan.relation, source.column, tuple(targets))
 
 
 def _failing_row(casts: _Casts, message: str) -> int | None:

@@ -56,9 +56,9 @@ class Propagate:
             return self._once(arguments, frame)
         only = varying[0]
         if len(varying) == 1 and isinstance(only, Dictionary):
-            found = self._by_entry(arguments, only, frame)
-            if found is not None:
-                return found
+            by_entry = self._by_entry(arguments, only, frame)
+            if by_entry is not None:
+                return by_entry
         if validity is not None and self._fallible:
             active = narrowed(frame.active, validity)
             frame = Frame(frame.count, active, frame.context, frame.proven)

@@ -255,8 +255,8 @@ class Edge(Reducing):
         self.last = last
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
-        found = kernels.last_by(rows.numbers, rows.count) if self.last else rows.first()
-        return (Flat(BIGINT, rows.sizes, rows.present), rows.pick(arguments[0], found))
+        edges = kernels.last_by(rows.numbers, rows.count) if self.last else rows.first()
+        return (Flat(BIGINT, rows.sizes, rows.present), rows.pick(arguments[0], edges))
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
         return self.partial(rows, state[1:], call)
@@ -272,8 +272,8 @@ class ArgExtreme(Reducing):
         self.largest = largest
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
-        found = extreme_rows(rows, arguments[1], self.largest)
-        return rows.pick(arguments[1], found), rows.pick(arguments[0], found)
+        extremes = extreme_rows(rows, arguments[1], self.largest)
+        return rows.pick(arguments[1], extremes), rows.pick(arguments[0], extremes)
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
         return self.partial(rows, state[::-1], call)

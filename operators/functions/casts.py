@@ -133,7 +133,7 @@ def _convert_nested(column: List | Struct, target: Type, lenient: bool) -> Conve
     if isinstance(column, Struct):
         pairs = zip(column.children, target.fields, strict=True)
         converted = [_convert_element(child, kind, lenient) for child, (_, kind) in pairs]
-        bad = [found for _, found in converted if found is not None]
+        bad = [failures for _, failures in converted if failures is not None]
         children = tuple(child for child, _ in converted)
         failing = torch.stack(bad).any(0) if bad else None
         return Struct(target, children, column.length, column.validity), failing

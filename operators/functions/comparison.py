@@ -104,15 +104,15 @@ def contained(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
         true = _equal_any(entries, items).index_select(0, subject.codes)
     else:
         true = _equal_any(subject, items)
-    known = None if subject.validity is None else subject.validity
-    true = true if known is None else true & known
+    decided = None if subject.validity is None else subject.validity
+    true = true if decided is None else true & decided
     for item in items:
         if item.validity is not None:
             present = item.validity if len(item) == len(true) else item.validity[:1]
-            known = present if known is None else known & present
-    if known is None:
+            decided = present if decided is None else decided & present
+    if decided is None:
         return Flat(BOOLEAN, true)
-    return Flat(BOOLEAN, true, (true | known).expand(len(true)))
+    return Flat(BOOLEAN, true, (true | decided).expand(len(true)))
 
 
 def contained_in_values(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -125,8 +125,8 @@ def contained_in_values(arguments: Sequence[Column], call: Call, frame: Frame) -
         raise UnsupportedError("IN values takes a list of literals")
     if isinstance(subject, Dictionary) and len(subject.dictionary):
         entries = text_column(subject.type, subject.dictionary.entries)
-        found = contained_in_values([entries, listed], call, frame)
-        return with_validity(take(found, subject.codes), subject.validity)
+        among = contained_in_values([entries, listed], call, frame)
+        return with_validity(take(among, subject.codes), subject.validity)
     items = listed.one.child
     codes = key_codes([concat([widen(subject), items])], nulls="never").codes
     own, others = codes[: len(subject)], codes[len(subject) :]
@@ -267,8 +267,8 @@ def _compare_text(name: str, a: Column, b: Column) -> Tensor:
         name, a, b = MIRRORED[name], b, a
     left = text_array(a)
     right = pa.scalar(text_scalar(b), left.type) if isinstance(b, Constant) else text_array(b)
-    found = ARROW[name](left, right)
-    return flat_of_arrow(found, BOOLEAN).values
+    truths = ARROW[name](left, right)
+    return flat_of_arrow(truths, BOOLEAN).values
 
 
 def _places(column: Column) -> Any:

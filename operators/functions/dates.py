@@ -101,8 +101,8 @@ def _part(name: str) -> Kernel:
         (column,) = arguments
         if column.type.kind is Kind.INTERVAL:
             months, days, micros = parts_of(column)
-            found = CLOCK[name](micros) if name in CLOCK else OF_INTERVAL[name](months, days)
-            return Flat(call.type, found)
+            numbers = CLOCK[name](micros) if name in CLOCK else OF_INTERVAL[name](months, days)
+            return Flat(call.type, numbers)
         if column.type.kind is Kind.TIME:
             return Flat(call.type, CLOCK[name](values_of(column)))
         if name in CALENDAR:
@@ -179,8 +179,8 @@ def date_trunc(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     days = floor_div(micros, DAY)
     if part in _MONTHS:
         size = _MONTHS[part]
-        found, in_year, _ = civil(days)
-        months = floor_div(found * 12 + in_year - 1, size) * size
+        in_era, in_year, _ = civil(days)
+        months = floor_div(in_era * 12 + in_year - 1, size) * size
         one = torch.ones_like(months)
         start = days_of(floor_div(months, 12), torch.remainder(months, 12) + 1, one)
     else:
@@ -207,8 +207,8 @@ def date_diff(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def _months(micros: Tensor, size: int) -> Tensor:
-    found, in_year, _ = civil(floor_div(micros, DAY))
-    return floor_div(found * 12 + in_year - 1, size)
+    years, in_year, _ = civil(floor_div(micros, DAY))
+    return floor_div(years * 12 + in_year - 1, size)
 
 
 def date_sub(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -230,23 +230,23 @@ def date_sub(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 def make_date(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """A date of its year, month and day; raises if there is no such day."""
-    found, in_year, in_month = (values_of(argument) for argument in arguments)
-    known = (in_year >= 1) & (in_year <= 12) & (in_month >= 1) & (found.abs() < 5_000_000)
-    safe_year = torch.where(known, found, 2000)
-    safe_month = torch.where(known, in_year, 1)
-    bad = ~known | (in_month > month_length(safe_year, safe_month))
+    years, in_year, in_month = (values_of(argument) for argument in arguments)
+    plausible = (in_year >= 1) & (in_year <= 12) & (in_month >= 1) & (years.abs() < 5_000_000)
+    safe_year = torch.where(plausible, years, 2000)
+    safe_month = torch.where(plausible, in_year, 1)
+    bad = ~plausible | (in_month > month_length(safe_year, safe_month))
     row = frame.failing(bad)
     if row is not None:
         text = "-".join(str(int(values_of(argument)[row])) for argument in arguments)
         raise ConversionError(f"there is no date {text}")
-    found_days = days_of(safe_year, safe_month, in_month).masked_fill(bad, 0)
-    return Flat(call.type, dated(found_days, frame).to(torch.int32))
+    day_numbers = days_of(safe_year, safe_month, in_month).masked_fill(bad, 0)
+    return Flat(call.type, dated(day_numbers, frame).to(torch.int32))
 
 
 def last_day(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """The last day of the month."""
-    found, in_year, _ = civil(_days(arguments[0]))
-    return Flat(call.type, days_of(found, in_year, month_length(found, in_year)).to(torch.int32))
+    years, in_year, _ = civil(_days(arguments[0]))
+    return Flat(call.type, days_of(years, in_year, month_length(years, in_year)).to(torch.int32))
 
 
 def monthname(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

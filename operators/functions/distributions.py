@@ -111,11 +111,11 @@ class Mode(Collecting):
         owner = rows.numbers.index_select(0, values.first)
         best = kernels.extreme_by(owner, rows.count, sizes, largest=True)
         hits = kernels.nonzero(sizes == best.index_select(0, owner))
-        found = Grouped(owner.index_select(0, hits), rows.count).first()
+        leading = Grouped(owner.index_select(0, hits), rows.count).first()
         if int(hits.shape[0]) == 0:
-            return rows.pick(column, found)
-        first = values.first.index_select(0, hits).index_select(0, found.clamp(min=0))
-        return rows.pick(column, first.masked_fill(found < 0, -1))
+            return rows.pick(column, leading)
+        first = values.first.index_select(0, hits).index_select(0, leading.clamp(min=0))
+        return rows.pick(column, first.masked_fill(leading < 0, -1))
 
 
 class Collected(Collecting):

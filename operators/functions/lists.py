@@ -45,10 +45,10 @@ def list_extract(arguments: Sequence[Column], call: Call, frame: Frame) -> Colum
     column, place = _list(arguments[0]), values_of(arguments[1])
     starts, stops = column.offsets[:-1], column.offsets[1:]
     rows = torch.where(place > 0, starts + place - 1, stops + place)
-    known = (rows >= starts) & (rows < stops) & (place != 0)
+    inside = (rows >= starts) & (rows < stops) & (place != 0)
     if not len(column.child):
         return null_constant(call.type, frame.count)
-    return with_validity(take(expand(column.child), rows.masked_fill(~known, 0)), known)
+    return with_validity(take(expand(column.child), rows.masked_fill(~inside, 0)), inside)
 
 
 def list_contains(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -61,9 +61,9 @@ def list_contains(arguments: Sequence[Column], call: Call, frame: Frame) -> Colu
     equal = compare("eq", child, take(expand(arguments[1]), owners))
     if child.validity is not None:
         equal = equal & child.validity
-    found = torch.zeros(len(column), dtype=torch.bool)
-    found[owners[equal]] = True
-    return Flat(call.type, found)
+    containing = torch.zeros(len(column), dtype=torch.bool)
+    containing[owners[equal]] = True
+    return Flat(call.type, containing)
 
 
 def struct_pack(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

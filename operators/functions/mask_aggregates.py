@@ -55,12 +55,12 @@ class Pixelwise(Collecting):
             if self._mean:
                 pixels = pixels.astype(np.float64 if pixels.dtype.kind == "f" else np.int64)
             starts = np.flatnonzero(np.diff(owner, prepend=-1))
-            found, numbers = self._combine.reduceat(pixels, starts, axis=0), owner[starts]
+            combined, numbers = self._combine.reduceat(pixels, starts, axis=0), owner[starts]
             if last < 0:
-                result = np.empty((len(groups), *found.shape[1:]), found.dtype)
+                result = np.empty((len(groups), *combined.shape[1:]), combined.dtype)
             elif numbers[0] == last:  # the group goes on
-                found[0] = self._combine(result[last], found[0])
-            result[numbers], last = found, int(numbers[-1])
+                combined[0] = self._combine(result[last], combined[0])
+            result[numbers], last = combined, int(numbers[-1])
         if self._mean:
             result = result / (sizes[groups] * grouped.source.scale)[:, None, None]
         return result.astype(np.dtype(call.type.element), copy=False)
@@ -116,10 +116,10 @@ class GroupedMasks:
         height, width = int(self._heights[places[0]]), int(self._widths[places[0]])
         for piece in chunks(len(places), height * width):
             rows = places[piece]
-            found = read_block(self.source, self._rows[rows], 0, height)
+            pixels = read_block(self.source, self._rows[rows], 0, height)
             if self._least is not None:
-                found = (found >= at(self._least, rows)[:, None, None]).view(np.uint8)
-            yield owner[piece], found
+                pixels = (pixels >= at(self._least, rows)[:, None, None]).view(np.uint8)
+            yield owner[piece], pixels
 
 
 intersect = Pixelwise(np.minimum)

@@ -197,9 +197,9 @@ def _above(arguments: Arguments, chosen: Integers) -> Above:
 
 def above_levels(threshold: Column, source: MaskSource) -> np.ndarray:
     """The least levels above thresholds, [1 or n]."""
-    found = levels(threshold, source, upper_levels)
-    raised = [successor(level, source.element) for level in found.tolist()]
-    return np.array(raised, dtype=found.dtype)
+    highest = levels(threshold, source, upper_levels)
+    raised = [successor(level, source.element) for level in highest.tolist()]
+    return np.array(raised, dtype=highest.dtype)
 
 
 def _count_above(above: Above, region: np.ndarray | None) -> Integers:
@@ -249,5 +249,5 @@ def _ratio(
     result, defined = np.zeros(frame.count), np.zeros(frame.count, dtype=np.bool_)
     result[chosen] = both / np.where(either > 0, either, 1)
     defined[chosen] = either > 0
-    known = torch.from_numpy(defined)
-    return Flat(DOUBLE, torch.from_numpy(result), known if validity is None else known & validity)
+    valid = torch.from_numpy(defined)
+    return Flat(DOUBLE, torch.from_numpy(result), valid if validity is None else valid & validity)

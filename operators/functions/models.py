@@ -77,9 +77,9 @@ def _answered(
     silent = outputs.isnan().any(1)
     if not bool(silent.any()):
         return validity
-    kept = torch.ones(frame.count, dtype=torch.bool) if validity is None else validity.clone()
-    kept[places[silent]] = False
-    return kept
+    answered = torch.ones(frame.count, dtype=torch.bool) if validity is None else validity.clone()
+    answered[places[silent]] = False
+    return answered
 
 
 def _inputs(arguments: Arguments, frame: Frame) -> tuple[list[Column], Tensor | None, Tensor]:

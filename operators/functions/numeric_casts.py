@@ -86,8 +86,8 @@ def _from_float(column: Flat, target: Type) -> Converted:
 def _by_values(column: Flat, target: Type, gained: int) -> Converted:
     """Rescale 64-bit values; a product that could wrap goes through 128 bits."""
     if gained > 0:
-        known = column.type.limits or (0, 1)
-        if max(-known[0], known[1]) * 10**gained >= 1 << 63 and not _small(column.values, gained):
+        limits = column.type.limits or (0, 1)
+        if max(-limits[0], limits[1]) * 10**gained >= 1 << 63 and not _small(column.values, gained):
             return _by_words(column, target, gained)
         values = column.values.to(torch.int64) * 10**gained
     elif gained < 0:
@@ -136,20 +136,20 @@ def _out_of_range(values: Tensor, target: Type) -> Tensor | None:
 
 
 def _by_words(column: Column, target: Type, gained: int) -> Converted:
-    found = wide.words(column)
+    words = wide.words(column)
     bad: Tensor | None = None
     if gained > 0:
-        found, bad = wide.scale_up(found, gained)
+        words, bad = wide.scale_up(words, gained)
     elif gained < 0:
-        found = wide.scale_down(found, -gained)
+        words = wide.scale_down(words, -gained)
     if target.kind is not Kind.HUGEINT:
-        wrong = wide.outside(found, *_limits(target))
+        wrong = wide.outside(words, *_limits(target))
         bad = wrong if bad is None else bad | wrong
     if bad is not None and not bool(bad.any()):
         bad = None
     if target.is_wide:
-        return Wide(target, *found, column.validity), bad
-    lo = found[1] if bad is None else found[1].masked_fill(bad, 0)
+        return Wide(target, *words, column.validity), bad
+    lo = words[1] if bad is None else words[1].masked_fill(bad, 0)
     return Flat(target, lo.to(VALUE_DTYPE[target.kind]), column.validity), bad
 
 

@@ -149,15 +149,15 @@ def _extract(array: pa.Array, pattern: str, group: int = 0) -> pa.Array:
     """The first occurrence, or a group of it; empty where there is none."""
     if not 0 <= group <= LAST_GROUP:
         raise OutOfRangeError(f"the group of regexp_extract is 0 to {LAST_GROUP}, not {group}")
-    found = _compiled(pc.match_substring_regex, array, pattern)
+    matching = _compiled(pc.match_substring_regex, array, pattern)
     part = f"(?:{pattern})" if group else f"({pattern})"
     whole = rf"(?s:\A.*?){part}(?s:.*\z)"
     nothing = pa.scalar("", array.type)
     try:
         taken = pc.replace_substring_regex(array, whole, rf"\{group or 1}", max_replacements=1)
     except pa.ArrowInvalid:  # the expression itself is fine and has fewer groups
-        return pc.if_else(found, nothing, nothing)
-    return pc.if_else(found, taken, nothing)
+        return pc.if_else(matching, nothing, nothing)
+    return pc.if_else(matching, taken, nothing)
 
 
 like = kernel(_like)

@@ -24,7 +24,7 @@ def kernel_of(path: str) -> Kernel:
     """The kernel a signature names; raises InternalError if there is none."""
     module, _, name = path.partition(".")
     try:
-        found = getattr(importlib.import_module(f"tensorsql.operators.functions.{module}"), name)
+        kernel = getattr(importlib.import_module(f"tensorsql.operators.functions.{module}"), name)
     except (ImportError, AttributeError) as error:
         raise InternalError(f"there is no kernel {path}") from error
-    return cast("Kernel", found)
+    return cast("Kernel", kernel)

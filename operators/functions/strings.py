@@ -214,8 +214,8 @@ def _split_part(array: pa.Array, separator: str, place: int) -> pa.Array:
     place = min(max(place, -FARTHEST), FARTHEST)
     starts, stops = offsets[:-1], offsets[1:]
     rows = starts + (place - 1) if place > 0 else stops + place
-    known = (rows >= starts) & (rows < stops) & (place != 0)
-    return parts.values.take(pa.array(rows, mask=~known)).fill_null("")
+    inside = (rows >= starts) & (rows < stops) & (place != 0)
+    return parts.values.take(pa.array(rows, mask=~inside)).fill_null("")
 
 
 def _first_code(empty: int) -> Apply:
@@ -322,12 +322,12 @@ def chr(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 
 def _character(number: int) -> str:
-    known = 0 <= number <= 0x10FFFF and not 0xD800 <= number < 0xE000
-    return bytes([number]).decode() if number < 128 and known else _wide_character(number, known)
+    exists = 0 <= number <= 0x10FFFF and not 0xD800 <= number < 0xE000
+    return bytes([number]).decode() if number < 128 and exists else _wide_character(number, exists)
 
 
-def _wide_character(number: int, known: bool) -> str:
-    return number.to_bytes(4, "little").decode("utf-32-le") if known else ""
+def _wide_character(number: int, exists: bool) -> str:
+    return number.to_bytes(4, "little").decode("utf-32-le") if exists else ""
 
 
 def append(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

@@ -34,10 +34,10 @@ def _occurrences(data: NDArray[np.uint8], piece: NDArray[np.uint8]) -> NDArray[n
     rarest_first = np.argsort(frequency[piece], kind="stable")
     first = int(rarest_first[0])
     within = data[first : len(data) - len(piece) + 1 + first]
-    found = np.flatnonzero(within == piece[first])
+    starts = np.flatnonzero(within == piece[first])
     for place in rarest_first[1:]:
-        found = found[data[found + place] == piece[place]]
-    return found
+        starts = starts[data[starts + place] == piece[place]]
+    return starts
 
 
 def screened(array: pa.Array, piece: bytes, test: Callable[[pa.Array], pa.Array]) -> pa.Array:

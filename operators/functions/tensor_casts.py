@@ -30,11 +30,11 @@ def convert_tensor(column: Column, target: Type) -> Converted:
     assert isinstance(column, Flat)
     if target.kind is Kind.LIST:
         return _to_lists(column, target)
-    dtype, given = getattr(torch, target.element), column.values
-    if given.is_floating_point() and not dtype.is_floating_point:
-        given = given.round()
-    values = given.to(dtype)
-    wrong = _lost(given, values)
+    dtype, stored = getattr(torch, target.element), column.values
+    if stored.is_floating_point() and not dtype.is_floating_point:
+        stored = stored.round()
+    values = stored.to(dtype)
+    wrong = _lost(stored, values)
     return Flat(target, values, column.validity), wrong.flatten(1).any(1)
 
 
@@ -91,11 +91,11 @@ def _lost(values: Tensor, result: Tensor) -> Tensor:
 
     numpy, unlike torch, compares in all dtypes.
     """
-    given, found = values.numpy(), result.numpy()
+    before, after = values.numpy(), result.numpy()
     with np.errstate(all="ignore"):
-        if found.dtype.kind == "f":
-            return torch.from_numpy(np.isinf(found) & np.isfinite(given))
-        changed = (found.astype(given.dtype) != given) | ((found < 0) != (given < 0))
+        if after.dtype.kind == "f":
+            return torch.from_numpy(np.isinf(after) & np.isfinite(before))
+        changed = (after.astype(before.dtype) != before) | ((after < 0) != (before < 0))
     return torch.from_numpy(changed)
 
 

@@ -48,8 +48,8 @@ def cume_dist(rows: Partitions, arguments: Sequence[Column], call: AggregateCall
 
 def ntile(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:
     """The partition cut into n parts, the first ones larger by a row."""
-    parts, known = _whole(arguments[0])
-    if bool((known & (parts < 1)).any()):
+    parts, valid = _whole(arguments[0])
+    if bool((valid & (parts < 1)).any()):
         raise OutOfRangeError("ntile cuts into at least 1 part")
     parts = parts.clamp(min=1)
     size, place = rows.stop - rows.start, rows.places - rows.start
@@ -57,7 +57,7 @@ def ntile(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) ->
     border = larger * (least + 1)
     tail = larger + (place - border) // least.clamp(min=1)
     numbers = torch.where(place < border, place // (least + 1), tail) + 1
-    return with_validity(Flat(BIGINT, numbers), None if bool(known.all()) else known)
+    return with_validity(Flat(BIGINT, numbers), None if bool(valid.all()) else valid)
 
 
 def lag(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:
@@ -73,16 +73,16 @@ def lead(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> 
 def _neighbour(
     rows: Partitions, arguments: Sequence[Column], call: AggregateCall, sign: int
 ) -> Column:
-    distance, known = torch.ones(1, dtype=torch.int64), torch.ones(1, dtype=torch.bool)
+    distance, valid = torch.ones(1, dtype=torch.int64), torch.ones(1, dtype=torch.bool)
     if len(arguments) > 1:
-        distance, known = _whole(arguments[1])
+        distance, valid = _whole(arguments[1])
     place = rows.places + sign * distance.clamp(-rows.rows, rows.rows)
     outside = (place < rows.start) | (place >= rows.stop)
     if len(arguments) < 3:
-        return take_or_null(arguments[0], place.masked_fill(outside | ~known, -1))
+        return take_or_null(arguments[0], place.masked_fill(outside | ~valid, -1))
     both = concat([expand(arguments[0]), expand(arguments[2])])
     place = torch.where(outside, rows.places + rows.rows, place)
-    return take_or_null(both, place.masked_fill(~known, -1))
+    return take_or_null(both, place.masked_fill(~valid, -1))
 
 
 def _whole(column: Column) -> tuple[Tensor, Tensor]:
@@ -104,9 +104,9 @@ def last_value(rows: Partitions, arguments: Sequence[Column], call: AggregateCal
 
 def nth_value(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> Column:
     """The value of the frame's n-th row, counted from 1."""
-    number, known = _whole(arguments[1])
+    number, valid = _whole(arguments[1])
     place = rows.low + number.clamp(0, rows.rows + 1) - 1
-    return _of_frame(rows, arguments[0], place.masked_fill(~known, -1))
+    return _of_frame(rows, arguments[0], place.masked_fill(~valid, -1))
 
 
 def _of_frame(rows: Partitions, column: Column, place: Tensor) -> Column:

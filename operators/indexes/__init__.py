@@ -15,7 +15,7 @@ INDEXES: dict[str, Index] = {
 
 def find_index(method: str) -> Index:
     """The index kind of this name in any case; CatalogError with candidates if there is none."""
-    found = INDEXES.get(method.upper())
-    if found is None:
+    index = INDEXES.get(method.upper())
+    if index is None:
         raise CatalogError(f'index method "{method}" not found{nearest(method, INDEXES)}')
-    return found
+    return index

@@ -38,7 +38,7 @@ class BuildSide(KeptRows):
         self.keys = rows.keys if kept.rows else [null_column(key.type, 0) for key in recipe.keys]
         self.null_equal = recipe.null_equal
         self.matched = torch.zeros(rows.batch.count, dtype=torch.bool)
-        self.known: KeySet | None = None
+        self.distinct_keys: KeySet | None = None
 
     def matcher(self, places: Sequence[int] | None = None, probes: int = 0) -> Matcher:
         """A matcher by these of the keys (None = all of them), for some `probes` rows."""
@@ -50,9 +50,9 @@ class BuildSide(KeptRows):
 
     def key_set(self, probes: int) -> KeySet:
         """The set of the keys (at least one), for some `probes` rows; made once."""
-        if self.known is None:
-            self.known = KeySet.fit(self.keys, self.null_equal, probes)
-        return self.known
+        if self.distinct_keys is None:
+            self.distinct_keys = KeySet.fit(self.keys, self.null_equal, probes)
+        return self.distinct_keys
 
 
 @dataclass(frozen=True, kw_only=True)

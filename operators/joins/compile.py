@@ -38,8 +38,8 @@ PROBES: dict[tuple[str, Side], type[JoinProbe]] = {
 def compile_join(plan: Join, node: int, compiler: Compiler) -> Stream:
     """The probe side's stream with the join; a right join is a left one from the other side."""
     left, right = zip(plan.inputs, compiler.inputs(plan, node), strict=True)
-    kept, passing = (left, right) if plan.build == "left" else (right, left)
-    (build, build_stream), (probe, probe_stream) = kept, passing
+    built, passing = (left, right) if plan.build == "left" else (right, left)
+    (build, build_stream), (probe, probe_stream) = built, passing
     condition = split(plan.condition, probe, build)
     number = compiler.close(build_stream, _build_recipe(node, build, condition))
     passed, probes = tuple(field.id for field in probe.fields), scanned_rows(probe)
@@ -56,9 +56,9 @@ def compile_join(plan: Join, node: int, compiler: Compiler) -> Stream:
 
 
 def _build_recipe(node: int, build: Plan, condition: Condition) -> BuildRecipe:
-    kept = fields_of(build.fields)
+    columns = fields_of(build.fields)
     keys = tuple(key.build for key in condition.keys)
-    return BuildRecipe(node, kept, keys, tuple(key.null_equal for key in condition.keys))
+    return BuildRecipe(node, columns, keys, tuple(key.null_equal for key in condition.keys))
 
 
 def scanned_rows(plan: Plan) -> int:

@@ -104,8 +104,8 @@ class Unknown:
         if self.recipe.condition.residual is not None:
             rest.append(self.recipe.condition.residual)
         condition = PairFilter(conjunction(rest), self.context)
-        for found in pairs(matches):
+        for block in pairs(matches):
             self.context.check()
-            valid = present_rows(condition.column(batch, self.build, found))
-            probe = found.probe.index_select(0, kernels.nonzero(~valid))
+            valid = present_rows(condition.column(batch, self.build, block))
+            probe = block.probe.index_select(0, kernels.nonzero(~valid))
             unknown[rows.index_select(0, probe).to(torch.int64)] = True

@@ -116,11 +116,11 @@ class KeyMatcher(Matcher):
     def match(self, keys: Sequence[Column], rows: int) -> Matches:
         """The build rows with the probe rows' keys."""
         codes = self.encoder.encode(keys)
-        found = self.table.index_select(0, codes)
+        places = self.table.index_select(0, codes)
         if self.runs is None:
-            return Matches(codes, codes, None, found)
+            return Matches(codes, codes, None, places)
         starts, counts = (
-            each.index_select(0, found) for each in (self.runs.starts, self.runs.counts)
+            each.index_select(0, places) for each in (self.runs.starts, self.runs.counts)
         )
         return Matches(starts, counts, self.runs.order)
 

@@ -59,11 +59,11 @@ class PairFilter:
         self.ids = columns_of(condition)
         self.evaluate: Evaluator = compile_expressions([condition], context)
 
-    def column(self, batch: Batch, build: BuildSide, found: Pairs) -> Column:
+    def column(self, batch: Batch, build: BuildSide, block: Pairs) -> Column:
         """The condition's value for each pair."""
-        columns = gather(batch, self.ids & batch.columns.keys(), found.probe)
-        columns |= gather(build.table(), self.ids & build.table().columns.keys(), found.build)
-        return self.evaluate(Batch(columns, int(found.probe.shape[0])))[0]
+        columns = gather(batch, self.ids & batch.columns.keys(), block.probe)
+        columns |= gather(build.table(), self.ids & build.table().columns.keys(), block.build)
+        return self.evaluate(Batch(columns, int(block.probe.shape[0])))[0]
 
 
 class JoinProbe:
@@ -79,18 +79,18 @@ class JoinProbe:
         self.keys = compile_expressions(keys, context) if keys else None
         residual = recipe.condition.residual
         self.residual = None if residual is None else PairFilter(residual, context)
-        self.known: KeySet | None = None
+        self.distinct_keys: KeySet | None = None
         self.matcher = Matcher(build.rows)
         if self.only_existence and keys and residual is None:
-            self.known = self.key_set(build)
+            self.distinct_keys = self.key_set(build)
         else:
             self.matcher = build.matcher(probes=recipe.probes)
 
     def key_set(self, build: BuildSide) -> KeySet:
         """The build side's keys, where they alone decide whether there is a match."""
-        known = build.key_set(self.recipe.probes)
-        known.fill()
-        return known
+        keys = build.key_set(self.recipe.probes)
+        keys.fill()
+        return keys
 
     def process(self, batch: Batch) -> Iterator[Batch]:
         """The kind's output for a batch."""
@@ -102,15 +102,15 @@ class JoinProbe:
 
     def pairs(self, batch: Batch) -> Iterator[Pairs]:
         """The pairs that meet the whole condition, in blocks of whole probe rows."""
-        for found in pairs(self.match(batch)):
+        for block in pairs(self.match(batch)):
             self.context.check()
             if self.residual is None:
-                yield found
+                yield block
                 continue
-            true = true_rows(self.residual.column(batch, self.build, found))
-            kept = kernels.nonzero(true)
-            probe, build = (rows.index_select(0, kept) for rows in (found.probe, found.build))
-            yield replace(found, probe=probe, build=build)
+            true = true_rows(self.residual.column(batch, self.build, block))
+            passing = kernels.nonzero(true)
+            probe, build = (rows.index_select(0, passing) for rows in (block.probe, block.build))
+            yield replace(block, probe=probe, build=build)
 
     def output(self, batch: Batch, probe: Tensor, build: Tensor) -> Batch:
         """Probe rows beside build rows, NULL where the build row is negative."""
@@ -123,13 +123,13 @@ class JoinProbe:
 
     def hits(self, batch: Batch) -> Tensor:
         """bool per selected row: whether any build row meets the whole condition."""
-        if self.known is not None and self.keys is not None:
-            return self.known.holds(self.keys(batch))
+        if self.distinct_keys is not None and self.keys is not None:
+            return self.distinct_keys.holds(self.keys(batch))
         if self.residual is None:
             return matched(self.match(batch))
         flags = torch.zeros(batch.rows, dtype=torch.bool)
-        for found in self.pairs(batch):
-            kernels.mark(flags, found.probe)
+        for block in self.pairs(batch):
+            kernels.mark(flags, block.probe)
         return flags
 
 
@@ -138,8 +138,8 @@ class InnerProbe(JoinProbe):
 
     def process(self, batch: Batch) -> Iterator[Batch]:
         """The pairs of the batch, in blocks."""
-        for found in self.pairs(batch):
-            yield self.output(batch, found.probe, found.build)
+        for block in self.pairs(batch):
+            yield self.output(batch, block.probe, block.build)
 
 
 class OuterProbe(JoinProbe):
@@ -147,9 +147,9 @@ class OuterProbe(JoinProbe):
 
     def process(self, batch: Batch) -> Iterator[Batch]:
         """The pairs of the batch, in blocks, unmatched rows in their place."""
-        for found in self.pairs(batch):
-            kernels.mark(self.build.matched, found.build)
-            yield self.output(batch, *with_unmatched(found))
+        for block in self.pairs(batch):
+            kernels.mark(self.build.matched, block.build)
+            yield self.output(batch, *with_unmatched(block))
 
 
 class SingleProbe(JoinProbe):
@@ -157,13 +157,13 @@ class SingleProbe(JoinProbe):
 
     def process(self, batch: Batch) -> Iterator[Batch]:
         """Each row once."""
-        for found in self.pairs(batch):
-            if bool((found.probe[1:] == found.probe[:-1]).any()):
+        for block in self.pairs(batch):
+            if bool((block.probe[1:] == block.probe[:-1]).any()):
                 raise DataError(
                     "more than one row returned by a subquery used as an expression - scalar "
                     "subqueries can only return a single row; add LIMIT 1 or an aggregate"
                 )
-            yield self.output(batch, *with_unmatched(found))
+            yield self.output(batch, *with_unmatched(block))
 
 
 class SemiProbe(JoinProbe):
@@ -186,16 +186,16 @@ class AntiProbe(JoinProbe):
         yield batch.select(kernels.nonzero(~self.hits(batch)))
 
 
-def with_unmatched(found: Pairs) -> tuple[Tensor, Tensor]:
+def with_unmatched(block: Pairs) -> tuple[Tensor, Tensor]:
     """Probe and build rows of the pairs, and (probe row, -1) in order for rows without any."""
-    rows = found.stop - found.start
-    met = found.probe.new_zeros(rows, dtype=torch.bool)
-    kernels.mark(met, found.probe - found.start)
-    missing = kernels.nonzero(~met) + found.start
+    rows = block.stop - block.start
+    met = block.probe.new_zeros(rows, dtype=torch.bool)
+    kernels.mark(met, block.probe - block.start)
+    missing = kernels.nonzero(~met) + block.start
     if int(missing.shape[0]) == 0:
-        return found.probe, found.build
-    probe = torch.cat([found.probe, missing])
-    build = torch.cat([found.build, torch.full_like(missing, -1)])
+        return block.probe, block.build
+    probe = torch.cat([block.probe, missing])
+    build = torch.cat([block.build, torch.full_like(missing, -1)])
     order = kernels.argsort(probe)
     return probe.index_select(0, order), build.index_select(0, order)
 

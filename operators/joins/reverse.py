@@ -55,11 +55,11 @@ class ReverseProbe(JoinProbe):
 
     def process(self, batch: Batch) -> Iterator[Batch]:
         """Mark what the batch's rows meet."""
-        if self.known is not None and self.keys is not None:
-            self.known.mark(self.keys(batch))
+        if self.distinct_keys is not None and self.keys is not None:
+            self.distinct_keys.mark(self.keys(batch))
         else:
-            for found in self.pairs(batch):
-                kernels.mark(self.build.matched, found.build)
+            for block in self.pairs(batch):
+                kernels.mark(self.build.matched, block.build)
         yield from ()
 
 
@@ -99,6 +99,10 @@ class MarkedSink(Merging):
 
     def merge(self, states: Sequence[None]) -> KeptRows:
         """The rows, in their order."""
-        flags = self.build.matched if self.build.known is None else self.build.known.marked()
+        flags = (
+            self.build.matched
+            if self.build.distinct_keys is None
+            else self.build.distinct_keys.marked()
+        )
         rows = kernels.nonzero(flags if self.marked else ~flags)
         return KeptRows.of(self.build.columns, self.build.table().select(rows).compact())

@@ -20,8 +20,8 @@ def _chosen(
     on_cpu: Callable[Given, Made], elsewhere: Callable[Given, Made]
 ) -> Callable[Given, Made]:
     @wraps(elsewhere)
-    def primitive(*given: Given.args, **named: Given.kwargs) -> Made:
-        return (on_cpu if given[0].is_cpu else elsewhere)(*given, **named)  # type: ignore[attr-defined]
+    def primitive(*arguments: Given.args, **named: Given.kwargs) -> Made:
+        return (on_cpu if arguments[0].is_cpu else elsewhere)(*arguments, **named)  # type: ignore[attr-defined]
 
     return primitive
 

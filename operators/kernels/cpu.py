@@ -35,9 +35,9 @@ def places(values: Tensor, low: int, size: int) -> Tensor:
     signed, unsigned = (np.int32, np.uint32) if narrow else (np.int64, np.uint64)
     array = array.astype(signed, copy=False)
     # A negative difference is a large unsigned one, and no difference wraps around into the range.
-    found = np.subtract(array, signed(low)).view(unsigned) if low else array.view(unsigned)
-    found = np.minimum(found, unsigned(size)).view(signed)
-    return torch.from_numpy(found.astype(np.int32, copy=False) if size < 2**31 else found)
+    offsets = np.subtract(array, signed(low)).view(unsigned) if low else array.view(unsigned)
+    offsets = np.minimum(offsets, unsigned(size)).view(signed)
+    return torch.from_numpy(offsets.astype(np.int32, copy=False) if size < 2**31 else offsets)
 
 
 def hashes(values: Tensor, bits: int) -> Tensor:

@@ -71,8 +71,8 @@ def argsort(values: Tensor) -> Tensor:
 def distinct(values: Tensor) -> tuple[Tensor, Tensor]:
     """The distinct values of an int64 tensor [n], ascending, and the place of each row's value."""
     check_cancelled()
-    found, places = torch.unique(values, return_inverse=True)
-    return found, places
+    values_once, places = torch.unique(values, return_inverse=True)
+    return values_once, places
 
 
 def float_bits(values: Tensor) -> Tensor:
@@ -105,8 +105,8 @@ def places(values: Tensor, low: int, size: int) -> Tensor:
     check_cancelled()
     wide = values.to(torch.int64)
     inside = (wide >= low) & (wide <= low + size - 1)
-    found = torch.where(inside, wide - low, size)
-    return found.to(torch.int32) if size < 2**31 else found
+    offsets = torch.where(inside, wide - low, size)
+    return offsets.to(torch.int32) if size < 2**31 else offsets
 
 
 def hashes(values: Tensor, bits: int) -> Tensor:

@@ -74,8 +74,8 @@ class Grouped:
         """bool per group: whether it has rows; None = all have."""
         if self.firsts is not None:
             return None
-        found = self.sizes > 0
-        return None if bool(found.all()) else found
+        filled = self.sizes > 0
+        return None if bool(filled.all()) else filled
 
     @cached_property
     def starts(self) -> Tensor:
@@ -110,8 +110,8 @@ class Grouped:
         if self.firsts is not None:
             return self.firsts
         rows = int(self.numbers.shape[0])
-        found = kernels.first_by(self.numbers, self.count)
-        return found.masked_fill_(found == rows, -1)
+        firsts = kernels.first_by(self.numbers, self.count)
+        return firsts.masked_fill_(firsts == rows, -1)
 
     def pick(self, column: Column, rows: Tensor) -> Column:
         """The column at one row per group, NULL where it is -1."""

@@ -146,17 +146,17 @@ class HashTable:
         """int32 place of each value, `size` where it is not there."""
         place = self.starts.index_select(0, kernels.hashes(asked, self.bits))
         hit = self.values.index_select(0, place) == asked
-        found = self.order.index_select(0, place).masked_fill_(~hit, self.size)
+        places = self.order.index_select(0, place).masked_fill_(~hit, self.size)
         for _ in range(1, self.longest):
-            rest = kernels.nonzero(found == self.size)
+            rest = kernels.nonzero(places == self.size)
             if int(rest.shape[0]) == 0:
                 break
             place = (place + 1).clamp_(max=self.size - 1)
             near, value = place.index_select(0, rest), asked.index_select(0, rest)
             hit = self.values.index_select(0, near) == value
             own = self.order.index_select(0, near).masked_fill_(~hit, self.size)
-            kernels.write(found, rest, own)
-        return found
+            kernels.write(places, rest, own)
+        return places
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class TextCoder:
     """Texts become their place in `values`; a dictionary's entries are looked up once."""
 
     values: pa.LargeBinaryArray
-    known: dict[int, tuple[StringDictionary, Tensor]] = field(default_factory=dict)
+    entry_places: dict[int, tuple[StringDictionary, Tensor]] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[object, ...]:
         return TextCoder, (self.values,)
@@ -182,18 +182,18 @@ class TextCoder:
             if not len(lookup):
                 return torch.full_like(part.codes, self.size)
             return lookup.index_select(0, part.codes)
-        found = text_codes(part, ordered=False)
-        return self._places(found.values).index_select(0, found.codes)
+        texts = text_codes(part, ordered=False)
+        return self._places(texts.values).index_select(0, texts.codes)
 
     def _entries(self, dictionary: StringDictionary) -> Tensor:
-        if id(dictionary) not in self.known:
+        if id(dictionary) not in self.entry_places:
             places = self._places(dictionary.entries.cast(pa.large_binary()))
-            self.known[id(dictionary)] = (dictionary, places)
-        return self.known[id(dictionary)][1]
+            self.entry_places[id(dictionary)] = (dictionary, places)
+        return self.entry_places[id(dictionary)][1]
 
     def _places(self, values: pa.LargeBinaryArray) -> Tensor:
-        found = pc.index_in(values, self.values).fill_null(self.size)
-        return tensor_of(found)
+        places = pc.index_in(values, self.values).fill_null(self.size)
+        return tensor_of(places)
 
 
 Coder = RangeCoder | DistinctCoder | TextCoder
@@ -202,8 +202,8 @@ Coder = RangeCoder | DistinctCoder | TextCoder
 def code_part(part: Part, ordered: bool = False) -> tuple[Coder, Tensor]:
     """The coder of a part's values and their codes, which order like them if `ordered`."""
     if not isinstance(part, Tensor):
-        found = text_codes(part, ordered)
-        return TextCoder(found.values), found.codes
+        texts = text_codes(part, ordered)
+        return TextCoder(texts.values), texts.codes
     if int(part.shape[0]) == 0:
         return RangeCoder(0, 1), part.to(torch.int64)
     low, high = kernels.bounds(part)
@@ -261,13 +261,13 @@ class KeyEncoder:
         codes: Tensor | None = None
         missing: Tensor | None = None
         for digit, (part, validity) in zip(self.digits, parts, strict=True):
-            found = _encode_digit(digit, part, validity)
-            missing = _either(missing, found == digit.size)
+            own = _encode_digit(digit, part, validity)
+            missing = _either(missing, own == digit.size)
             if digit.recode_prefix is not None and codes is not None:
                 codes = digit.recode_prefix.encode(codes)
                 missing = _either(missing, codes == digit.recode_prefix.size)
-            found = found.to(torch.int64)
-            codes = found if codes is None else codes.to(torch.int64) * digit.size + found
+            own = own.to(torch.int64)
+            codes = own if codes is None else codes.to(torch.int64) * digit.size + own
         assert codes is not None
         assert missing is not None
         return codes, missing
@@ -275,12 +275,12 @@ class KeyEncoder:
 
 def _encode_digit(digit: Digit, part: Part, validity: Tensor | None) -> Tensor:
     """Codes, the digit's size where no fitted row has the value."""
-    found = digit.coder.encode(part)
+    codes = digit.coder.encode(part)
     if digit.nullable:  # the code after the values' is NULL's own
-        found = found.masked_fill(found == digit.coder.size, digit.coder.size + 1)
+        codes = codes.masked_fill(codes == digit.coder.size, digit.coder.size + 1)
     if validity is not None:
-        found = found.masked_fill(~validity, digit.coder.size)
-    return found if digit.recode is None else digit.recode.encode(found.to(torch.int64))
+        codes = codes.masked_fill(~validity, digit.coder.size)
+    return codes if digit.recode is None else digit.recode.encode(codes.to(torch.int64))
 
 
 def fit(columns: Sequence[Column], null_equal: Sequence[bool]) -> tuple[KeyEncoder, KeyCodes]:

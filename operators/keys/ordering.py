@@ -78,5 +78,5 @@ def first_rows(keys: Sequence[KeyCodes], rows: int, count: int) -> Tensor:
         return sort_rows(keys, rows)[:count]
     largest = torch.topk(keys[0].codes, count, largest=False).values.max()
     near = kernels.nonzero(keys[0].codes <= largest)
-    kept = [KeyCodes(key.codes.index_select(0, near), key.size) for key in keys]
-    return near.index_select(0, sort_rows(kept, int(near.shape[0]))[:count]).to(torch.int64)
+    nearest = [KeyCodes(key.codes.index_select(0, near), key.size) for key in keys]
+    return near.index_select(0, sort_rows(nearest, int(near.shape[0]))[:count]).to(torch.int64)

@@ -100,8 +100,8 @@ class ActivationCache:
                 return torch.zeros(len(rows), dtype=torch.bool), None
             inputs = as_bytes(rows)
             places = layer.find(inputs, content_hash(inputs))
-            kept = places >= 0
-            return kept, layer.values.index_select(0, places[kept])
+            cached = places >= 0
+            return cached, layer.values.index_select(0, places[cached])
 
     def put(self, key: LayerKey, rows: Tensor, values: Tensor) -> None:
         """Keep as many of these inputs as the layer's share has room for."""

@@ -36,16 +36,16 @@ def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEnt
         )
     probed = probe(model)
     output = _output_type(probed.running.output, options)
-    kept = dict(entry.options)
+    completed = dict(entry.options)
     if output in (types.INTEGER, types.VARCHAR):
-        kept["classes"] = list(options.labels) or list(range(max(probed.running.output)))
+        completed["classes"] = list(options.labels) or list(range(max(probed.running.output)))
     digest = hashlib.sha256(entry.weights_hash.encode() + probed.prints).hexdigest()
     return dataclasses.replace(
         entry,
         inputs=_inputs(model, options),
         output=output,
         layers=probed.layers,
-        options=kept,
+        options=completed,
         running=probed.running,
         weights_hash=digest,
         handle=model,
@@ -55,12 +55,14 @@ def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEnt
 def require_unchanged(entry: ModelEntry, model: Model, options: ModelOptions) -> None:
     """Try a model that came without; UnsupportedError if its record is not what is found now."""
     try:
-        found = describe(entry, model, options)
+        described = describe(entry, model, options)
     except (BindError, UnsupportedError) as error:
         raise UnsupportedError(f'model "{entry.name}": {error.message}') from error
-    running = dataclasses.replace(found.running, output=(), probed=False)
-    known = entry.inputs, entry.output, entry.running
-    if (found.inputs, found.output, running) != known or set(entry.layers) - set(found.layers):
+    running = dataclasses.replace(described.running, output=(), probed=False)
+    recorded = entry.inputs, entry.output, entry.running
+    if (described.inputs, described.output, running) != recorded or set(entry.layers) - set(
+        described.layers
+    ):
         raise UnsupportedError(
             f'model "{entry.name}" was created by an older version, which ran it in another way;'
             f' create it again from "{entry.source}"'
@@ -97,8 +99,8 @@ def _output_type(shape: tuple[int, ...], options: ModelOptions) -> Type | None:
     if len(sizes) == 1:
         _check_labels(sizes[0], options)
         return types.VARCHAR if options.labels else types.INTEGER
-    given = f"{list(shape)}" if sizes else "one number"
-    _refuse_class_options(options, f"the model gives {given} a row")
+    size_text = f"{list(shape)}" if sizes else "one number"
+    _refuse_class_options(options, f"the model gives {size_text} a row")
     return None if sizes else types.DOUBLE
 
 
@@ -109,9 +111,9 @@ def _refuse_class_options(options: ModelOptions, reason: str) -> None:
         "probabilities": options.probabilities is not None,
         "output = 'class'": options.output == "class",
     }
-    found = [name for name, given in said.items() if given]
-    if found:
-        raise BindError(f"{reason}, which is no class: it takes no {' and no '.join(found)}")
+    names = [name for name, is_said in said.items() if is_said]
+    if names:
+        raise BindError(f"{reason}, which is no class: it takes no {' and no '.join(names)}")
 
 
 def _check_labels(width: int, options: ModelOptions) -> None:

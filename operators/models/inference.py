@@ -73,15 +73,15 @@ class Inference:
         Inputs seen before come from the cache, with the same bits.
         """
         key = (entry.weights_hash, layer or "", str(rows.dtype))  # bytes alone do not tell numbers
-        kept, values = self.cache.get(key, rows)
+        cached, values = self.cache.get(key, rows)
         if values is not None and len(values) == len(rows):
             return values
-        fresh = self.run(entry, layer, rows[~kept])
-        self.cache.put(key, rows[~kept], fresh)
+        fresh = self.run(entry, layer, rows[~cached])
+        self.cache.put(key, rows[~cached], fresh)
         if values is None or not len(values):
             return fresh
         result = fresh.new_empty(len(rows), fresh.shape[1])
-        result[kept], result[~kept] = values, fresh
+        result[cached], result[~cached] = values, fresh
         return result
 
     def run(self, entry: ModelEntry, layer: str | None, rows: Tensor) -> Tensor:
@@ -124,8 +124,8 @@ class Inference:
     ) -> tuple[int, Tensor]:
         """Row id and activations of the target; looked up once for each query and snapshot."""
         key = id(target), relation.version
-        known = self._targets.get(key)
-        if known is None or known[0] is not target:
+        remembered = self._targets.get(key)
+        if remembered is None or remembered[0] is not target:
             reader = relation.open()
             place = find_row(target, relation, reader)
             image = tensor_rows(reader.read(target.image, place, place + 1))
@@ -133,12 +133,12 @@ class Inference:
                 raise BindError(f"input {target} of {relation.name} is NULL")
             activations = self.outputs(entry, layer, image)[0]
             row = int(reader.row_ids(place, place + 1)[0])
-            known = (target, row, activations)
+            remembered = (target, row, activations)
             with self._lock:
                 while len(self._targets) >= TARGETS_KEPT:
                     del self._targets[next(iter(self._targets))]
-                self._targets[key] = known
-        return known[1], known[2]
+                self._targets[key] = remembered
+        return remembered[1], remembered[2]
 
 
 def _indices(group: NeuronGroup, shape: tuple[int, ...], target: Tensor | None) -> Tensor:
@@ -178,26 +178,26 @@ def find_row(target: TargetRow, relation: Relation, reader: Reader) -> int:
     """The position of the target; BindError if there is no such row, or more than one."""
     if target.id_column is None:
         place = int(reader.positions(torch.tensor([int(target.value)]))[0])
-        found = [] if place < 0 else [place]
+        places = [] if place < 0 else [place]
     else:
-        found = []
+        places = []
         for start in range(0, relation.rows, LOOKUP_ROWS):
             stop = min(start + LOOKUP_ROWS, relation.rows)
             hits = _equal(reader.read(target.id_column, start, stop), target.value)
             live = reader.live(start, stop)
             hits = hits if live is None else hits & live
-            found += (torch.nonzero(hits)[:, 0] + start).tolist()
+            places += (torch.nonzero(hits)[:, 0] + start).tolist()
     name = target.id_column or "row id"
-    if not found:
+    if not places:
         raise BindError(
             f"input {target} not found: no row of {relation.name} has {name} = {target}"
         )
-    if len(found) > 1:
+    if len(places) > 1:
         raise BindError(
-            f"input {target} is ambiguous: {len(found)} rows of {relation.name} have "
+            f"input {target} is ambiguous: {len(places)} rows of {relation.name} have "
             f"{name} = {target}; name another column with id => …"
         )
-    return int(found[0])
+    return int(places[0])
 
 
 def _equal(column: Column, value: Any) -> Tensor:

@@ -58,11 +58,11 @@ def load_model(name: str, path: str, options: Mapping[str, Any]) -> ModelEntry:
     would run code without `trust`.
     """
     format = _format(path)
-    kept = checked_options(format.name, options, format.options)
-    read = model_options(kept)
+    checked = checked_options(format.name, options, format.options)
+    read = model_options(checked)
     file = read_model_file(path)
     digest = hashlib.sha256(file.content + read.preprocessing.encode()).hexdigest()
-    entry = ModelEntry(name, path, format.name, digest, options=kept, file_hash=file.digest)
+    entry = ModelEntry(name, path, format.name, digest, options=checked, file_hash=file.digest)
     try:
         with alone_and_quiet():
             model = format.load(file, read)
@@ -79,13 +79,13 @@ def register_module(name: str, module: nn.Module, options: Mapping[str, Any]) ->
     """The record of a copy of the module: later changes of its weights are not seen."""
     if not isinstance(module, nn.Module):
         raise BindError(f'model "{name}" is of type {type(module).__name__}, not a torch module')
-    kept = checked_options("registered", options, EVERY_MODEL)
-    read = model_options(kept)
+    checked = checked_options("registered", options, EVERY_MODEL)
+    read = model_options(checked)
     try:
         with alone_and_quiet():
             private = ready(private_copy(module))
             entry = ModelEntry(
-                name, "", MODULE, module_hash(private, read.preprocessing), options=kept
+                name, "", MODULE, module_hash(private, read.preprocessing), options=checked
             )
             return describe(entry, Model(private, read.input, scale=read.scale), read)
     except (BindError, UnsupportedError) as error:
@@ -145,6 +145,6 @@ def keep_file(entry: ModelEntry, directory: Path | None) -> ModelEntry:
 def _format(path: str) -> Format:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise UnsupportedError(f'"{path}" is no model file that is known here; there is {known}')
+        suffixes = ", ".join(FORMATS)
+        raise UnsupportedError(f'"{path}" is no model file that is known here; there is {suffixes}')
     return FORMATS[suffix]

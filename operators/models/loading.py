@@ -26,9 +26,9 @@ def alone_and_quiet() -> Iterator[None]:
 
 
 def _torch_loggers() -> list[logging.Logger]:
-    known = list(logging.root.manager.loggerDict.items())
+    loggers = list(logging.root.manager.loggerDict.items())
     return [
         logger
-        for name, logger in known
+        for name, logger in loggers
         if name.partition(".")[0] == "torch" and isinstance(logger, logging.Logger)
     ]

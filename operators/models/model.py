@@ -94,9 +94,9 @@ class Model:
         DataError for values or shapes that the model does not take as they are.
         """
         shape = self.shape or tuple(rows.shape[1:])
-        given = str(rows.dtype).removeprefix("torch."), tuple(rows.shape[1:])
+        stored = str(rows.dtype).removeprefix("torch."), tuple(rows.shape[1:])
         wanted = str(self.dtype).removeprefix("torch."), shape
-        reason = misfit(given, wanted, scaled=self.scale is not None)
+        reason = misfit(stored, wanted, scaled=self.scale is not None)
         if reason:
             raise DataError(reason)
         if self.scale is not None:

@@ -59,13 +59,13 @@ EVERY_MODEL = ("scale", "input", "output", "labels", "features", "probabilities"
 DERIVED = ("classes",)  # kept beside the options: written by `describe`
 
 
-def checked_options(kind: str, given: Mapping[str, Any], read: Sequence[str]) -> dict[str, Any]:
+def checked_options(kind: str, options: Mapping[str, Any], read: Sequence[str]) -> dict[str, Any]:
     """The options as they are kept, of those that a kind of model reads.
 
     BindError for an option that is unknown, does not fit, or would do nothing for this kind.
     """
-    folded = {name.lower(): value for name, value in given.items()}
-    if len(folded) < len(given):
+    folded = {name.lower(): value for name, value in options.items()}
+    if len(folded) < len(options):
         raise BindError("an option of a model is given twice, in upper and lower case")
     values = option_fields("a model", folded, OPTIONS)
     for name in values:
@@ -77,11 +77,11 @@ def checked_options(kind: str, given: Mapping[str, Any], read: Sequence[str]) ->
     return values
 
 
-def model_options(kept: Mapping[str, Any]) -> ModelOptions:
+def model_options(options: Mapping[str, Any]) -> ModelOptions:
     """What the options say that were checked when the model was made."""
     said: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in kept.items()
+        for name, value in options.items()
         if name not in DERIVED
     }
     return ModelOptions(**said)

@@ -88,18 +88,18 @@ def _observed(model: Model, rows: Tensor, places: list[int]) -> Layers:
 
     A module's later calls are `path@1`, `path@2`, …
     """
-    found: Layers = {}
+    layers: Layers = {}
     calls: dict[str, int] = {}
 
     def see(path: str, value: Any) -> None:
         number = calls[path] = calls.get(path, -1) + 1
         plain = isinstance(value, Tensor) and value.dim() > 1 and len(value) == len(rows)
         if plain and not value.is_complex():
-            found[f"{path}@{number}" if number else path] = as_activation(value)[places]
+            layers[f"{path}@{number}" if number else path] = as_activation(value)[places]
 
     output = model.watched(rows, see)
-    found[OUTPUT] = output[places].clone()
-    return found
+    layers[OUTPUT] = output[places].clone()
+    return layers
 
 
 def _refuse_chance(model: Model, rows: Tensor) -> None:
@@ -127,9 +127,9 @@ def _distances(model: Model, rows: Tensor, seen: Layers) -> dict[str, float]:
     others = _beside_others(model, rows, places)
     copies = _observed(model, rows[:1].expand_as(rows), places[:1])
     for path, values in seen.items():
-        found = max(_apart(values, others.get(path)), _apart(values[:1], copies.get(path)))
-        if found:
-            apart[path] = found
+        distance = max(_apart(values, others.get(path)), _apart(values[:1], copies.get(path)))
+        if distance:
+            apart[path] = distance
     alone = _alone(model, rows[:1])
     if alone is not None and _apart(seen[OUTPUT][:1], alone) > 30 * _tolerance(model):
         apart[OUTPUT] = float("inf")  # runs of other shapes round otherwise, hence the 30

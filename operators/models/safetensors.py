@@ -34,11 +34,11 @@ def load(file: ModelFile, options: ModelOptions) -> Model:
 def _fill(module: nn.Module, weights: dict[str, Tensor]) -> None:
     """Of tensors that the module ties together the file has one; RuntimeError if any lacks."""
     state = module.state_dict(keep_vars=True)
-    given = {_place(state[name]): value for name, value in weights.items() if name in state}
+    by_place = {_place(state[name]): value for name, value in weights.items() if name in state}
     tied = {
-        name: given[_place(own)]
+        name: by_place[_place(own)]
         for name, own in state.items()
-        if name not in weights and _place(own) in given
+        if name not in weights and _place(own) in by_place
     }
     on_meta = any(parameter.is_meta for parameter in module.parameters())
     module.load_state_dict({**weights, **tied}, assign=on_meta)

@@ -124,7 +124,7 @@ def _tensors(
 ) -> dict[str, Tensor]:
     """Tensors by name; those that lie in one member share its memory, as they did when saved."""
     storages: dict[str, Tensor] = {}
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, entry in config.items():
         path = folder + entry["path_name"]
         if path not in storages:
@@ -133,8 +133,8 @@ def _tensors(
         value = _view(storages[path], dtypes[meta["dtype"]], meta)
         if entry["is_param"]:
             value = nn.Parameter(value, requires_grad=False)
-        found[name] = value
-    return found
+        tensors[name] = value
+    return tensors
 
 
 def _storage(content: bytes) -> Tensor:
@@ -171,8 +171,8 @@ def _input(program: torch.export.ExportedProgram, path: str) -> tuple[Any, torch
             " with one, as in [1, 8] for rows of 8"
         )
     batch, *row = value.shape
-    known = all(isinstance(size, int) for size in row)
-    return tuple(row) if known else None, value.dtype, _batch(batch, program.range_constraints)
+    fixed = all(isinstance(size, int) for size in row)
+    return tuple(row) if fixed else None, value.dtype, _batch(batch, program.range_constraints)
 
 
 def _batch(size: Any, ranges: Mapping[Any, Any]) -> int:

@@ -113,13 +113,13 @@ def _inside_folder(members: Mapping[str, bytes]) -> dict[str, bytes]:
             )
     if len(top) > 1:
         raise Untrusted(f"it has more than one folder: {', '.join(sorted(top))}")
-    found = {name.partition("/")[2]: content for name, content in members.items()}
-    for name, content in found.items():
+    inside = {name.partition("/")[2]: content for name, content in members.items()}
+    for name, content in inside.items():
         if not _MEMBERS.fullmatch(name):
             raise Untrusted(f"{name} is no part of an archive of tensors and their program")
         if name.startswith("data/sample_inputs/") and not _plain_tensors(content):
             raise Untrusted(f"{name} is a pickle of more than tensors")
-    return found
+    return inside
 
 
 def _plain_tensors(content: bytes) -> bool:
@@ -194,16 +194,16 @@ def _expect(pattern: re.Pattern[str], text: Any, what: str) -> None:
 
 
 def _expect_operator(target: str) -> None:
-    found = _TENSOR_OPERATOR.fullmatch(target)
-    if found is None:
-        known = target in _SIZE_OPERATORS or target in _GRAPH_OPERATORS
+    match = _TENSOR_OPERATOR.fullmatch(target)
+    if match is None:
+        allowed = target in _SIZE_OPERATORS or target in _GRAPH_OPERATORS
     else:
-        name, overload = found[2], "" if found[3] == "default" else f".{found[3]}"
+        name, overload = match[2], "" if match[3] == "default" else f".{match[3]}"
         # what only TorchScript has, aten::save for one, is not in the dispatcher
-        known = not _BEYOND_TENSORS.fullmatch(name) and torch._C._dispatch_has_kernel(
+        allowed = not _BEYOND_TENSORS.fullmatch(name) and torch._C._dispatch_has_kernel(
             f"aten::{name}{overload}"
         )
-    if not known:
+    if not allowed:
         raise Untrusted(f"it calls {target[:100]!r}, which is no operator on tensors")
 
 

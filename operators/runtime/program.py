@@ -80,10 +80,10 @@ class Context:
         if isinstance(reference, Relation):
             return reference
         assert self.catalog is not None
-        found = self.catalog.relation(reference.name)
-        if found is None or found.identity != reference.identity:
+        named = self.catalog.relation(reference.name)
+        if named is None or named.identity != reference.identity:
             raise CatalogError(f'table "{reference.name}" is another one now; {AGAIN}')
-        return found
+        return named
 
     def index(self, record: IndexEntry) -> IndexEntry | None:
         """The index with its blocks, if there still is one of the name; else rows are unbounded."""
@@ -91,19 +91,19 @@ class Context:
 
     def model(self, record: ModelEntry) -> ModelEntry:
         """The model with what was loaded of it."""
-        found = self.named_model(record.name)
-        if found.weights_hash != record.weights_hash:
+        named = self.named_model(record.name)
+        if named.weights_hash != record.weights_hash:
             raise CatalogError(f'model "{record.name}" is another one now; {AGAIN}')
-        return found
+        return named
 
     def named_model(self, name: str) -> ModelEntry:
         """The model of the name; CatalogError if there is none."""
         assert self.catalog is not None
-        found = self.catalog.model(name)
-        if found is None:
+        model = self.catalog.model(name)
+        if model is None:
             hint = nearest(name, self.catalog.model_names())
             raise CatalogError(f'model "{name}" not found{hint}')
-        return found
+        return model
 
 
 class Source(Protocol):

@@ -43,13 +43,13 @@ Verify = Callable[[Tensor], KeyedBatch]  # positions (int64) → as Criteria.ver
 class Search:
     """The first rows that meet the criteria, among candidates with these best ranks.
 
-    `found` keeps what was verified, `exact` its ranks.
+    `verified` keeps what was verified, `exact` its ranks.
     """
 
     criteria: Criteria
     best: Ranks
     verify: Verify
-    found: KeptRows
+    verified: KeptRows
     exact: Ranks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class Search:
     def check(self, candidates: NDArray[np.int64]) -> None:
         """Verify some candidates."""
         rows = self.verify(torch.from_numpy(candidates))
-        self.found.add(rows.batch, rows.keys)
+        self.verified.add(rows.batch, rows.keys)
         *keys, places = rows.keys
         intervals = [key_interval(key) for key in keys]
         exact = ranks(intervals, self.criteria.order, values_of(places), best=False)
@@ -74,12 +74,12 @@ class Search:
 
     def first(self) -> KeptRows:
         """The rows wanted, in exact order, ties by place."""
-        if not self.found.rows:
-            return self.found
-        rows, criteria = self.found.joined(), self.criteria
+        if not self.verified.rows:
+            return self.verified
+        rows, criteria = self.verified.joined(), self.criteria
         codes = order_codes(rows.keys, [*criteria.order, Direction()])
         chosen = sort_rows(codes, rows.batch.count)[criteria.plan.offset : criteria.wanted]
-        return KeptRows.of(self.found.columns, take_batch(rows.batch, chosen))
+        return KeptRows.of(self.verified.columns, take_batch(rows.batch, chosen))
 
 
 def ranks(
@@ -105,10 +105,10 @@ def _rank(interval: Interval, direction: Direction, best: bool) -> list[np.ndarr
     nan_class = NAN_FIRST if direction.descending else NAN_LAST
     choose = np.minimum if best else np.maximum
     none = np.inf if best else -np.inf
-    found = np.where(lower <= upper, NUMBER, none)
+    classes = np.where(lower <= upper, NUMBER, none)
     for flag, place in ((interval.may_be_nan, nan_class), (interval.may_be_null, null_class)):
-        found = choose(found, np.where(flag.numpy(), place, none))
-    return [found, np.where(found == NUMBER, value, 0.0)]
+        classes = choose(classes, np.where(flag.numpy(), place, none))
+    return [classes, np.where(classes == NUMBER, value, 0.0)]
 
 
 def best_first(search: Search, smallest: int = MIN_BATCH) -> None:

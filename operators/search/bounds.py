@@ -111,8 +111,8 @@ class BoundsCompiler:
             return evaluated(expression.type, compile_expressions([expression], self._context))
         if not isinstance(expression, Call):
             return fixed(unknown(expression.type))
-        found = self._probed(expression)
-        return found or composed(expression, [self.compile(arg) for arg in expression.args])
+        of_index = self._probed(expression)
+        return of_index or composed(expression, [self.compile(arg) for arg in expression.args])
 
     def _probed(self, call: Call) -> Bounds | None:
         """The probe of an index that covers the call."""

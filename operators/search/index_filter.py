@@ -53,10 +53,10 @@ class IndexFilterOperator:
     def process(self, batch: Batch) -> Iterator[Batch]:
         """The rows accepted by their bounds or, where these leave it open, by their values."""
         decided = full_interval(self.bounds.interval(batch), batch.rows)
-        kept = decided.accepts.clone()
-        open_rows = kernels.nonzero(~(kept | decided.rejects))
+        passing = decided.accepts.clone()
+        open_rows = kernels.nonzero(~(passing | decided.rejects))
         if len(open_rows):
-            kept[open_rows.long()] = self._verify(batch.select(open_rows))
+            passing[open_rows.long()] = self._verify(batch.select(open_rows))
         accepted = int(decided.accepts.sum())
         self.context.metrics.note(
             self.node,
@@ -64,7 +64,7 @@ class IndexFilterOperator:
             rejected=batch.rows - accepted - len(open_rows),
             verified=len(open_rows),
         )
-        yield batch.select(kernels.nonzero(kept))
+        yield batch.select(kernels.nonzero(passing))
 
     def _verify(self, batch: Batch) -> Tensor:
         before = bytes_read(batch)

@@ -106,8 +106,8 @@ class GroupBoundsCompiler(BoundsCompiler):
         if call is not None:
             return self._aggregated(call)
         assert isinstance(expression, Call)
-        found = self._group_probe(expression)
-        return found or composed(expression, [self.compile(arg) for arg in expression.args])
+        probed = self._group_probe(expression)
+        return probed or composed(expression, [self.compile(arg) for arg in expression.args])
 
     def _aggregate(self, expression: Expression) -> AggregateCall | None:
         is_column = isinstance(expression, ColumnRef)
@@ -215,11 +215,11 @@ class GroupSink(Keeping):
         self.aggregates.accumulate(
             state, Batch({**members.columns, self.number: numbers}, members.count)
         )
-        found = self.aggregates.merge([state]).table()
-        places = values_of(found.columns[self.number])
+        results = self.aggregates.merge([state]).table()
+        places = values_of(results.columns[self.number])
         keys = take_batch(table, places)
         context, node = self.criteria.context, self.criteria.node
         context.metrics.note(node, members=len(rows))
         count_bytes(context, node, bytes_read(table.members) - before)
-        batch = Batch({**keys.columns, **found.columns}, found.count)
+        batch = Batch({**keys.columns, **results.columns}, results.count)
         return self.criteria.verified(batch, places)

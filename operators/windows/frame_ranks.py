@@ -42,8 +42,8 @@ class FramedRows:
     @cached_property
     def present(self) -> Tensor | None:
         """bool per frame: whether it has rows; None = all have."""
-        found = self.sizes > 0
-        return None if bool(found.all()) else found
+        filled = self.sizes > 0
+        return None if bool(filled.all()) else filled
 
     def first(self) -> Tensor:
         """int64 first row of each frame, -1 where it has none."""
@@ -66,8 +66,8 @@ class FramedRows:
         def row(place: Tensor) -> Tensor:
             if rows == 0:
                 return order.new_full((self.count,), -1)
-            found = nth(ranks, self.low, self.high, place).clamp(max=rows - 1)
-            return order.index_select(0, found).masked_fill(self.sizes == 0, -1)
+            codes = nth(ranks, self.low, self.high, place).clamp(max=rows - 1)
+            return order.index_select(0, codes).masked_fill(self.sizes == 0, -1)
 
         return row
 
@@ -84,14 +84,14 @@ def previous(columns: Sequence[Column]) -> Tensor:
     before = order.roll(1)
     before[:1] = -1
     before[1:].masked_fill_(sorted_numbers[1:] != sorted_numbers[:-1], -1)
-    found = torch.empty_like(order)
-    found[order] = before
-    return found
+    earlier = torch.empty_like(order)
+    earlier[order] = before
+    return earlier
 
 
 def nth(codes: Tensor, low: Tensor, high: Tensor, place: Tensor) -> Tensor:
     """The code at a place in each frame's ascending order; codes are 0 … rows - 1."""
-    found = torch.zeros_like(low)
+    codes_at = torch.zeros_like(low)
     for bit, before in _levels(codes):
         first, last = before.index_select(0, low), before.index_select(0, high)
         zeros, all_zeros = last - first, before[-1]
@@ -99,20 +99,20 @@ def nth(codes: Tensor, low: Tensor, high: Tensor, place: Tensor) -> Tensor:
         low = torch.where(ones, all_zeros + low - first, first)
         high = torch.where(ones, all_zeros + high - last, last)
         place = place - zeros.masked_fill(~ones, 0)
-        found += ones.to(torch.int64) << bit
-    return found
+        codes_at += ones.to(torch.int64) << bit
+    return codes_at
 
 
 def below(codes: Tensor, low: Tensor, high: Tensor, limit: Tensor) -> Tensor:
     """How many of each frame's codes, of 0 … rows - 1, are below its limit, of 0 … rows + 1."""
-    found = torch.zeros_like(low)
+    counts = torch.zeros_like(low)
     for bit, before in _levels(codes):
         first, last = before.index_select(0, low), before.index_select(0, high)
         ones, all_zeros = (limit >> bit & 1).bool(), before[-1]
-        found += (last - first).masked_fill(~ones, 0)
+        counts += (last - first).masked_fill(~ones, 0)
         low = torch.where(ones, all_zeros + low - first, first)
         high = torch.where(ones, all_zeros + high - last, last)
-    return found
+    return counts
 
 
 def _levels(codes: Tensor) -> Iterator[tuple[int, Tensor]]:

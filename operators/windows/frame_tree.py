@@ -47,11 +47,11 @@ class FrameTree:
 
     def results(self, low: Tensor, high: Tensor) -> Column:
         """The aggregate of each frame low … high - 1."""
-        found = []
+        parts = []
         for start in range(0, int(low.shape[0]), FRAMES):
             check_cancelled()
-            found.append(self._some(low[start : start + FRAMES], high[start : start + FRAMES]))
-        return concat(found)
+            parts.append(self._some(low[start : start + FRAMES], high[start : start + FRAMES]))
+        return concat(parts)
 
     def _some(self, low: Tensor, high: Tensor) -> Column:
         owners, nodes = self._cover(low, high)

@@ -36,8 +36,8 @@ class FramedCall:
     def of_long(self) -> Column:
         """A row per frame, in about the time of sorting if the call has such a way."""
         counted = self._counted()
-        found = counted._trees() if counted.rows else None
-        return counted.of_short() if found is None else found
+        results = counted._trees() if counted.rows else None
+        return counted.of_short() if results is None else results
 
     @property
     def rows(self) -> int:
@@ -46,15 +46,15 @@ class FramedCall:
 
     def _counted(self) -> FramedCall:
         """Without rows that do not count, and without repeated values if all frames agree on it."""
-        found = self
+        narrowed = self
         counted = call_input(self.call).counted(self.columns)
         if counted is not None:
-            found = self._kept(counted)
-        if self.call.distinct and self.call.args and found._running:
-            earlier = previous(found.columns[: len(self.call.args)])
-            found = found._kept(earlier < found.start)
-            found = replace(found, call=replace(found.call, distinct=False))
-        return found
+            narrowed = self._kept(counted)
+        if self.call.distinct and self.call.args and narrowed._running:
+            earlier = previous(narrowed.columns[: len(self.call.args)])
+            narrowed = narrowed._kept(earlier < narrowed.start)
+            narrowed = replace(narrowed, call=replace(narrowed.call, distinct=False))
+        return narrowed
 
     @property
     def _running(self) -> bool:

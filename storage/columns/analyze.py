@@ -41,16 +41,16 @@ def analyze(array: pa.Array, type: Type) -> ColumnStatistics:
             max_fan_out=nulls,
             distinct=0,
         )
-    known = ColumnStatistics(non_null=nulls == 0, has_nan=type.is_float)
+    facts = ColumnStatistics(non_null=nulls == 0, has_nan=type.is_float)
     if isinstance(array, pa.DictionaryArray):
-        return _dictionary(array, type, known)
+        return _dictionary(array, type, facts)
     if type.is_text:
-        return _text(array, known)
+        return _text(array, facts)
     if type.is_wide:
-        return _wide(array, type, known)
+        return _wide(array, type, facts)
     if is_type.is_integer(array.type):
-        return _integers(array, type, known)
-    return _floats(array, known) if type.is_float else known
+        return _integers(array, type, facts)
+    return _floats(array, facts) if type.is_float else facts
 
 
 def merge(parts: Sequence[ColumnStatistics]) -> ColumnStatistics:
@@ -105,45 +105,45 @@ def _adjacent(pairs: Sequence[tuple[ColumnStatistics, ColumnStatistics]]) -> boo
     return all(a.maximum + 1 == b.minimum for a, b in pairs)
 
 
-def _integers(array: pa.Array, type: Type, known: ColumnStatistics) -> ColumnStatistics:
+def _integers(array: pa.Array, type: Type, facts: ColumnStatistics) -> ColumnStatistics:
     values = numbers_of(array, numpy_dtype(array.type))
     flags = valid_flags(array)
     present = values if flags is None else values[flags]
     low, high = int(present.min()), int(present.max())
     if type.kind is Kind.BOOLEAN:
-        known = replace(known, minimum=bool(low), maximum=bool(high))
+        facts = replace(facts, minimum=bool(low), maximum=bool(high))
     else:
-        known = replace(known, minimum=low, maximum=high)
+        facts = replace(facts, minimum=low, maximum=high)
     if flags is None and _ascending(values):
-        return _runs(values, replace(known, sorted=True), high - low)
+        return _runs(values, replace(facts, sorted=True), high - low)
     if high - low <= max(2 * len(present), COUNTED_DOMAIN):
         shifted = present.astype(np.int64) - low
-        return _counted(np.bincount(shifted), array.null_count, known)
-    return replace(known, distinct=_estimate(present))
+        return _counted(np.bincount(shifted), array.null_count, facts)
+    return replace(facts, distinct=_estimate(present))
 
 
-def _floats(array: pa.Array, known: ColumnStatistics) -> ColumnStatistics:
+def _floats(array: pa.Array, facts: ColumnStatistics) -> ColumnStatistics:
     values = numbers_of(array, numpy_dtype(array.type))
     flags = valid_flags(array)
     present = values if flags is None else values[flags]
     has_nan = bool(np.isnan(present).any())
     numbers = present[~np.isnan(present)] if has_nan else present
-    known = replace(known, has_nan=has_nan, distinct=_estimate(present))
+    facts = replace(facts, has_nan=has_nan, distinct=_estimate(present))
     if not len(numbers):
-        return known
-    known = replace(known, minimum=float(numbers.min()), maximum=float(numbers.max()))
+        return facts
+    facts = replace(facts, minimum=float(numbers.min()), maximum=float(numbers.max()))
     if flags is None and not has_nan and _ascending(values):
-        return _runs(values, replace(known, sorted=True), math.inf)
-    return known
+        return _runs(values, replace(facts, sorted=True), math.inf)
+    return facts
 
 
-def _runs(values: Numbers, known: ColumnStatistics, span: float) -> ColumnStatistics:
+def _runs(values: Numbers, facts: ColumnStatistics, span: float) -> ColumnStatistics:
     starts = np.flatnonzero(values[1:] != values[:-1]) + 1
     edges = np.concatenate([[0], starts, [len(values)]])
     distinct = len(edges) - 1
     unique = distinct == len(values)
     return replace(
-        known,
+        facts,
         unique=unique,
         dense=unique and span + 1 == len(values),
         max_fan_out=int(np.diff(edges).max()),
@@ -151,46 +151,46 @@ def _runs(values: Numbers, known: ColumnStatistics, span: float) -> ColumnStatis
     )
 
 
-def _counted(counts: Numbers, nulls: int, known: ColumnStatistics) -> ColumnStatistics:
+def _counted(counts: Numbers, nulls: int, facts: ColumnStatistics) -> ColumnStatistics:
     most = int(counts.max())
     return replace(
-        known,
+        facts,
         unique=most == 1 and nulls <= 1,
         max_fan_out=max(most, nulls),
         distinct=int(np.count_nonzero(counts)),
     )
 
 
-def _dictionary(array: pa.DictionaryArray, type: Type, known: ColumnStatistics) -> ColumnStatistics:
+def _dictionary(array: pa.DictionaryArray, type: Type, facts: ColumnStatistics) -> ColumnStatistics:
     codes = numbers_of(array.indices, np.int32)
     flags = valid_flags(array.indices)
     present = codes if flags is None else codes[flags]
-    known = replace(_counted(np.bincount(present), array.null_count, known), dictionary=True)
+    facts = replace(_counted(np.bincount(present), array.null_count, facts), dictionary=True)
     if type.kind is Kind.ENUM:
-        return known
+        return facts
     low, high = array.dictionary[int(present.min())], array.dictionary[int(present.max())]
     ordered = flags is None and _ascending(codes)
-    return replace(known, minimum=low.as_py(), maximum=high.as_py(), sorted=ordered)
+    return replace(facts, minimum=low.as_py(), maximum=high.as_py(), sorted=ordered)
 
 
-def _text(array: pa.Array, known: ColumnStatistics) -> ColumnStatistics:
+def _text(array: pa.Array, facts: ColumnStatistics) -> ColumnStatistics:
     bounds = pc.min_max(array)
     chosen = array.take(pa.array(_positions(len(array)))).drop_null().dictionary_encode()
     counts = np.bincount(np.asarray(chosen.indices)) if len(chosen) else np.ones(1, np.int64)
     return replace(
-        known,
+        facts,
         minimum=bounds["min"].as_py(),
         maximum=bounds["max"].as_py(),
         distinct=_extrapolate(counts, len(array) - array.null_count),
     )
 
 
-def _wide(array: pa.Array, type: Type, known: ColumnStatistics) -> ColumnStatistics:
+def _wide(array: pa.Array, type: Type, facts: ColumnStatistics) -> ColumnStatistics:
     bounds = pc.min_max(array)
     low, high = (
         int(bounds[end].as_py().scaleb(type.scale, context=EXACT)) for end in ("min", "max")
     )
-    return replace(known, minimum=low, maximum=high)
+    return replace(facts, minimum=low, maximum=high)
 
 
 def _ascending(values: Numbers) -> bool:

@@ -46,8 +46,8 @@ def from_arrow(
 
     `stored` also narrows integers and encodes repeated text, as tables keep them.
     """
-    found = type_of_arrow(array.type) if type is None else type
-    return column_of(physical(array, found, stored), found)
+    kind = type_of_arrow(array.type) if type is None else type
+    return column_of(physical(array, kind, stored), kind)
 
 
 def column_of(array: pa.Array, type: Type) -> Column:

@@ -295,8 +295,8 @@ class Batch:
 
     def column(self, id: int) -> Column:
         """The column gathered to the selected rows (length `rows`)."""
-        found = self.columns[id]
-        return found if self.selection is None else take(found, self.selection)
+        stored = self.columns[id]
+        return stored if self.selection is None else take(stored, self.selection)
 
     def select(self, positions: Tensor) -> Batch:
         """Keep the given positions *of the selected rows* (ascending integer tensor)."""
@@ -306,8 +306,8 @@ class Batch:
 
     def compact(self, ids: Iterable[int] | None = None) -> Batch:
         """The same rows without selection, keeping only the columns `ids` (None = all)."""
-        kept = list(self.columns if ids is None else ids)
-        columns = {id: self.column(id) for id in kept}
+        wanted = list(self.columns if ids is None else ids)
+        columns = {id: self.column(id) for id in wanted}
         return Batch(columns, self.rows, None, self.morsel)
 
 

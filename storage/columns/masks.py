@@ -260,14 +260,14 @@ def _distinct(column: Column) -> tuple[np.ndarray, Integers]:
     """The different values, float32 if REAL, else float64, and which of them each row has."""
     if isinstance(column, Wide):
         pairs = torch.stack([column.hi, column.lo], 1).numpy()
-        found, inverse = np.unique(pairs, axis=0, return_inverse=True)
-        values = [int(hi) * 2**64 + (int(lo) & (2**64 - 1)) for hi, lo in found]
+        different, inverse = np.unique(pairs, axis=0, return_inverse=True)
+        values = [int(hi) * 2**64 + (int(lo) & (2**64 - 1)) for hi, lo in different]
     else:
         assert isinstance(column, Flat)
-        found, inverse = np.unique(column.values.numpy(), return_inverse=True)
+        different, inverse = np.unique(column.values.numpy(), return_inverse=True)
         if column.type.kind is not Kind.DECIMAL:
-            return found.astype(threshold_dtype(column.type)), inverse
-        values = found.tolist()
+            return different.astype(threshold_dtype(column.type)), inverse
+        values = different.tolist()
     power = 10**column.type.scale  # python divides integers correctly rounded, numpy does not
     return np.array([value / power for value in values], np.float64), inverse.reshape(-1)
 

@@ -60,16 +60,16 @@ def physical(array: pa.Array | pa.ChunkedArray, type: Type, stored: bool = False
     return narrow(result) if stored and type.kind in NARROWED and not type.is_wide else result
 
 
-def is_physical(found: pa.DataType, type: Type) -> bool:
+def is_physical(kind: pa.DataType, type: Type) -> bool:
     """Whether arrays of an Arrow type can be a stored column of a SQL type."""
     if type.kind is Kind.MASK:
-        return bool(found == pa.uint8())
+        return bool(kind == pa.uint8())
     if type.kind in NARROWED and not type.is_wide:
-        return bool(is_type.is_signed_integer(found))
+        return bool(is_type.is_signed_integer(kind))
     usual = _usual(type)
     if type.kind is Kind.TENSOR and not type.shape:
-        return bool(is_type.is_fixed_size_list(found) and found.value_type == usual.value_type)
-    return bool(found == usual or (type.is_text and found == ENUM_ARROW))
+        return bool(is_type.is_fixed_size_list(kind) and kind.value_type == usual.value_type)
+    return bool(kind == usual or (type.is_text and kind == ENUM_ARROW))
 
 
 @cache

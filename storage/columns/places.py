@@ -28,9 +28,9 @@ class Places:
         """The file and the line or number of rows of the relation, in words; all it has if none."""
         if not rows:
             return " and ".join(f'file "{path}"' for path, _ in self.files[:2])
-        found = [self._place(row) for row in rows]
-        path, unit = found[0][:2]
-        numbers = [number for other, kind, number in found if (other, kind) == (path, unit)]
+        places = [self._place(row) for row in rows]
+        path, unit = places[0][:2]
+        numbers = [number for other, kind, number in places if (other, kind) == (path, unit)]
         plural = "s" if len(numbers) > 1 else ""
         return f'file "{path}" {unit}{plural} {" and ".join(map(str, numbers))}'
 

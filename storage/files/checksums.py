@@ -30,13 +30,13 @@ class Checksum:
 
 def file_checksum(path: Path, check: Callable[[], None] = lambda: None) -> Checksum:
     """The checksum of what a file holds now; `check` is called now and then and may raise."""
-    found, size = [], 0
+    blocks, size = [], 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             check()
-            found.append(zlib.crc32(block))
+            blocks.append(zlib.crc32(block))
             size += len(block)
-    return Checksum(size, np.array(found, WORD).tobytes())
+    return Checksum(size, np.array(blocks, WORD).tobytes())
 
 
 def folder_checksums(folder: Path) -> dict[Path, Checksum]:

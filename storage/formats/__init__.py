@@ -76,10 +76,10 @@ def file_relation(function: str, files: Files, options: Options) -> Relation:
 
     IOError or CorruptError for files that cannot be read, BindError for an unknown option.
     """
-    found = READERS.get(function)
-    if found is None:
+    reader = READERS.get(function)
+    if reader is None:
         raise BindError(f'no reader "{function}"{nearest(function, READERS)}')
-    read = found.load().read_files
+    read = reader.load().read_files
     relation: Relation = in_helper(lambda: read(function, files, options))
     return relation
 
@@ -91,8 +91,8 @@ def suffix_of(path: str) -> str:
 
 def named_format(path: str) -> Format | None:
     """The format of a path whose suffix says it, for FROM; none is compressed but text."""
-    found = SUFFIXES.get(suffix_of(path))
-    return found if found is None or found.textual or plain_name(path) == path else None
+    by_suffix = SUFFIXES.get(suffix_of(path))
+    return by_suffix if by_suffix is None or by_suffix.textual or plain_name(path) == path else None
 
 
 def reader_of(path: str, format: str) -> Format:
@@ -100,8 +100,8 @@ def reader_of(path: str, format: str) -> Format:
     suffix = suffix_of(path)
     name = (format or (suffix if suffix in SUFFIXES else "csv")).lower()
     if name not in SUFFIXES or (not format and suffix in FOREIGN and suffix not in SUFFIXES):
-        known = nearest(name, SUFFIXES)
-        raise UnsupportedError(f'COPY FROM cannot read format "{format or suffix}"{known}')
+        hint = nearest(name, SUFFIXES)
+        raise UnsupportedError(f'COPY FROM cannot read format "{format or suffix}"{hint}')
     return SUFFIXES[name]
 
 
@@ -109,15 +109,15 @@ def writer_of(path: str, format: str) -> Format:
     """The format COPY TO writes: `format`, or else what the suffix says, or else CSV."""
     suffix = suffix_of(path)
     name = (format or (suffix if suffix in SUFFIXES or suffix in FOREIGN else "csv")).lower()
-    found = WRITERS.get(name)
-    if found is None:
+    writer = WRITERS.get(name)
+    if writer is None:
         raise UnsupportedError(f'cannot write format "{name}"{nearest(name, WRITERS)}')
-    if not found.textual and not format and plain_name(path) != path:
+    if not writer.textual and not format and plain_name(path) != path:
         raise UnsupportedError(
             f'cannot write "{path}": {name} compresses what it holds; '
             f"name it .{suffix} and say COMPRESSION"
         )
-    return found
+    return writer
 
 
 def format_option(options: Options) -> str:
@@ -130,7 +130,7 @@ def format_option(options: Options) -> str:
 
 def write_file(table: pa.Table, path: str, options: Options) -> int:
     """Write a table in the format that `format`, or else the suffix, says; returns its rows."""
-    given = {name.lower(): value for name, value in options.items()}
-    found = writer_of(path, format_option(given))
-    given.pop("format", None)
-    return int(found.load().write_table(table, path, given))
+    folded = {name.lower(): value for name, value in options.items()}
+    writer = writer_of(path, format_option(folded))
+    folded.pop("format", None)
+    return int(writer.load().write_table(table, path, folded))

@@ -123,8 +123,8 @@ def _reading(options: Options) -> CsvReading:
     if "encoding" in values:
         values["encoding"] = check_encoding(values["encoding"])
     if "null" in values:
-        given = values["null"]
-        values["null"] = (given,) if isinstance(given, str) else tuple(given)
+        null = values["null"]
+        values["null"] = (null,) if isinstance(null, str) else tuple(null)
     if "columns" in values:
         if "names" in values:
             raise BindError("columns names the columns of a CSV file already; leave names away")
@@ -152,8 +152,8 @@ def _parts(files: Files, how: CsvReading) -> list[_Part]:
     parts = []
     for path in expand(files):
         with reading(path):
-            found = _part(path, _content(path, how), how)
-            parts += [] if found is None else [found]
+            part = _part(path, _content(path, how), how)
+            parts += [] if part is None else [part]
     return parts
 
 
@@ -209,23 +209,23 @@ def _part(path: Path, content: bytes, how: CsvReading) -> _Part | None:
             f'file "{path}" cannot be read: it has other columns'
         )
     table = _parsed(path, content, dialect, len(names), how)
-    kept = [name for name in names if name is not None]
+    named = [name for name in names if name is not None]
     columns = [
         column for column, name in zip(table.columns, names, strict=True) if name is not None
     ]
-    return _Part(path, pa.table(columns, names=kept).slice(int(header)), dialect, header)
+    return _Part(path, pa.table(columns, names=named).slice(int(header)), dialect, header)
 
 
 def _sniffed(path: Path, content: bytes, how: CsvReading) -> tuple[Dialect, list[Record]]:
     try:
-        found = sniff(content, how.delimiter, how.quote, how.escape, len(how.names))
-        check_quotes(content, found[0])
+        sniffed = sniff(content, how.delimiter, how.quote, how.escape, len(how.names))
+        check_quotes(content, sniffed[0])
     except BadQuotes as error:
         raise CorruptError(
             f'file "{path}" line {how.skip + error.line}: a quote does not close, or closes before '
             "its field ends; mend it, or say quote => '' if quotes mean nothing"
         ) from None
-    dialect, records = found
+    dialect, records = sniffed
     return dialect, records or [[""]]  # blank lines alone
 
 
@@ -245,10 +245,10 @@ def _other_width(
     path: Path, content: bytes, dialect: Dialect, width: int, how: CsvReading
 ) -> CorruptError | None:
     """The error that names the first record of another number of fields, if there is one."""
-    found = other_width(content, dialect, width)
-    if found is None:
+    record = other_width(content, dialect, width)
+    if record is None:
         return None
-    line, fields = found
+    line, fields = record
     return CorruptError(
         f'file "{path}" line {how.skip + line} has {len(fields)} fields where {width} are '
         f"expected: {dialect.delimiter.join(fields)[:SHOWN]!r}; {_SPLIT}"
@@ -294,8 +294,8 @@ def _typed(text: pa.ChunkedArray, declared: bool, how: CsvReading) -> pa.Chunked
     if declared or how.all_text:
         return text
     empty = pc.equal(text, pa.scalar("", TEXT)) if "" in how.null else None
-    given = text
+    nullable = text
     if empty is not None and pc.any(empty).as_py():
-        given = pc.if_else(empty, pa.scalar(None, TEXT), text)
-    found = inference.infer(given, inference.CSV)
-    return text if inference.is_text(found.type) else found
+        nullable = pc.if_else(empty, pa.scalar(None, TEXT), text)
+    inferred = inference.infer(nullable, inference.CSV)
+    return text if inference.is_text(inferred.type) else inferred

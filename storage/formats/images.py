@@ -89,16 +89,16 @@ def _open(made: Relation, images: Images) -> ImagesReader:
 
 def _good(name: str, paths: Sequence[Path]) -> list[Picture]:
     """The pictures of files that are images; their pixels may still turn out to be damaged."""
-    found, left_out = [], []
+    good, left_out = [], []
     for path in paths:
         try:
-            found.append(_single(path))
+            good.append(_single(path))
         except (CorruptError, IOError, UnsupportedError) as error:
             left_out.append(error.message)
-    if not found:
+    if not good:
         raise CorruptError(f"{name} can read none of {len(paths)} files: {left_out[0]}")
     tell_left_out(name, left_out, len(paths))
-    return found
+    return good
 
 
 def _single(path: Path) -> Picture:

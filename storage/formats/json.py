@@ -97,9 +97,9 @@ def read(paths: Sequence[Path], how: JsonReading) -> tuple[pa.Table, list[int]]:
     rows, counts = [array_of([], shape)], []
     for file in files:
         with reading(file.path):
-            found = _rows(file, shape, how)
-        rows += found
-        counts.append(sum(map(len, found)))
+            arrays = _rows(file, shape, how)
+        rows += arrays
+        counts.append(sum(map(len, arrays)))
     return _table(pa.chunked_array(rows), shape), counts
 
 
@@ -115,21 +115,21 @@ class _File:
 
 def _file(path: Path, how: JsonReading, small: bool) -> _File:
     content = _content(path, how)
-    found = json_arrow.read(content)
-    if found is not None:
-        return _File(path, found[1], arrays=found[0])
-    shape, kept = NOTHING, []
+    fast = json_arrow.read(content)
+    if fast is not None:
+        return _File(path, fast[1], arrays=fast[0])
+    shape, chunks = NOTHING, []
     for chunk in _chunks(content):
         shape = merged(shape, shape_of(chunk))
         if small:
-            kept.append(chunk)
-    return _File(path, shape, chunks=kept if small else None)
+            chunks.append(chunk)
+    return _File(path, shape, chunks=chunks if small else None)
 
 
 def _rows(file: _File, shape: Shape, how: JsonReading) -> list[pa.Array]:
-    found = None if file.arrays is None else json_arrow.fitted(file.arrays, shape)
-    if found is not None:
-        return found
+    fitted = None if file.arrays is None else json_arrow.fitted(file.arrays, shape)
+    if fitted is not None:
+        return fitted
     chunks = _chunks(_content(file.path, how)) if file.chunks is None else file.chunks
     return [array_of(chunk, shape) for chunk in chunks]
 
@@ -190,14 +190,14 @@ def _values(text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _skip(text: str, place: int) -> int:
-    found = _BLANK.match(text, place)
-    return found.end() if found else place
+    blank = _BLANK.match(text, place)
+    return blank.end() if blank else place
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for i, name in enumerate(names) if name in names[:i])
         raise ValueError(f'an object has the key "{twice}" twice')
-    return found
+    return fields

@@ -70,10 +70,10 @@ def relation(
     classes = isinstance(scale, str) and scale.lower() == CLASSES
     heads = [_head(path, classes) for path in paths]
     dtype = heads[0][1]
-    for path, (_, found) in zip(paths, heads, strict=True):
-        if found != dtype:
+    for path, (_, other) in zip(paths, heads, strict=True):
+        if other != dtype:
             raise ConversionError(
-                f'masks of "{path}" have dtype {found}, those of "{paths[0]}" {dtype}; '
+                f'masks of "{path}" have dtype {other}, those of "{paths[0]}" {dtype}; '
                 "read them apart"
             )
     if classes and dtype != np.uint8:
@@ -83,10 +83,10 @@ def relation(
     counts = [count for count, _ in heads]
 
     def load() -> Arrays:
-        found = [(path, array) for path in paths for array in _read(path, classes, orient)]
-        for path, array in found:
+        arrays = [(path, array) for path in paths for array in _read(path, classes, orient)]
+        for path, array in arrays:
             check_pixels(array, chosen, str(path))
-        return [plain_booleans(array) for _, array in found]
+        return [plain_booleans(array) for _, array in arrays]
 
     columns = {
         "filename": pa.array(np.repeat([str(path) for path in paths], counts)),
@@ -119,21 +119,21 @@ def array_relation(
     return _relation(name, beside, types.mask(chosen, dtype.name), lambda: arrays, identity)
 
 
-def _columns(name: str, given: Any, rows: int) -> dict[str, pa.ChunkedArray]:
-    found: dict[str, pa.ChunkedArray] = {}
-    if isinstance(given, Mapping):
-        given = {field: _array(values) for field, values in given.items()} or None
-    if given is not None:
-        table = arrow_table(given)
-        found = {field: table[field] for field in table.column_names}
-    for field, values in found.items():
+def _columns(name: str, columns: Any, rows: int) -> dict[str, pa.ChunkedArray]:
+    named: dict[str, pa.ChunkedArray] = {}
+    if isinstance(columns, Mapping):
+        columns = {field: _array(values) for field, values in columns.items()} or None
+    if columns is not None:
+        table = arrow_table(columns)
+        named = {field: table[field] for field in table.column_names}
+    for field, values in named.items():
         if field.lower() == MASK:
             raise BindError(f'column "{field}" of "{name}" would hide the masks; rename it')
         if len(values) != rows:
             raise BindError(f'column "{field}" of "{name}" has {len(values)} rows, not {rows}')
-    known = {field.lower() for field in found}
+    taken = {field.lower() for field in named}
     usual = {"filename": pa.array([name] * rows, pa.string()), "index": pa.array(np.arange(rows))}
-    return {field: values for field, values in usual.items() if field not in known} | found
+    return {field: values for field, values in usual.items() if field not in taken} | named
 
 
 def _array(values: Any) -> Any:

@@ -15,7 +15,7 @@ def told_apart(names: Iterable[str]) -> list[str]:
 
     SQL does not tell case apart, so neither does this.
     """
-    found: list[str] = []
+    apart: list[str] = []
     taken: set[str] = set()
     for base in names:
         name, number = base, 0
@@ -23,8 +23,8 @@ def told_apart(names: Iterable[str]) -> list[str]:
             number += 1
             name = f"{base}_{number}"
         taken.add(name.lower())
-        found.append(name)
-    return found
+        apart.append(name)
+    return apart
 
 
 def repeated_name(names: Iterable[str]) -> str | None:

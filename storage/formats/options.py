@@ -18,21 +18,21 @@ Options = Mapping[str, Any]
 class Option:
     """One option: the field it fills, what its value is in words, and whether a value fits.
 
-    `known` gives the words to choose from, if it is one of few; their case does not matter.
+    `words` gives the words to choose from, if it is one of few; their case does not matter.
     """
 
     field: str
     wanted: str
     fits: Callable[[Any], bool]
-    known: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     def checked(self, what: str, value: Any) -> Any:
         """The value as it is kept; BindError, which says what has it, if it does not fit."""
         value = plain(value)
-        if self.known and isinstance(value, str):
+        if self.words and isinstance(value, str):
             value = value.lower()
         if not self.fits(value):
-            hint = nearest(value, self.known) if isinstance(value, str) else ""
+            hint = nearest(value, self.words) if isinstance(value, str) else ""
             raise BindError(f"{what} is {self.wanted}, not {shown(value)}{hint}")
         return value
 
@@ -46,31 +46,31 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def check_options(function: str, options: Options, known: Sequence[str]) -> None:
+def check_options(function: str, options: Options, fitting: Sequence[str]) -> None:
     """Raise BindError for an option that the function does not have."""
     for name in options:
-        if name not in known:
-            raise BindError(f'{function} has no option "{name}"{nearest(name, known)}')
+        if name not in fitting:
+            raise BindError(f'{function} has no option "{name}"{nearest(name, fitting)}')
 
 
-def option_fields(what: str, given: Options, known: Mapping[str, Option]) -> dict[str, Any]:
+def option_fields(what: str, options: Options, checks: Mapping[str, Option]) -> dict[str, Any]:
     """The values by the fields they fill, each checked.
 
     BindError for an unknown option, a value that does not fit, or two options that say the same.
     """
-    check_options(what, given, tuple(known))
+    check_options(what, options, tuple(checks))
     values: dict[str, Any] = {}
-    for name, value in given.items():
-        option = known[name]
+    for name, value in options.items():
+        option = checks[name]
         if option.field in values:
             raise BindError(f"option {name} of {what} is given twice, under two names")
         values[option.field] = option.checked(f"option {name} of {what}", value)
     return values
 
 
-def one_of(field: str, known: Sequence[str]) -> Option:
+def one_of(field: str, words: Sequence[str]) -> Option:
     """An option whose value is one of some words."""
-    return Option(field, f"one of {', '.join(known)}", lambda value: value in known, tuple(known))
+    return Option(field, f"one of {', '.join(words)}", lambda value: value in words, tuple(words))
 
 
 def flag(field: str) -> Option:

@@ -64,17 +64,17 @@ def relation(name: str, files: str | Sequence[str], utc: bool = False) -> Relati
             raise CorruptError(f'file "{path}" lacks the column "{min(missing)}" of "{paths[0]}"')
     load = partial(_read, Readers(paths), names, utc)
     places = [_leaves(footer) for footer in footers]
-    known = [_types(schema) for schema in schemas]
+    kinds = [_types(schema) for schema in schemas]
     chunks = [[footer.row_group(i) for i in range(footer.num_row_groups)] for footer in footers]
-    described = list(zip(places, known, chunks, strict=True))
+    described = list(zip(places, kinds, chunks, strict=True))
     statistics = {
         column.name: _statistics(replace(column, name=names[column.name].name), described)
         for column in columns
     }
     rows = sum(footer.num_rows for footer in footers)
     counts = tuple((path, footer.num_rows) for path, footer in zip(paths, footers, strict=True))
-    kept = Places(counts, CURE)
-    return lazy_relation(TableSchema(name, columns), rows, load, statistics, places=kept)
+    origins = Places(counts, CURE)
+    return lazy_relation(TableSchema(name, columns), rows, load, statistics, places=origins)
 
 
 def write_table(table: pa.Table, path: str, options: Options) -> int:
@@ -138,9 +138,9 @@ class Readers:
             file = idle.pop()
         except IndexError:
             file = pq.ParquetFile(path, memory_map=True)
-        found = file.read(columns=[column])[column]
+        values = file.read(columns=[column])[column]
         idle.append(file)
-        return found
+        return values
 
 
 def _read(
@@ -152,31 +152,31 @@ def _read(
     chunks: list[pa.Array] = []
     for path in readers.paths:
         with reading(path):
-            found = readers.read(path, column)
-        if found.type != type:
+            values = readers.read(path, column)
+        if values.type != type:
             try:
-                found = found.cast(type)
+                values = values.cast(type)
             except pa.ArrowException as error:
                 raise ConversionError(
-                    f'{_place(path, found, type)}, column "{name}" is {found.type} and cannot be '
+                    f'{_place(path, values, type)}, column "{name}" is {values.type} and cannot be '
                     f'read as {type}, which it is in "{readers.paths[0]}": {error}; read the files '
                     "apart"
                 ) from None
-        chunks.extend(found.chunks)
+        chunks.extend(values.chunks)
     return pa.chunked_array(chunks, type)
 
 
-def _place(path: Path, found: pa.ChunkedArray, type: pa.DataType) -> str:
+def _place(path: Path, values: pa.ChunkedArray, type: pa.DataType) -> str:
     """Where the first value lies that does not convert to the type."""
 
     def fails(rows: int) -> bool:
         try:
-            found.slice(0, rows).cast(type)
+            values.slice(0, rows).cast(type)
         except pa.ArrowException:
             return True
         return False
 
-    row = first_failing(len(found), fails)
+    row = first_failing(len(values), fails)
     return f'file "{path}"' + ("" if row is None else f" row {row + 1}")
 
 
@@ -201,20 +201,20 @@ def _statistics(column: ColumnSchema, files: Sequence[Described]) -> ColumnStati
     return merge(parts) if parts else ColumnStatistics(has_nan=False)
 
 
-def _chunk_statistics(known: Any, type: Type) -> ColumnStatistics:
-    if known is None:
+def _chunk_statistics(chunk: Any, type: Type) -> ColumnStatistics:
+    if chunk is None:
         return ColumnStatistics(has_nan=type.is_float)
     try:
-        minimum = _value(known.min, type) if known.has_min_max else None
-        maximum = _value(known.max, type) if known.has_min_max else None
+        minimum = _value(chunk.min, type) if chunk.has_min_max else None
+        maximum = _value(chunk.max, type) if chunk.has_min_max else None
     except pa.ArrowNotImplementedError:  # older pyarrow has none of DECIMALs
         minimum = maximum = None
     return ColumnStatistics(
         minimum=None if maximum is None else minimum,
         maximum=None if minimum is None else maximum,
-        non_null=known.has_null_count and known.null_count == 0,
+        non_null=chunk.has_null_count and chunk.null_count == 0,
         has_nan=type.is_float,
-        distinct=known.distinct_count if known.has_distinct_count else None,
+        distinct=chunk.distinct_count if chunk.has_distinct_count else None,
     )
 
 

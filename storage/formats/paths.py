@@ -106,8 +106,8 @@ def _matches(pattern: str) -> list[Path]:
     if os.path.isfile(path):
         return [path]
     if glob.has_magic(pattern):
-        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-        files = [name for name in found if os.path.isfile(name)]
+        names = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+        files = [name for name in names if os.path.isfile(name)]
         if files:
             return files
         raise IOError(f'no file matches "{pattern}"')

@@ -19,8 +19,8 @@ def cut(path: Path, image: Image.Image, mode: str) -> str:
     raw = raw_mode(image)
     if mode not in WIDE and ("16" in raw or _is_deep_ppm(image)):
         return _bits(16)
-    found = _SAID.get(str(image.format))
-    return "" if found is None else found(path, image, mode)
+    describe = _SAID.get(str(image.format))
+    return "" if describe is None else describe(path, image, mode)
 
 
 def raw_mode(image: Image.Image) -> str:

@@ -80,12 +80,12 @@ def decode(picture: Picture, orient: bool, mode: str) -> Image.Image:
 def decode_pages(picture: Picture, orient: bool) -> list[Image.Image]:
     """All pages, turned as the file says or not."""
     with _opened(picture.path) as image:
-        found = []
+        pages = []
         for page in range(picture.pages):
             with quietly():
                 image.seek(page)
-            found.append(_turned(image, picture, orient))
-        return found
+            pages.append(_turned(image, picture, orient))
+        return pages
 
 
 @contextmanager
@@ -152,12 +152,12 @@ def _picture(path: Path, image: Image.Image) -> Picture:
 
 def _orientation(image: Image.Image) -> int:
     if image.format == "TIFF":
-        found = image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined]
+        turn = image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined]
     elif image.format == "PNG" and "exif" not in image.info:
         return 1  # looking further would decode the pixels
     else:
-        found = image.getexif().get(ORIENTATION, 1)
-    return found if found in _TURNS else 1
+        turn = image.getexif().get(ORIENTATION, 1)
+    return turn if turn in _TURNS else 1
 
 
 class Images:

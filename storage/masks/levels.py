@@ -148,9 +148,9 @@ def check_pixels(pixels: np.ndarray, scale: int, name: str) -> None:
         return
     if np.isnan(low) or np.isnan(high):
         raise ConversionError(f'mask values of "{name}" contain NaN; replace it before loading')
-    found = low if low < 0 else high
+    outside = low if low < 0 else high
     raise ConversionError(
-        f'mask value {found} of "{name}" is outside 0 … {scale}; state the stored value '
+        f'mask value {outside} of "{name}" is outside 0 … {scale}; state the stored value '
         f"that means 1 with scale => …"
     )
 

@@ -66,17 +66,17 @@ def _check_messages(file: CheckedFile) -> None:
 def _structure(array: pa.Array) -> Iterator[Span]:
     """Validity, offsets, codes, and text with its dictionary."""
     buffers = array.buffers()
-    kept = [buffers[0]]
+    parts = [buffers[0]]
     if is_type.is_dictionary(array.type):
-        kept.append(buffers[1])
+        parts.append(buffers[1])
         yield from _structure(array.dictionary)
     elif is_type.is_large_string(array.type):
-        kept += buffers[1:3]
+        parts += buffers[1:3]
     elif _has_offsets(array.type):
-        kept.append(buffers[1])
+        parts.append(buffers[1])
     for child in _children(array):
         yield from _structure(child)
-    yield from ((buffer, 0, buffer.size) for buffer in kept if buffer is not None)
+    yield from ((buffer, 0, buffer.size) for buffer in parts if buffer is not None)
 
 
 def _values(array: pa.Array, start: int, stop: int) -> Iterator[Span]:

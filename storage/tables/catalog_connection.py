@@ -150,10 +150,10 @@ def _signature(path: Path) -> object:
 
 def _stamp(file: Path) -> tuple[int, ...] | None:
     try:
-        found = file.stat()
+        status = file.stat()
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _copied(path: Path) -> tuple[object, sqlite3.Connection]:

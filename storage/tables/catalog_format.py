@@ -56,18 +56,18 @@ def create(catalog: sqlite3.Connection) -> None:
 
 def format_of(catalog: sqlite3.Connection, folder: Path) -> int:
     """The format of a catalog; an error if this version of tensorsql cannot read it."""
-    found = catalog.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-    if found is None or not str(found[0]).isdecimal() or int(found[0]) < 1:
+    record = catalog.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    if record is None or not str(record[0]).isdecimal() or int(record[0]) < 1:
         raise CorruptError(f'"{folder}" has a catalog that does not say which format it has')
-    if int(found[0]) > FORMAT:
+    if int(record[0]) > FORMAT:
         raise IOError(
             f'database "{folder}" was written by a newer version of tensorsql: its format is '
-            f"{found[0]}, this version reads up to {FORMAT}; upgrade tensorsql to open it"
+            f"{record[0]}, this version reads up to {FORMAT}; upgrade tensorsql to open it"
         )
     names = {name for (name,) in catalog.execute("SELECT name FROM sqlite_master")}
-    if (int(found[0]) == FORMAT) != names.issuperset(TABLES):
+    if (int(record[0]) == FORMAT) != names.issuperset(TABLES):
         raise CorruptError(f'"{folder}" has a catalog whose tables are not those of its format')
-    return int(found[0])
+    return int(record[0])
 
 
 def put(catalog: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -82,19 +82,19 @@ def put_files(
     catalog: sqlite3.Connection, folder: Path, checksums: Mapping[Path, Checksum], version: int
 ) -> None:
     """Keep the checksums of files that come with a version."""
-    records = ((relative(path, folder), found) for path, found in checksums.items())
+    records = ((relative(path, folder), checksum) for path, checksum in checksums.items())
     catalog.executemany(
         "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
         [
-            (name, file_record(name, found, version), found.size, found.blocks, version)
-            for name, found in records
+            (name, file_record(name, checksum, version), checksum.size, checksum.blocks, version)
+            for name, checksum in records
         ],
     )
 
 
-def file_record(name: str, found: Checksum, version: int) -> int:
+def file_record(name: str, checksum: Checksum, version: int) -> int:
     """The checksum of the record of a file."""
-    return record_checksum(name, found.size, found.blocks.hex(), version)
+    return record_checksum(name, checksum.size, checksum.blocks.hex(), version)
 
 
 def put_replaced(catalog: sqlite3.Connection, prefixes: Iterable[str], version: int) -> None:
@@ -117,9 +117,9 @@ def replaced_files(catalog: sqlite3.Connection) -> list[Replaced]:
 
 def forget_files(catalog: sqlite3.Connection, names: Iterable[str]) -> None:
     """Forget files that were removed."""
-    given = [(name,) for name in names]
+    rows = [(name,) for name in names]
     for table in ("files", "replaced"):
-        catalog.executemany(f"DELETE FROM {table} WHERE path = ?", given)
+        catalog.executemany(f"DELETE FROM {table} WHERE path = ?", rows)
 
 
 def seal(catalog: sqlite3.Connection) -> None:
@@ -129,8 +129,8 @@ def seal(catalog: sqlite3.Connection) -> None:
 
 def check_seal(catalog: sqlite3.Connection) -> None:
     """ValueError if records were lost or added behind `meta`'s back, or `meta` was changed."""
-    found = catalog.execute("SELECT value FROM meta WHERE key = 'checksum'").fetchone()
-    if found is None or found[0] != _summary(catalog):
+    record = catalog.execute("SELECT value FROM meta WHERE key = 'checksum'").fetchone()
+    if record is None or record[0] != _summary(catalog):
         raise ValueError("its records are not those that were committed last")
 
 

@@ -88,10 +88,10 @@ class CatalogStore:
             put_replaced(self._sqlite, prefixes_lost(base, changed, self._folder), changed.version)
             forget_files(self._sqlite, removed)
             self._drop_tables(base, changed)
-            known = {state.identity: state for state in base.tables.values()}
+            before = {state.identity: state for state in base.tables.values()}
             for name, state in changed.tables.items():
                 if state is not base.tables.get(name):
-                    self._save_table(name, known.get(state.identity), state)
+                    self._save_table(name, before.get(state.identity), state)
             for kind in KINDS:
                 self._save_entries(kind, base.entries[kind], changed.entries[kind])
             self._sqlite.execute(
@@ -111,7 +111,7 @@ class CatalogStore:
                     raise CorruptError(f'catalog "{self.path}" is damaged: {problem}')
             return self._load(None)
 
-    def known(self) -> Snapshot:
+    def read_last(self) -> Snapshot:
         """The snapshot read last, whatever happens to the catalog now."""
         return self._snapshot or Snapshot()
 
@@ -125,16 +125,16 @@ class CatalogStore:
         name = relative(path, self._folder)
         query = "SELECT checksum, size, blocks, version FROM files WHERE path = ?"
         with self._lock, self._errors():
-            found = self._sqlite.execute(query, (name,)).fetchone()
-        if found is None:
+            record = self._sqlite.execute(query, (name,)).fetchone()
+        if record is None:
             return None
-        checksum, size, blocks, version = found
-        kept = Checksum(size, blocks)
-        if checksum != file_record(name, kept, version):
+        checksum, size, blocks, version = record
+        recorded = Checksum(size, blocks)
+        if checksum != file_record(name, recorded, version):
             raise CorruptError(
                 f'catalog "{self.path}" is damaged: it has lost the checksum of {name}'
             )
-        return kept
+        return recorded
 
     def replaced(self) -> list[Replaced]:
         """The files that were replaced and are not removed yet."""
@@ -188,15 +188,15 @@ class CatalogStore:
         except sqlite3.DatabaseError as error:
             raise CorruptError(f'catalog "{self.path}" cannot be read: {error}') from None
 
-    def _load(self, known: Snapshot | None) -> Snapshot:
+    def _load(self, earlier: Snapshot | None) -> Snapshot:
         try:
-            return self._read(known)
+            return self._read(earlier)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CorruptError(
                 f'catalog "{self.path}" cannot be read: a record in it is damaged ({error!r})'
             ) from None
 
-    def _read(self, known: Snapshot | None) -> Snapshot:
+    def _read(self, earlier: Snapshot | None) -> Snapshot:
         with self._transaction("DEFERRED"):
             execute = self._sqlite.execute
             version = int(execute("SELECT value FROM meta WHERE key = 'version'").fetchone()[0])
@@ -212,10 +212,10 @@ class CatalogStore:
         for kind, name, checksum, body in entries:
             check_record(checksum, kind, name, body)
             if kind == "table":
-                before = known.tables.get(name) if known else None
+                before = earlier.tables.get(name) if earlier else None
                 tables[name] = self._table(json.loads(body), segments, before)
             else:
-                before_entry = known.entries[kind].get(name) if known else None
+                before_entry = earlier.entries[kind].get(name) if earlier else None
                 entry = entry_of_text(kind, body, self._folder)
                 if hasattr(entry, "files"):
                     entry = replace(entry, files=OpenFiles(self.files))
@@ -270,8 +270,8 @@ class CatalogStore:
         return segment, stored_deletion(self.files, deletion_name, count, segment.rows)
 
     def _drop_tables(self, base: Snapshot, changed: Snapshot) -> None:
-        kept = {state.identity for state in changed.tables.values()}
-        gone = [(s.identity,) for s in base.tables.values() if s.identity not in kept]
+        remaining = {state.identity for state in changed.tables.values()}
+        gone = [(s.identity,) for s in base.tables.values() if s.identity not in remaining]
         self._sqlite.executemany("DELETE FROM segments WHERE identity = ?", gone)
         names = [(name,) for name in base.tables.keys() - changed.tables.keys()]
         self._sqlite.executemany("DELETE FROM entries WHERE kind = 'table' AND name = ?", names)

@@ -20,7 +20,7 @@ class Register(Protocol):
     def checksum(self, path: Path) -> Checksum | None:
         """The checksum of a file, None for one that is not known."""
 
-    def known(self) -> Snapshot:
+    def read_last(self) -> Snapshot:
         """The snapshot read last."""
 
 
@@ -37,12 +37,12 @@ class DatabaseFiles:
 
     def seal(self, path: Path) -> None:
         """Remember the checksum of a file, or of all files in a folder, as they were written."""
-        found = (
+        sealed = (
             folder_checksums(path)
             if path.is_dir()
             else {path: file_checksum(path, check_cancelled)}
         )
-        self.fresh.update({**found, **self.fresh})
+        self.fresh.update({**sealed, **self.fresh})
 
     def copy(self, folder: Path, target: Path) -> None:
         """Copy the files of a folder into another, each checked first."""
@@ -55,9 +55,9 @@ class DatabaseFiles:
         """Remove a folder, or a file with those of its stem, that is not to be committed."""
         stem = path.name.partition(".")[0]
         of_it = [
-            known
-            for known in self.fresh
-            if known.is_relative_to(path) or known.name.partition(".")[0] == stem
+            sealed
+            for sealed in self.fresh
+            if sealed.is_relative_to(path) or sealed.name.partition(".")[0] == stem
         ]
         for other in of_it:
             del self.fresh[other]
@@ -88,7 +88,7 @@ class DatabaseFiles:
         return checksum
 
     def _owner(self, path: Path, part: str) -> tuple[str, str]:
-        for kind, name, stem in owners(self._register.known(), self.folder):
+        for kind, name, stem in owners(self._register.read_last(), self.folder):
             if relative(path, self.folder).startswith(stem):
                 within = f", {part}," if part else ""
                 return f' of {kind} "{name}"{within}', "; " + _advice(kind, name, part)

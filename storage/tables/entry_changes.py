@@ -68,8 +68,8 @@ class EntryChanges(SnapshotView):
         self._current = self._current.with_entry(kind, entry.name, entry)
 
     def _drop(self, kind: str, name: str) -> None:
-        known = [entry.name for entry in self._entries(kind)]
+        names = [entry.name for entry in self._entries(kind)]
         if name.lower() not in self._current.entries[kind]:
-            raise CatalogError(f'{kind} "{name}" does not exist{nearest(name, known)}')
+            raise CatalogError(f'{kind} "{name}" does not exist{nearest(name, names)}')
         self._write_entry(kind, name)
         self._current = self._current.with_entry(kind, name, None)

@@ -284,9 +284,9 @@ def _lease(folder: Path, read_only: bool) -> FileLock | None:
 def _make(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise IOError(f'"{folder}" is a file; a database is a folder')
-    known = {*PARTS, SWEPT, READERS, "lease.lock", "writer.lock", "turns"}
+    own = {*PARTS, SWEPT, READERS, "lease.lock", "writer.lock", "turns"}
     if folder.exists() and not (folder / "catalog.sqlite").exists():
-        strange = {path.name for path in folder.iterdir()} - known
+        strange = {path.name for path in folder.iterdir()} - own
         if any(not name.startswith("catalog.sqlite") for name in strange):
             raise IOError(f'"{folder}" is a folder but not a database; choose another name')
     if folder.exists() and all((folder / name).exists() for name in (*PARTS, READERS)):

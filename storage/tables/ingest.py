@@ -97,8 +97,8 @@ def _codes(column: Any) -> pa.Array:
 def _adopted(column: ColumnSchema, batches: Sequence[Mapping[str, Any]]) -> ColumnSchema:
     if column.type.kind is not Kind.MASK:
         return column
-    given = [batch[column.name.lower()] for batch in batches if column.name.lower() in batch]
-    kinds = {part.type for part in given if getattr(part, "type", None) is not None}
+    parts = [batch[column.name.lower()] for batch in batches if column.name.lower() in batch]
+    kinds = {part.type for part in parts if getattr(part, "type", None) is not None}
     kinds = {kind for kind in kinds if isinstance(kind, Type) and kind.kind is Kind.MASK}
     kinds = {kind for kind in kinds if kind.scale}  # NULLs alone have none
     for kind in kinds:
@@ -118,12 +118,12 @@ def _masks(type: Type, parts: Sequence[Any], rows: int) -> tuple[pa.Array, Any]:
     from tensorsql.storage.columns.concat import concat
     from tensorsql.storage.columns.masks import MaskBlock, pack
 
-    given = [part for part in parts if getattr(part, "type", None) == type and len(part)]
+    columns = [part for part in parts if getattr(part, "type", None) == type and len(part)]
     flags = np.zeros(rows, np.bool_)
     shapes = np.zeros((3, rows), np.int64)
     pixels = np.zeros(0, np.dtype(type.element or "uint8"))
-    if given:
-        column: Any = expand(concat(given))
+    if columns:
+        column: Any = expand(concat(columns))
         if len(column) != rows:
             raise InternalError("some batches lack their masks")
         flags = present_rows(column).numpy()

@@ -41,12 +41,12 @@ def catalog_finding(catalog: CatalogStore, problem: str = "") -> Finding:
 
 def check_database(catalog: CatalogStore, snapshot: Snapshot, check: Check) -> list[Finding]:
     """A finding for the catalog, which gave the snapshot, and all in it that has files."""
-    found = [catalog_finding(catalog)]
+    findings = [catalog_finding(catalog)]
     for (kind, name), paths in _files_of(snapshot, catalog).items():
-        found.append(_check_files(kind, name, paths, catalog.files, check))
-        if kind == "table" and not found[-1].problem:
-            found[-1] = _check_structure(found[-1], snapshot.tables[name.lower()], check)
-    return found
+        findings.append(_check_files(kind, name, paths, catalog.files, check))
+        if kind == "table" and not findings[-1].problem:
+            findings[-1] = _check_structure(findings[-1], snapshot.tables[name.lower()], check)
+    return findings
 
 
 def require_sound(findings: list[Finding]) -> None:
@@ -85,7 +85,7 @@ def _check_files(
         try:
             expected = files.checksum(path)
             size += expected.size
-            found = file_checksum(path, check)
+            actual = file_checksum(path, check)
         except FileNotFoundError:
             problem = problem or files.missing(path).message
         except OSError as error:
@@ -93,16 +93,16 @@ def _check_files(
         except Error as error:
             problem = problem or error.message
         else:
-            if found != expected:
-                problem = problem or files.damaged(path, _difference(found, expected)).message
+            if actual != expected:
+                problem = problem or files.damaged(path, _difference(actual, expected)).message
     return Finding(kind, name, len(paths), size, problem)
 
 
-def _difference(found: Checksum, expected: Checksum) -> str:
-    if found.size != expected.size:
-        return f"it has {found.size} bytes instead of {expected.size}"
-    block = int(np.flatnonzero(found.expected() != expected.expected())[0])
-    end = min((block + 1) * BLOCK, found.size) - 1
+def _difference(actual: Checksum, expected: Checksum) -> str:
+    if actual.size != expected.size:
+        return f"it has {actual.size} bytes instead of {expected.size}"
+    block = int(np.flatnonzero(actual.expected() != expected.expected())[0])
+    end = min((block + 1) * BLOCK, actual.size) - 1
     return f"bytes {block * BLOCK} to {end} are not those that were written"
 
 

@@ -54,11 +54,11 @@ class KeyIndex:
 def keys_of(schema: TableSchema) -> list[tuple[str, dict[str, Type]]]:
     """The keys of a table: what they are called in messages, and their columns."""
     primary = [("PRIMARY KEY", schema.primary_key)] if schema.primary_key else []
-    found = []
+    keys = []
     for kind, names in [*primary, *(("UNIQUE", names) for names in schema.unique)]:
         columns = [column for name in names if (column := schema.column(name))]
-        found.append((kind, {column.name: column.type for column in columns}))
-    return found
+        keys.append((kind, {column.name: column.type for column in columns}))
+    return keys
 
 
 def with_key_indexes(schema: TableSchema, segment: Segment) -> Segment:
@@ -80,10 +80,10 @@ def with_key_indexes(schema: TableSchema, segment: Segment) -> Segment:
 def ascending_column(segment: Segment, key: Key) -> str | None:
     """A column of the key that is index enough in this segment."""
     for name in key:
-        known = segment.statistics[name]
-        few = known.max_fan_out is not None and known.max_fan_out <= FAN_OUT
+        facts = segment.statistics[name]
+        few = facts.max_fan_out is not None and facts.max_fan_out <= FAN_OUT
         whole = is_type.is_integer(segment.source.mapped(name).type)
-        if few and whole and known.sorted and known.non_null:
+        if few and whole and facts.sorted and facts.non_null:
             return name
     return None
 
@@ -95,8 +95,8 @@ def index_of(segment: Segment, key: Key, column: str | None) -> KeyIndex:
         segment.keys[name] = (
             _by_hash(segment, key) if column is None else _by_column(segment, key, column)
         )
-    found: KeyIndex = segment.keys[name]
-    return found
+    index: KeyIndex = segment.keys[name]
+    return index
 
 
 def pairs(left: KeyIndex, right: KeyIndex) -> tuple[Positions, Positions]:
@@ -154,8 +154,8 @@ def _in_order(words: Words, rows: Positions | None) -> KeyIndex:
 def _complete(segment: Segment, key: Key) -> Positions | None:
     """The rows without a NULL in the key; None for all."""
     flags = [valid_flags(segment.source.array(name)) for name in key]
-    given = [flag for flag in flags if flag is not None]
-    return np.flatnonzero(np.logical_and.reduce(given)) if given else None
+    nullable = [flag for flag in flags if flag is not None]
+    return np.flatnonzero(np.logical_and.reduce(nullable)) if nullable else None
 
 
 def _padded(index: KeyIndex, rows: int) -> tuple[pa.Array, pa.Array]:
@@ -197,10 +197,10 @@ def _text_words(array: pa.Array) -> Words:
     ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     bytes = np.frombuffer(data, np.uint8)
     cuts = np.searchsorted(ends, np.arange(ends[0], ends[-1], BYTES), "left")
-    found = np.empty(len(array), np.uint64)
+    words = np.empty(len(array), np.uint64)
     for start, stop in pairwise(np.unique([*cuts.tolist(), 0, len(array)]).tolist()):
-        found[start:stop] = _polynomials(bytes, ends[start : stop + 1])
-    return found
+        words[start:stop] = _polynomials(bytes, ends[start : stop + 1])
+    return words
 
 
 def _polynomials(bytes: NDArray[np.uint8], ends: NDArray[np.int64]) -> Words:

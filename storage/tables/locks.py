@@ -74,10 +74,10 @@ class FileLock:
     def holder(self) -> str:
         """Who signed last, such as "process 12 since 10:31:02"; "another process" if nobody did."""
         try:
-            known = json.loads(os.pread(self._handle, 1000, 0))
-            since = time.strftime("%H:%M:%S", time.localtime(known["since"]))
-            own = " (this one)" if known["process"] == os.getpid() else ""
-            return f"process {int(known['process'])}{own} since {since}"
+            signature = json.loads(os.pread(self._handle, 1000, 0))
+            since = time.strftime("%H:%M:%S", time.localtime(signature["since"]))
+            own = " (this one)" if signature["process"] == os.getpid() else ""
+            return f"process {int(signature['process'])}{own} since {since}"
         except (OSError, LookupError, TypeError, ValueError, OverflowError):
             return "another process"
 

@@ -87,7 +87,7 @@ class MemoryStore:
         return segment
 
     def keep_deletion(self, flags: NDArray[np.bool_]) -> Deletion:
-        return Deletion(int(flags.sum()), partial(_given, flags))
+        return Deletion(int(flags.sum()), partial(_itself, flags))
 
     def read(self) -> tuple[Snapshot, Held]:
         return self.latest(), NoLock()
@@ -119,5 +119,5 @@ class MemoryStore:
         pass
 
 
-def _given(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _itself(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return flags

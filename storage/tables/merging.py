@@ -20,13 +20,13 @@ def merged_with(state: TableState, new: Segment) -> tuple[Segment, ...]:
     """The last segments of a table that become one with a new one; none while they are few."""
     count, rows = 0, new.rows
     while True:
-        level, found = _level(rows), count
-        while found < len(state.segments) and _level(_live(state, found)) <= level:
-            found += 1
-        rows += sum(_live(state, place) for place in range(count, found))
-        if found - count < FAN_IN - 1 or rows > MOST_ROWS:
+        level, stop = _level(rows), count
+        while stop < len(state.segments) and _level(_live(state, stop)) <= level:
+            stop += 1
+        rows += sum(_live(state, place) for place in range(count, stop))
+        if stop - count < FAN_IN - 1 or rows > MOST_ROWS:
             break
-        count = found
+        count = stop
     if not count:
         return ()
     chosen = state.segments[len(state.segments) - count :]
@@ -45,9 +45,9 @@ def _live(state: TableState, place: int) -> int:
 
 
 def _bytes(state: TableState, segment: Segment) -> int:
-    found = 0
+    total = 0
     for column in state.schema.columns:
-        found += segment.source.mapped(column.name).nbytes
+        total += segment.source.mapped(column.name).nbytes
         if column.type.kind is Kind.MASK:
-            found += segment.source.masks(column.name, column.type).pixels.nbytes
-    return found
+            total += segment.source.masks(column.name, column.type).pixels.nbytes
+    return total

@@ -49,13 +49,13 @@ class Readers:
         Files that nobody holds are removed, but for the newest and those that end a span.
         """
         versions, held = self._versions(), False
-        found: list[Span] = []
+        readable: list[Span] = []
         for first, last in pairwise([*versions, version]):
-            kept = held or first == versions[-1]
-            held = self._is_held(first, removed=not kept)
+            remains = held or first == versions[-1]
+            held = self._is_held(first, removed=not remains)
             if held:  # an older catalog put in place knows nothing of a version after its own
-                found.append((first, last) if first <= version else (0, version))
-        return found
+                readable.append((first, last) if first <= version else (0, version))
+        return readable
 
     def renew(self, version: int) -> None:
         """Tell those who come from now on, and read this version or a newer one, from the rest."""

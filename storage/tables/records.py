@@ -86,17 +86,17 @@ def statistics_record(statistics: Mapping[str, ColumnStatistics]) -> dict[str, A
     """Statistics by column as a JSON object of what is known."""
     return {
         name: {
-            field.name: getattr(known, field.name)
-            for field in dataclasses.fields(known)
-            if getattr(known, field.name) != field.default
+            field.name: getattr(facts, field.name)
+            for field in dataclasses.fields(facts)
+            if getattr(facts, field.name) != field.default
         }
-        for name, known in statistics.items()
+        for name, facts in statistics.items()
     }
 
 
 def statistics_of_record(record: Mapping[str, Any]) -> dict[str, ColumnStatistics]:
     """The statistics that `statistics_record` wrote."""
-    return {name: ColumnStatistics(**known) for name, known in record.items()}
+    return {name: ColumnStatistics(**facts) for name, facts in record.items()}
 
 
 def entry_text(entry: Any, folder: Path) -> str:

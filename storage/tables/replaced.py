@@ -71,8 +71,8 @@ def move(folder: Path, name: str, target: Path) -> None:
 def _not_kept(aside: Sequence[Replaced]) -> list[Replaced]:
     commits = sorted({file.version for file in aside}, reverse=True)[:KEPT_COMMITS]
     sizes = {commit: sum(f.size for f in aside if f.version >= commit) for commit in commits}
-    kept = {c for c in commits if c == commits[0] or sizes[c] <= KEPT_BYTES}
-    return [file for file in aside if file.version not in kept]
+    recent = {c for c in commits if c == commits[0] or sizes[c] <= KEPT_BYTES}
+    return [file for file in aside if file.version not in recent]
 
 
 def _remove_if_empty(folder: Path, name: str) -> None:

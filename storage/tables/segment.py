@@ -202,9 +202,9 @@ class Segment:
     _columns: dict[str, Column] = field(default_factory=dict, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        known = dict(self.statistics)
+        measured = dict(self.statistics)
         ids = self.first_row_id, self.last_row_id
-        return Segment, (self.rows, self.source, known, *ids, self.name)
+        return Segment, (self.rows, self.source, measured, *ids, self.name)
 
     def column(self, name: str, type: Type) -> Column:
         """The column's tensors, wrapped once; `check` the rows before their values are read."""
@@ -237,8 +237,8 @@ class Segment:
         if self.contiguous:
             return np.where(inside, asked - self.first_row_id, -1)
         ids = self.row_ids()
-        found = np.minimum(np.searchsorted(ids, asked), len(ids) - 1)
-        return np.where(inside & (ids[found] == asked), found, -1)
+        places = np.minimum(np.searchsorted(ids, asked), len(ids) - 1)
+        return np.where(inside & (ids[places] == asked), places, -1)
 
 
 class LazyStatistics(Mapping[str, ColumnStatistics]):
@@ -247,14 +247,14 @@ class LazyStatistics(Mapping[str, ColumnStatistics]):
     def __init__(self, names: tuple[str, ...], measure: Callable[[str], ColumnStatistics]) -> None:
         self._names = names
         self._measure = measure
-        self._known: dict[str, ColumnStatistics] = {}
+        self._measured: dict[str, ColumnStatistics] = {}
 
     def __getitem__(self, name: str) -> ColumnStatistics:
         if name not in self._names:
             raise KeyError(name)
-        if name not in self._known:
-            self._known[name] = self._measure(name)
-        return self._known[name]
+        if name not in self._measured:
+            self._measured[name] = self._measure(name)
+        return self._measured[name]
 
     def __iter__(self) -> Any:
         return iter(self._names)

@@ -143,8 +143,8 @@ class Snapshot:
 
 
 def _with(entries: Mapping[str, Any], name: str, entry: Any) -> Mapping[str, Any]:
-    kept = {key: value for key, value in entries.items() if key != name.lower()}
-    return kept if entry is None else {**kept, name.lower(): entry}
+    others = {key: value for key, value in entries.items() if key != name.lower()}
+    return others if entry is None else {**others, name.lower(): entry}
 
 
 def _without(entries: Mapping[str, Any], others: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -91,6 +91,6 @@ class SnapshotView:
     def _state(self, name: str) -> TableState:
         state = self._current.tables.get(name.lower())
         if state is None:
-            known = [other.schema.name for other in self._current.tables.values()]
-            raise CatalogError(f'table "{name}" does not exist{nearest(name, known)}')
+            names = [other.schema.name for other in self._current.tables.values()]
+            raise CatalogError(f'table "{name}" does not exist{nearest(name, names)}')
         return state

@@ -30,8 +30,8 @@ def tidy(folder: Path, catalog: CatalogStore) -> None:
     if missing_files(folder, names, catalog):
         return
     remove(swept)
-    known = (name for name in catalog.known_files() if not names.keep(name))
-    catalog.forget([name for name in known if not (folder / name).exists()])
+    unnamed = (name for name in catalog.known_files() if not names.keep(name))
+    catalog.forget([name for name in unnamed if not (folder / name).exists()])
     _move_aside(folder, names)
 
 
@@ -44,8 +44,8 @@ def sweep(folder: Path, catalog: CatalogStore) -> None:
 
 def missing_files(folder: Path, names: Names, catalog: CatalogStore) -> list[str]:
     """The files and folders that are named and not there."""
-    known = {name for name in catalog.known_files() if names.keep(name)}
-    return [name for name in sorted(known | names.files) if not (folder / name).exists()]
+    recorded = {name for name in catalog.known_files() if names.keep(name)}
+    return [name for name in sorted(recorded | names.files) if not (folder / name).exists()]
 
 
 class Names:
@@ -74,8 +74,8 @@ class Names:
 
 
 def _paths(entries: Iterable[Any]) -> set[Path]:
-    found = [getattr(entry, name, None) for entry in entries for name in ("directory", "source")]
-    return {Path(path) for path in found if isinstance(path, str) and path}
+    values = [getattr(entry, name, None) for entry in entries for name in ("directory", "source")]
+    return {Path(path) for path in values if isinstance(path, str) and path}
 
 
 def _move_aside(folder: Path, names: Names) -> None:

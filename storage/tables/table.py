@@ -82,10 +82,10 @@ class SegmentsReader:
         asked = row_ids.cpu().numpy()
         result = np.full(len(asked), -1, np.int64)
         for number, segment in enumerate(self._segments):
-            found = segment.positions(asked)
+            places = segment.positions(asked)
             deleted = self._deleted[number]
-            here = found >= 0 if deleted is None else (found >= 0) & ~deleted[found]
-            result = np.where(here, found + self._starts[number], result)
+            here = places >= 0 if deleted is None else (places >= 0) & ~deleted[places]
+            result = np.where(here, places + self._starts[number], result)
         return torch.from_numpy(result)
 
     def _ranges(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
@@ -120,9 +120,9 @@ class SegmentsReader:
 
     def _mask_validity(self, name: str) -> Tensor | None:
         flags = [(valid_flags(s.source.array(name)), s.rows) for s in self._segments]
-        if all(found is None for found, _ in flags):
+        if all(valid is None for valid, _ in flags):
             return None
-        parts = [np.ones(rows, np.bool_) if found is None else found for found, rows in flags]
+        parts = [np.ones(rows, np.bool_) if valid is None else valid for valid, rows in flags]
         return torch.from_numpy(np.concatenate(parts))
 
 

@@ -140,8 +140,8 @@ class Transaction(EntryChanges):
         primary_key, *unique = (tuple(renamed[part.lower()] for part in key) for key in keys)
         changed = TableSchema(schema.name, columns, primary_key, tuple(unique))
         segments = [rewrite_columns(s, changed, schema, origins) for s in state.segments]
-        kept = tuple(self._keep(changed, segment) for segment in segments)
-        self._put_table(state.changed(schema=changed, segments=kept))
+        stored = tuple(self._keep(changed, segment) for segment in segments)
+        self._put_table(state.changed(schema=changed, segments=stored))
 
     def append(self, name: str, rows: Rows) -> int:
         """Add rows and return how many.
@@ -186,12 +186,12 @@ class Transaction(EntryChanges):
         left = []
         for segment in state.segments:
             check_cancelled()
-            found = segment.positions(asked)
-            found = found[found >= 0]
-            known = state.deleted(segment) if len(found) else None
-            flags = np.zeros(segment.rows, np.bool_) if known is None else known.copy()
+            places = segment.positions(asked)
+            places = places[places >= 0]
+            deleted = state.deleted(segment) if len(places) else None
+            flags = np.zeros(segment.rows, np.bool_) if deleted is None else deleted.copy()
             before = int(np.count_nonzero(flags))
-            flags[found] = True  # an id may be given twice
+            flags[places] = True  # an id may be given twice
             fresh = int(np.count_nonzero(flags)) - before
             count += fresh
             if fresh and flags.all():
@@ -221,8 +221,8 @@ class Transaction(EntryChanges):
             if any(new is not old for new, old in zip_longest(segments, state.segments)):
                 old = set(map(id, state.segments))
                 schema = state.schema
-                kept = tuple(s if id(s) in old else self._keep(schema, s) for s in segments)
-                self._put_table(state.changed(segments=kept, deletions={}))
+                stored = tuple(s if id(s) in old else self._keep(schema, s) for s in segments)
+                self._put_table(state.changed(segments=stored, deletions={}))
 
     # files of other owners
 
@@ -367,9 +367,9 @@ class Transaction(EntryChanges):
         return -next(self._numbers)
 
     def _keep(self, schema: TableSchema, segment: Segment) -> Segment:
-        kept = self._store.keep(apart(lambda: with_key_indexes(schema, segment), segment.rows))
-        self._remember(kept.name)
-        return kept
+        stored = self._store.keep(apart(lambda: with_key_indexes(schema, segment), segment.rows))
+        self._remember(stored.name)
+        return stored
 
     def _keep_deletion(self, flags: np.ndarray[Any, Any]) -> Deletion:
         deletion = self._store.keep_deletion(flags)
@@ -384,5 +384,5 @@ class Transaction(EntryChanges):
     def _check_names(schema: TableSchema, batches: list[dict[str, Any]]) -> None:
         for name in {name for batch in batches for name in batch}:
             if schema.column(name) is None:
-                known = [column.name for column in schema.columns]
-                raise CatalogError(f'no column "{name}" in {schema.name}{nearest(name, known)}')
+                names = [column.name for column in schema.columns]
+                raise CatalogError(f'no column "{name}" in {schema.name}{nearest(name, names)}')

@@ -174,8 +174,8 @@ def _bins(pixels: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """The bin of each pixel, as int64."""
     if pixels.dtype.kind != "f" and pixels.dtype.itemsize <= 2 and edges[-1] <= 1 << 16:
         levels = np.arange(int(edges[-1]))
-        found: np.ndarray = (np.searchsorted(edges, levels, side="right") - 1)[pixels]
-        return found
+        bins: np.ndarray = (np.searchsorted(edges, levels, side="right") - 1)[pixels]
+        return bins
     return np.searchsorted(edges, pixels, side="right") - 1
 
 
@@ -221,8 +221,8 @@ def locate(block: ChiBlock, ids: Integers, ascending: bool) -> tuple[Places, Pla
     if last - first + 1 == len(block.row_ids):
         return near, ids[near] - first
     places = np.searchsorted(block.row_ids, ids[near])
-    found = block.row_ids[places] == ids[near]
-    return near[found], places[found]
+    stored = block.row_ids[places] == ids[near]
+    return near[stored], places[stored]
 
 
 def located(blocks: Sequence[ChiBlock], ids: Integers) -> Iterator[tuple[ChiBlock, Places, Places]]:

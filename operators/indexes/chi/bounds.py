@@ -112,8 +112,8 @@ class CellCounts:
         self.block.compare(gy, gx)
         inside = np.clip(edge - 1, 0, max(last - 2, 0))
         masks = np.arange(len(self.block.row_ids))[self._positions]
-        found = self._counts[gy, gx][inside, masks] if last > 1 else nothing
-        full = np.where(edge == 0, self.area(gy, gx), found)
+        counts = self._counts[gy, gx][inside, masks] if last > 1 else nothing
+        full = np.where(edge == 0, self.area(gy, gx), counts)
         return np.where(edge == last, nothing, full)
 
     def between(self, gy: int, gx: int, edges: tuple[Integers, Integers]) -> np.ndarray:
@@ -226,8 +226,8 @@ def _grid_sum(
         for gx, wide in enumerate(across):
             overlap = tall * wide
             member = overlap == cells.area(gy, gx) if inside else overlap > 0
-            found = cells.between(gy, gx, edges)
-            total += np.where(member & (overlap > 0), found, 0)
+            counts = cells.between(gy, gx, edges)
+            total += np.where(member & (overlap > 0), counts, 0)
     return total
 
 

@@ -76,8 +76,8 @@ class MemberCells:
         parts, start = [], 0
         for cells in self.cells:
             stop = start + cells.count
-            found = cells.reaching(gy, gx, own if len(own) == 1 else own[start:stop])
-            parts.append(np.broadcast_to(found, (cells.count,)))
+            counts = cells.reaching(gy, gx, own if len(own) == 1 else own[start:stop])
+            parts.append(np.broadcast_to(counts, (cells.count,)))
             start = stop
         result: np.ndarray = np.concatenate(parts)[self.order].astype(np.int64)
         return result
@@ -138,8 +138,8 @@ def _wanted(
     binary = Histogram(0, 1, 1, "bool")
     first, last = levels(low, binary, lower_levels), levels(high, binary, upper_levels)
     zeros, ones = (first <= 0) & (last >= 0), (first <= 1) & (last >= 1)
-    found = Levels(np.array([above], dtype=dtype), np.array([top], dtype=dtype))
-    return Wanted(found, True, zeros, ones)
+    between = Levels(np.array([above], dtype=dtype), np.array([top], dtype=dtype))
+    return Wanted(between, True, zeros, ones)
 
 
 def _by_key(blocks: Sequence[ChiBlock], groups: GroupMembers) -> list[MemberCells]:
@@ -152,8 +152,8 @@ def _by_key(blocks: Sequence[ChiBlock], groups: GroupMembers) -> list[MemberCell
     for parts in keys.values():
         owner = np.concatenate([codes for _, codes in parts])
         order = np.argsort(owner, kind="stable")
-        found, starts = np.unique(owner[order], return_index=True)
-        result.append(MemberCells([cells for cells, _ in parts], order, starts, found))
+        present, starts = np.unique(owner[order], return_index=True)
+        result.append(MemberCells([cells for cells, _ in parts], order, starts, present))
     return result
 
 

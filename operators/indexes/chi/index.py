@@ -76,5 +76,5 @@ def mask_column(entry: IndexEntry, relation: Relation) -> ColumnSchema:
 
 def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     """The WITH list as whole numbers within their limits."""
-    known = {name: whole(name, *limits) for name, limits in LIMITS.items()}
-    return option_fields("a CHI index", options, known)
+    checks = {name: whole(name, *limits) for name, limits in LIMITS.items()}
+    return option_fields("a CHI index", options, checks)

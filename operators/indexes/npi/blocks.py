@@ -100,10 +100,10 @@ class Block:
             for position, (rows, values) in enumerate(zip(*self.mai(group), strict=True)):
                 exact = torch.full((self.rows,), torch.nan, dtype=torch.float64)
                 exact[rows] = values
-                known = exact.index_select(0, places)
-                missing = known.isnan()
-                low[position] = torch.where(missing, low[position], known)
-                high[position] = torch.where(missing, high[position], known)
+                stored = exact.index_select(0, places)
+                missing = stored.isnan()
+                low[position] = torch.where(missing, low[position], stored)
+                high[position] = torch.where(missing, high[position], stored)
         return low, high
 
     def limits(self, group: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,8 +185,8 @@ def save_block(block: Block, directory: str, number: int) -> None:
 def blocks_of(entry: IndexEntry) -> list[Block]:
     """The blocks in memory, or mapped from the index's folder."""
     if entry.state is not None:
-        found: list[Block] = entry.state
-        return found
+        blocks: list[Block] = entry.state
+        return blocks
     if entry.directory is None:
         return []
     return load_blocks(entry.files, entry.directory, int(entry.options.get("blocks", 0)))

@@ -35,15 +35,15 @@ class NpiIndex:
         """Run the model over all rows, block by block."""
         from tensorsql.operators.indexes.npi.build import build_blocks
 
-        given = checked_options(entry.options)
+        checked = checked_options(entry.options)
         model = _model(entry, context)
         layer = entry.arguments[1]
         layer_shape(model, layer)
-        image = image_column(relation, given.get("image"))
+        image = image_column(relation, checked.get("image"))
         column = relation.schema.column(image)
         if column is not None and (reason := column_misfit(model, column.type)):
             raise BindError(f'model "{model.name}", column "{image}": {reason}')
-        options = {**given, "image": image, "weights_hash": model.weights_hash}
+        options = {**checked, "image": image, "weights_hash": model.weights_hash}
         return build_blocks(dataclasses.replace(entry, options=options), relation, model, context)
 
     def last_row(self, entry: IndexEntry) -> int:
@@ -81,10 +81,10 @@ def image_column(relation: Relation, named: str | None) -> str:
     schema = relation.schema
     images = [column.name for column in schema.columns if column.type.kind is Kind.TENSOR]
     if named is not None:
-        found = schema.column(str(named))
-        if found is None or found.type.kind is not Kind.TENSOR:
+        chosen = schema.column(str(named))
+        if chosen is None or chosen.type.kind is not Kind.TENSOR:
             raise BindError(f'"{named}" is no TENSOR column of {schema.name}{_listed(images)}')
-        return found.name
+        return chosen.name
     if len(images) != 1:
         what = "no TENSOR column" if not images else "several TENSOR columns; say WITH (image = …)"
         raise BindError(f"{schema.name} has {what}{_listed(images)}")

@@ -109,10 +109,10 @@ class BlockWalk:
         for batch in torch.split(nearest, self.batch):
             chosen = torch.zeros_like(self.seen)
             chosen[batch] = True
-            given = self._take(chosen)
+            taken = self._take(chosen)
             finished = bool(self.seen.all())
             limit = self.worst if finished else self._mai_limit(rows, values, holds)
-            yield given, limit, finished
+            yield taken, limit, finished
             if finished:
                 return
 
@@ -177,8 +177,8 @@ def walk_blocks(walks: list[BlockWalk]) -> Iterator[Step]:
     while running:
         rows = []
         for number, steps in list(running.items()):
-            given, limits[number], finished = next(steps)
-            rows.append(given)
+            taken, limits[number], finished = next(steps)
+            rows.append(taken)
             if finished:
                 del running[number]
         yield torch.cat(rows), choose(limits.values()), not running

@@ -25,19 +25,19 @@ def plain_name(path: str) -> str:
 def read_bytes(path: Path, method: str = "auto") -> bytes:
     """The content of a file, decompressed; "auto" goes by how it begins."""
     content = path.read_bytes()
-    found = next((name for magic, name in _MAGIC.items() if content.startswith(magic)), "none")
+    actual = next((name for magic, name in _MAGIC.items() if content.startswith(magic)), "none")
     suffix = path.suffix.lower()
     if suffix in OTHERS:
         raise UnsupportedError(f'file "{path}": {suffix} is not read; only gzip and zstd are')
-    wanted = CODECS.get(suffix, found) if method == "auto" else method
-    if method == "auto" and found != wanted and content:
+    wanted = CODECS.get(suffix, actual) if method == "auto" else method
+    if method == "auto" and actual != wanted and content:
         raise CorruptError(
             f'file "{path}" is not compressed by {wanted} as its name says; '
             "rename it or say compression => 'none'"
         )
     if wanted == "none":
         return content
-    if found != wanted:
+    if actual != wanted:
         raise CorruptError(f'file "{path}" is not compressed by {wanted}')
     import pyarrow as pa
 

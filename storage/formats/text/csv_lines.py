@@ -28,11 +28,11 @@ def line_of(
     With `blanks` an empty line is a record, unless it stands before the header.
     """
     with long_fields():
-        found: Iterator[tuple[int, Record]] = _numbered(content, dialect)
+        records: Iterator[tuple[int, Record]] = _numbered(content, dialect)
         if header or not blanks:
-            found = dropwhile(lambda each: not each[1], found)
-        kept = (line for line, fields in found if fields or blanks)
-        return next(islice(kept, record, None), None)
+            records = dropwhile(lambda each: not each[1], records)
+        lines = (line for line, fields in records if fields or blanks)
+        return next(islice(lines, record, None), None)
 
 
 def other_width(content: bytes, dialect: Dialect, width: int) -> tuple[int, Record] | None:

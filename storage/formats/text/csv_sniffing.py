@@ -74,11 +74,11 @@ def sniff(
         if not split:
             continue
         # the first of equals stays: the order of DELIMITERS decides
-        found = max(split, key=lambda each: _score(each[1], width))
-        if len(split) < len(dialects) and max(map(len, found[1]), default=0) <= 1:
-            whole_lines = whole_lines or found
-        elif found[0].quote or quote is not None or not _has_quoted(found[1]):
-            return found
+        best = max(split, key=lambda each: _score(each[1], width))
+        if len(split) < len(dialects) and max(map(len, best[1]), default=0) <= 1:
+            whole_lines = whole_lines or best
+        elif best[0].quote or quote is not None or not _has_quoted(best[1]):
+            return best
         else:
             break
     else:
@@ -198,6 +198,6 @@ def has_header(records: Sequence[Record], nulls: Sequence[str], names: Sequence[
 
 
 def _is_text(cells: Sequence[str], nulls: Sequence[str]) -> bool:
-    given = [None if cell in ("", *nulls) else cell for cell in cells]
-    text = pa.chunked_array([pa.array(given, pa.large_string())])
+    valid = [None if cell in ("", *nulls) else cell for cell in cells]
+    text = pa.chunked_array([pa.array(valid, pa.large_string())])
     return inference.is_text(inference.infer(text, inference.CSV).type)

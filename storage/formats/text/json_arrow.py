@@ -68,10 +68,10 @@ def _is_shallow(content: bytes) -> bool:
 
 
 def _objects(content: bytes) -> list[pa.StructArray]:
-    found = re.match(rb"[ \t\r\n]*(.?)", content)
-    if found is None or found[1] not in (b"{", b"["):
+    first = re.match(rb"[ \t\r\n]*(.?)", content)
+    if first is None or first[1] not in (b"{", b"["):
         raise _Unfit
-    if found[1] == b"{":
+    if first[1] == b"{":
         table = _table(content, min(BLOCK, len(content) + 1), pa.schema([]))
         return [batch.to_struct_array() for batch in table.to_batches()]
     whole = b'{"":' + content + b"}"
@@ -92,9 +92,9 @@ def _table(content: bytes, block: int, schema: pa.Schema) -> pa.Table:
         arrow_json.ReadOptions(use_threads=False, block_size=block),
         arrow_json.ParseOptions(explicit_schema=schema, newlines_in_values=block > len(content)),
     )
-    known = pa.schema([field.with_type(_without_guesses(field.type)) for field in table.schema])
-    if known != table.schema:
-        return _table(content, block, known)
+    plain = pa.schema([field.with_type(_without_guesses(field.type)) for field in table.schema])
+    if plain != table.schema:
+        return _table(content, block, plain)
     table.validate(full=True)
     return table
 

@@ -116,10 +116,10 @@ def declared(shape: Shape, type: Type) -> Shape:
     if type.kind is Kind.LIST and type.child and shape.kind in ("list", "nothing"):
         return Shape("list", child=declared(shape.child or NOTHING, type.child))
     if type.kind is Kind.STRUCT and shape.kind in ("object", "nothing"):
-        found = {name.lower(): (name, child) for name, child in shape.fields}
+        by_name = {name.lower(): (name, child) for name, child in shape.fields}
         fields = []
         for wanted, kind in type.fields:
-            name, child = found.get(wanted.lower(), (wanted, NOTHING))
+            name, child = by_name.get(wanted.lower(), (wanted, NOTHING))
             fields.append((name, declared(child, kind)))
         return Shape("object", fields=tuple(fields))
     nests = type.kind in (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR)
