@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.planner.functions.interval_text import format_interval
+from tensorsql.result import python_values
 from tensorsql.storage.columns.types import Kind, Type
-from tensorsql.values import python_values
 
 LIST_ITEMS = 8  # a longer list shows its first items and its length
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tensorsql.repl.cells import cell, cells
 from tensorsql.repl.table import write_table
-from tensorsql.rows import Rows
+from tensorsql.result import Rows
 from tensorsql.storage.columns.types import Type
 
 CHUNK = 10_000  # rows turned into text at a time

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tensorsql.errors import Error, IOError
+from tensorsql.errors import Error, IOError, reason
 from tensorsql.parser.dialect import is_complete, split
 from tensorsql.repl.report import placed_in_script
 from tensorsql.repl.runner import Runner
-from tensorsql.storage.files.file_names import check_path, reason
+from tensorsql.storage.files.file_names import check_path
 
 
 def run_script(text: str, runner: Runner) -> None:

@@ -10,8 +10,7 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from tensorsql.dbapi import Connection
-from tensorsql.errors import Error
-from tensorsql.guard import guarded
+from tensorsql.errors import Error, guarded
 from tensorsql.parser.dialect import is_complete, split
 from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.completer import SqlCompleter

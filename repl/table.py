@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tensorsql.repl.cells import cells
-from tensorsql.rows import Rows
+from tensorsql.result import Rows
 from tensorsql.storage.columns.types import Type
 
 MAX_ROWS = 40  # more are shown as the first and the last half of so many

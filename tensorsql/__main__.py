@@ -13,8 +13,7 @@ from typing import NoReturn
 from tensorsql import __version__, connect
 from tensorsql.cancellation import is_anyone_left_behind
 from tensorsql.dbapi import Connection
-from tensorsql.errors import Error
-from tensorsql.guard import guarded
+from tensorsql.errors import Error, guarded
 from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.render import MODES
 from tensorsql.repl.report import CANCELLED, describe, tell_warnings

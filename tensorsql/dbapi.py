@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorsql import errors
 from tensorsql.cancellation import cancelled_by, check_cancelled
-from tensorsql.guard import guarded
+from tensorsql.errors import guarded
 from tensorsql.registration import Registering
-from tensorsql.rows import Rows
+from tensorsql.result import Rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,9 @@ A message is lower case without a full stop: what is wrong, where, and what to d
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 CONTEXT = 100  # characters of a long line shown on either side of the place
 
@@ -146,3 +148,35 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if names and len(names) <= 12:
         return "; there is " + ", ".join(f'"{hit}"' for hit in names)
     return ""
+
+
+def reason(error: Exception) -> str:
+    """Why an operation on a file failed, in the system's words if they are its."""
+    code = getattr(error, "errno", None)  # Arrow puts its own words around them
+    return os.strerror(code) if isinstance(code, int) else str(error)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Turn any other exception into one of ours, with the original as its cause: the last line.
+
+    Not so a reader of our output that left: that is no error of the statement.
+    """
+    try:
+        yield
+    except (Error, BrokenPipeError):
+        raise
+    except MemoryError as error:
+        raise OutOfMemoryError("the machine has no memory left for this statement") from error
+    except RecursionError as error:
+        raise UnsupportedError("the statement nests too deeply; compute parts first") from error
+    except OSError as error:
+        file = f'file "{error.filename}"' if error.filename else "a file"
+        raise IOError(f"{file} cannot be read or written: {reason(error)}") from error
+    except Exception as error:
+        if "can't allocate memory" in str(error):  # torch's own words
+            raise OutOfMemoryError("the machine has no memory left for this statement") from error
+        raise InternalError(
+            f"{type(error).__name__}: {error}; "
+            "this is a defect of tensorsql, please report it with the statement"
+        ) from error

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from tensorsql.errors import ConversionError
+from tensorsql.result import DAYS_PER_MONTH, python_values
 from tensorsql.storage.columns.physical import numbers_of, one_array
 from tensorsql.storage.columns.types import Kind, Type
-from tensorsql.values import DAYS_PER_MONTH, python_values
 
 if TYPE_CHECKING:
     import pandas as pd

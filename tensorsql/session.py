@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from tensorsql.cancellation import check_cancelled, import_engine
-from tensorsql.engine import compile_plan, run
-from tensorsql.errors import Error
+from tensorsql.errors import ConversionError, Error
 from tensorsql.execution import LASTING, Work, carry_out
 from tensorsql.nesting import NESTING
 from tensorsql.parser import statements
@@ -27,6 +26,8 @@ from tensorsql.session_state import SessionState
 from tensorsql.settings import disabled_rules
 
 if TYPE_CHECKING:
+    from tensorsql.operators.runtime.program import Context, Program, Source
+    from tensorsql.planner.plans.plan import Plan
     from tensorsql.storage.tables.database import Transaction
 
 # Statements that change the database; reading ones never wait for a writer. CREATE MODEL takes its
@@ -108,3 +109,27 @@ def _errors_of(sql: str) -> Iterator[None]:
     except Error as error:
         error.sql = error.sql or sql
         raise
+
+
+def compile_plan(plan: Plan, context: Context) -> Program:
+    """The program of an optimized plan; nothing of it runs yet."""
+    from tensorsql.operators import compiler
+
+    began = time.perf_counter()
+    program = compiler.compile_plan(plan, context)
+    context.metrics.whole += time.perf_counter() - began
+    return program
+
+
+def run(program: Program, plan: Plan, context: Context) -> Source:
+    """The rows of a plan's program; errors name the place of a value that comes from a file."""
+    from tensorsql.operators.expressions.located import located
+    from tensorsql.operators.runtime import scheduler
+
+    began = time.perf_counter()
+    try:
+        return scheduler.run(program, context)
+    except ConversionError as error:
+        raise located(error, plan) from None
+    finally:
+        context.metrics.whole += time.perf_counter() - began

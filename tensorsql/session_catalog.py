@@ -1,12 +1,14 @@
-"""The binder's view of the world: one transaction, the session's registered objects, files."""
+"""The binder's view of the world: a transaction, registered objects, files, Python variables."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from tensorsql.replacement import find_object
 from tensorsql.storage.formats import file_relation
+from tensorsql.storage.formats.objects import is_table, relation
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SessionCatalog:
-    """Implements `planner.binder.catalog.BindCatalog`; tables hide registered objects."""
+    """Implements `planner.binder.environment.BindCatalog`; tables hide registered objects."""
 
     def __init__(self, transaction: Transaction, registered: Mapping[str, Relation]) -> None:
         self.transaction = transaction
@@ -63,3 +65,19 @@ class SessionCatalog:
         """The files of a reader function as one relation."""
 
         return file_relation(function, path, options)
+
+
+def find_object(name: str) -> Relation | None:
+    """The nearest variable of this name outside tensorsql that can be scanned, as a relation."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not str(frame.f_globals.get("__name__", "")).startswith("tensorsql"):
+            for variables in (frame.f_locals, frame.f_globals):
+                if name in variables:
+                    return _relation(name, variables[name])
+        frame = frame.f_back
+    return None
+
+
+def _relation(name: str, value: object) -> Relation | None:
+    return relation(name, value) if is_table(value) else None

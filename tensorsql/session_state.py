@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tensorsql import settings as registry
 from tensorsql.cancellation import cancelled_by, import_engine, is_cancelled_by
 from tensorsql.errors import TransactionError
 from tensorsql.planner.plans.expressions import ParameterValues
-from tensorsql.services import SessionServices
 from tensorsql.storage.tables.catalog import Relation
 
 if TYPE_CHECKING:
     from tensorsql.operators.runtime.program import Context
     from tensorsql.storage.tables.database import Database, Transaction
+
+Shared = TypeVar("Shared")
+
+
+class SessionServices:
+    """Implements `operators.runtime.program.Services`: what outlives a query.
+
+    `trusts_models` says whether models that came with a database may run code when opened.
+    """
+
+    def __init__(self, trusts_models: Callable[[], bool]) -> None:
+        self.trusts_models = trusts_models
+        self._shared: dict[Any, Any] = {}
+
+    def shared(self, make: Callable[[SessionServices], Shared]) -> Shared:
+        """What `make` made at its first call, such as opened models and their activations."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        made: Shared = self._shared[make]
+        return made
 
 
 class SessionState:

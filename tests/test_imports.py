@@ -42,14 +42,8 @@ BASE = ("errors", "cancellation", "nesting")  # all may use these
 # Files that import some of ours inside functions, so that torch (and pandas, pyarrow, the prompt)
 # wait for the first rows.
 LATE = (
-    *(
-        "tensorsql/__main__.py",
-        "tensorsql/dbapi.py",
-        "tensorsql/engine.py",
-        "tensorsql/execution.py",
-        "tensorsql/registration.py",
-    ),
-    *("tensorsql/result.py", "tensorsql/rows.py"),
+    *("tensorsql/__main__.py", "tensorsql/dbapi.py", "tensorsql/execution.py"),
+    *("tensorsql/registration.py", "tensorsql/result.py", "tensorsql/session.py"),
     *("tensorsql/session_state.py", "operators/indexes/chi/index.py"),
     *("operators/indexes/npi/index.py", "storage/columns/numerics.py"),
     *("storage/formats/images.py", "storage/formats/masks.py", "storage/tables/folder_store.py"),

@@ -17,7 +17,6 @@ from torch import nn
 
 import tensorsql
 from tensorsql import errors
-from tensorsql.engine import compile_plan, run
 from tensorsql.errors import CatalogError
 from tensorsql.execution import Work
 from tensorsql.operators.runtime.program import Program
@@ -30,6 +29,7 @@ from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.statements import Query
 from tensorsql.planner.plans.traversal import walk_plan
 from tensorsql.result import Result
+from tensorsql.session import compile_plan, run
 from tensorsql.session_catalog import SessionCatalog
 
 Rows = list[tuple[object, ...]]

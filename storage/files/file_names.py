@@ -18,9 +18,3 @@ def check_path(path: str | os.PathLike[str]) -> None:
         os.fsencode(text)
     except UnicodeError:
         raise IOError(f"{text!a} is not the path of a file: it is not Unicode text") from None
-
-
-def reason(error: Exception) -> str:
-    """Why an operation on a file failed, in the system's words if they are its."""
-    code = getattr(error, "errno", None)  # Arrow puts its own words around them
-    return os.strerror(code) if isinstance(code, int) else str(error)

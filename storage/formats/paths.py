@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tensorsql.errors import BindError, CorruptError, Error, IOError, nearest
-from tensorsql.storage.files.file_names import check_path, reason
+from tensorsql.errors import BindError, CorruptError, Error, IOError, nearest, reason
+from tensorsql.storage.files.file_names import check_path
 from tensorsql.storage.tables.locks import is_held, new_held
 
 PART = ".tensorsql-"  # how the name of an unfinished file begins

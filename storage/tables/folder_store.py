@@ -33,8 +33,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tensorsql.cancellation import apart, in_helper
-from tensorsql.errors import Error, InterfaceError, IOError
-from tensorsql.storage.files.file_names import reason
+from tensorsql.errors import Error, InterfaceError, IOError, reason
 from tensorsql.storage.files.forks import Owner
 from tensorsql.storage.files.large_files import LargeFile
 from tensorsql.storage.tables.bitmaps import save_bitmap, stored_deletion

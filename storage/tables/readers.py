@@ -13,8 +13,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-from tensorsql.errors import IOError
-from tensorsql.storage.files.file_names import reason
+from tensorsql.errors import IOError, reason
 from tensorsql.storage.tables.locks import FileLock, Held, NoLock, Wait
 from tensorsql.storage.tables.snapshot import Snapshot
 
