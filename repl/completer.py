@@ -12,9 +12,8 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from tensorsql.parser.dialect import scan
 from tensorsql.repl.commands import COMMANDS
-from tensorsql.repl.identifiers import quoted, unquoted
-from tensorsql.repl.keywords import KEYWORDS, STATEMENTS
 from tensorsql.repl.names import Names
+from tensorsql.repl.words import KEYWORDS, STATEMENTS, quoted, unquoted
 
 WORD = re.compile(r"\w*\Z")
 QUALIFIED = re.compile(r'(\w+|"(?:[^"]|"")+")\.\Z')

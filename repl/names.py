@@ -12,7 +12,7 @@ from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
 from tensorsql.planner.functions.resolve import EXPANSIONS
 from tensorsql.planner.functions.signatures import SIGNATURES
-from tensorsql.repl.keywords import words
+from tensorsql.repl.words import words
 from tensorsql.session_catalog import SessionCatalog
 from tensorsql.settings import SETTINGS
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from tensorsql.dbapi import Connection
@@ -14,7 +17,6 @@ from tensorsql.errors import Error, guarded
 from tensorsql.parser.dialect import is_complete, split
 from tensorsql.repl.commands import COMMANDS
 from tensorsql.repl.completer import SqlCompleter
-from tensorsql.repl.history import open_history
 from tensorsql.repl.names import Names, names_of
 from tensorsql.repl.report import CANCELLED, describe
 from tensorsql.repl.runner import Runner
@@ -103,3 +105,15 @@ def _enter(buffer: Buffer) -> None:
         buffer.validate_and_handle()
     else:
         buffer.insert_text("\n")
+
+
+def open_history() -> History:
+    """The file $TENSORSQL_HISTORY or ~/.tensorsql_history; memory if it cannot be written."""
+    given = os.environ.get("TENSORSQL_HISTORY")
+    path = Path(given) if given else Path.home() / ".tensorsql_history"
+    try:
+        # Statements may hold secrets: a new file is its owner's alone.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(path))

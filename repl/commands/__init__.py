@@ -5,7 +5,7 @@ To add a command: a file with a `COMMAND` and a line here.
 
 from __future__ import annotations
 
-from tensorsql.repl.commands import exit, help, mode, quit, read, schema, tables, timer
+from tensorsql.repl.commands import help, mode, quit, read, schema, tables, timer
 from tensorsql.repl.runner import Command
 
 __all__ = ["COMMANDS", "Command"]
@@ -18,5 +18,5 @@ COMMANDS: tuple[Command, ...] = (
     timer.COMMAND,
     read.COMMAND,
     quit.COMMAND,
-    exit.COMMAND,
+    quit.EXIT,
 )

@@ -1,4 +1,4 @@
-"""`.quit`: leave."""
+"""`.quit`, or `.exit`: leave."""
 
 from __future__ import annotations
 
@@ -13,3 +13,4 @@ def run(runner: Runner, arguments: Sequence[str]) -> None:
 
 
 COMMAND = Command(".quit", ".quit", "leave", run)
+EXIT = Command(".exit", ".exit", "leave", run)

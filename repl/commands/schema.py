@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tensorsql.errors import CatalogError, nearest
-from tensorsql.repl.identifiers import quoted
 from tensorsql.repl.names import Names
 from tensorsql.repl.runner import Command, Runner
+from tensorsql.repl.words import quoted
 from tensorsql.storage.tables.catalog import TableSchema, ViewEntry
 from tensorsql.storage.tables.database import Transaction
 
