@@ -129,11 +129,11 @@ def parse(sql: str) -> list[exp.Expression]:
     """
     check_text(sql)
     tokens = tokenize(sql)
-    found = []
+    trees = []
     for statement in statements_of(tokens):
         check_structure(statement, sql)
-        found.append(_parse_one(statement, sql))
-    return found
+        trees.append(_parse_one(statement, sql))
+    return trees
 
 
 def text_of(node: exp.Expr, **options: Any) -> str:
@@ -173,8 +173,8 @@ def _parse_one(tokens: list[Token], sql: str) -> exp.Expression:
     if len(trees) != 1 or trees[0] is None:
         raise syntax_error(SyntaxProblem("", tokens[0], []), sql)
     nodes = nodes_of(trees[0])
-    if found := first_problem(nodes):
-        node, message = found
+    if fault := first_problem(nodes):
+        node, message = fault
         error = error_at(sql, tokens[0].start, f"syntax error: {message}")
         error.position = position(node) or error.position
         raise error
@@ -220,13 +220,13 @@ def _scan(sql: str) -> tuple[list[Token], int]:
     rest = skip_blank(sql, 0)
     for start, end, is_run in pieces(sql):
         try:
-            found = [] if is_run else tokenizer.tokenize(sql[start:end])
+            some = [] if is_run else tokenizer.tokenize(sql[start:end])
         except TokenError:
-            found = tokenizer.tokens
-        tokens += [_moved(token, start, sql) for token in found]
+            some = tokenizer.tokens
+        tokens += [_moved(token, start, sql) for token in some]
         if is_run:
             tokens.append(Token(RUN, sql[start:end], start=start, end=end - 1))
-        rest = skip_blank(sql, tokens[-1].end + 1 if found or is_run else max(rest, start))
+        rest = skip_blank(sql, tokens[-1].end + 1 if some or is_run else max(rest, start))
         if rest < end:
             break
     return tokens, rest
@@ -305,8 +305,8 @@ def position(expression: exp.Expr) -> tuple[int, int] | None:
             waiting += [child for child in node.iter_expressions() if START not in child.meta]
         for node in reversed(waiting):
             node.meta[START] = _start(node)
-    found: tuple[int, int] | None = expression.meta[START]
-    return found
+    place: tuple[int, int] | None = expression.meta[START]
+    return place
 
 
 def _start(node: exp.Expr) -> tuple[int, int] | None:

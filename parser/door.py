@@ -34,8 +34,8 @@ class Arguments(dict[str, Any]):
 
     __slots__ = ("read",)
 
-    def __init__(self, given: dict[str, Any]) -> None:
-        dict.__init__(self, given)
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        dict.__init__(self, arguments)
         self.read: set[str] = set()
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -50,15 +50,15 @@ class Arguments(dict[str, Any]):
 
 def nodes_of(tree: exp.Expr) -> list[exp.Expr]:
     """The tree and everything below it, parents first; nothing of it counts as read by this."""
-    found = [tree]
-    for node in found:  # which grows meanwhile
+    nodes = [tree]
+    for node in nodes:  # which grows meanwhile
         check_cancelled()
         for value in node.args.values():
             if isinstance(value, exp.Expr):
-                found.append(value)
+                nodes.append(value)
             elif isinstance(value, list):
-                found += [item for item in value if isinstance(item, exp.Expr)]
-    return found
+                nodes += [item for item in value if isinstance(item, exp.Expr)]
+    return nodes
 
 
 def watch(nodes: Iterable[exp.Expr]) -> None:

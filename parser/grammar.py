@@ -97,10 +97,10 @@ class TensorParser(StatementParser):
     def _parse_placeholder(self) -> exp.Expr | None:
         """Parameters are numbered by where they stand."""
         token = self._curr
-        found = super()._parse_placeholder()
-        if found is not None:
-            found.update_positions(token)
-        return found
+        parameter = super()._parse_placeholder()
+        if parameter is not None:
+            parameter.update_positions(token)
+        return parameter
 
     def _parse_expression(self) -> exp.Expr | None:
         # In `SELECT :name` sqlglot would see the alias of `alias: expression`.
@@ -134,10 +134,10 @@ class TensorParser(StatementParser):
         literal = this
         while not isinstance(literal, exp.Literal):
             literal = literal.this
-        found = self.expression(exp.Cast(this=literal.copy(), to=kind))
+        typed = self.expression(exp.Cast(this=literal.copy(), to=kind))
         if literal is this:
-            return found
-        literal.replace(found)
+            return typed
+        literal.replace(typed)
         return this
 
     def _parse_interval_span(
@@ -165,10 +165,10 @@ class TensorParser(StatementParser):
         return super()._parse_bracket(this)
 
     def _parse_window_spec(self) -> dict[str, str | exp.Expr | None]:
-        found = super()._parse_window_spec()
-        if found["value"] is None or (found["side"] is None and found["value"] != "CURRENT ROW"):
+        spec = super()._parse_window_spec()
+        if spec["value"] is None or (spec["side"] is None and spec["value"] != "CURRENT ROW"):
             self.raise_error("expected PRECEDING or FOLLOWING")
-        return found
+        return spec
 
     def _parse_paren(self) -> exp.Expr | None:
         token = self._curr
@@ -178,10 +178,10 @@ class TensorParser(StatementParser):
         return tree
 
     def _parse_projections(self) -> tuple[list[exp.Expr], list[exp.Expr] | None]:
-        found = super()._parse_projections()
-        if not found[0]:
+        projections = super()._parse_projections()
+        if not projections[0]:
             self.raise_error("expected a select list")
-        return found
+        return projections
 
     def _parse_function_call(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
         """sqlglot leaves CAST, CASE, EXTRACT and their like without a position."""

@@ -40,12 +40,12 @@ class Piece(NamedTuple):
 
 def pieces(sql: str) -> list[Piece]:
     """The pieces in order and without gaps; mostly it is one."""
-    found = [Piece(0, 0)]
+    parts = [Piece(0, 0)]
     if len(sql) > LONG or NEEDED.search(sql):
         for start, end, is_run in _cuts(sql):
-            found += (Piece(found[-1].end, start), Piece(start, end, is_run))
-    found.append(Piece(found[-1].end, len(sql)))
-    return [piece for piece in found if piece.start < piece.end]
+            parts += (Piece(parts[-1].end, start), Piece(start, end, is_run))
+    parts.append(Piece(parts[-1].end, len(sql)))
+    return [piece for piece in parts if piece.start < piece.end]
 
 
 def _cuts(sql: str) -> Iterator[Piece]:

@@ -154,8 +154,8 @@ def _tree(text: str) -> exp.Expr:
         to = exp.DataType(this=getattr(exp.DType, kind))
         return exp.Cast(this=exp.Literal.string(text_value(typed[2])), to=to)
     words: dict[str, Any] = {"NULL": exp.Null(), "TRUE": exp.true(), "FALSE": exp.false()}
-    found: exp.Expr = words[text.upper()]
-    return found
+    word: exp.Expr = words[text.upper()]
+    return word
 
 
 def text_value(quoted: str) -> str:

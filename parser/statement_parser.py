@@ -115,14 +115,14 @@ class StatementParser(DuckDBParser):
         return exp.Kwarg(this=name, expression=self._parse_option_value())
 
     def _parse_options(self) -> list[exp.Kwarg]:
-        found = self._parse_wrapped_csv(self._parse_option)
+        options = self._parse_wrapped_csv(self._parse_option)
         seen: set[str] = set()
-        for option in found:
+        for option in options:
             if option.name in seen:
                 start = option.this.meta["start"]
                 raise error_at(self.sql, start, f'option "{option.name}" is given twice')
             seen.add(option.name)
-        return found
+        return options
 
     def _parse_with_options(self) -> list[exp.Kwarg]:
         return self._parse_options() if self._match(TokenType.WITH) else []
@@ -255,16 +255,16 @@ class StatementParser(DuckDBParser):
 
     def _parse_explain_statement(self) -> exp.Expression:
         analyze = bool(self._match_text_seq("ANALYZE"))
-        found: list[exp.Kwarg] = []
+        others: list[exp.Kwarg] = []
         parenthesis = self._match(TokenType.L_PAREN, advance=False)
         if parenthesis and self._next.text.upper() not in QUERY_WORDS:
             for option in self._parse_options():
                 if option.name == "analyze":
                     analyze = analyze or option.expression == exp.true()
                 else:
-                    found.append(option)
+                    others.append(option)
         return statements.ExplainStatement(
-            this=self._parse_statement(), analyze=analyze, options=found
+            this=self._parse_statement(), analyze=analyze, options=others
         )
 
     # COPY, ATTACH, DETACH

@@ -69,8 +69,8 @@ def _origin(id: int, copies: Mapping[int, int]) -> int:
 
 def _shared_numbers(plan: Plan) -> dict[int, str]:
     nodes = (node for node in walk_plan(plan) if isinstance(node, With))
-    found = (shared for node in nodes for shared, _, _ in node.definitions)
-    return {shared: f"#{number}" for number, shared in enumerate(found, 1)}
+    ids = (shared for node in nodes for shared, _, _ in node.definitions)
+    return {shared: f"#{number}" for number, shared in enumerate(ids, 1)}
 
 
 def _copies(node: Plan) -> dict[int, int]:
@@ -136,7 +136,7 @@ def _wrapped(line: str, indent: str) -> list[str]:
         if len(lines[-1]) + len(part.rstrip()) > WIDTH and lines[-1].strip():
             lines.append(indent + "      ")
         lines[-1] += part
-    return [found.rstrip() for found in lines]
+    return [each.rstrip() for each in lines]
 
 
 def _listed(fields: tuple[Field, ...], names: Names) -> str:

@@ -47,10 +47,10 @@ def suggest(text: str, cursor: int, names: Names) -> list[Suggestion]:
     qualifier = QUALIFIED.search(before[: len(before) - len(word)])
     scope = _tables_in(_statement_at(text, cursor), names)
     if qualifier:
-        found = [(name, "column") for name in scope.get(unquoted(qualifier[1]).lower(), ())]
+        candidates = [(name, "column") for name in scope.get(unquoted(qualifier[1]).lower(), ())]
     else:
-        found = list(_candidates(statement, scope, names))
-    return list(_matching(found, word))
+        candidates = list(_candidates(statement, scope, names))
+    return list(_matching(candidates, word))
 
 
 def _in_comment(before: str, tokens: Sequence[Token]) -> bool:
@@ -75,16 +75,16 @@ def _statement_at(text: str, cursor: int) -> list[Token]:
 def _tables_in(tokens: Sequence[Token], names: Names) -> dict[str, tuple[str, ...]]:
     """Columns by name and by alias of the tables that the statement mentions."""
     folded = {name.lower(): columns for name, columns in names.tables.items()}
-    found = {}
+    columns_by_name = {}
     for i, token in enumerate(tokens):
         columns = folded.get(token.text.lower())
         if columns is None or (i and _word(tokens[i - 1]) == "."):
             continue
-        found[token.text.lower()] = columns
+        columns_by_name[token.text.lower()] = columns
         after = i + 2 if i + 1 < len(tokens) and _word(tokens[i + 1]) == "AS" else i + 1
         if after < len(tokens) and _can_alias(tokens[after]):
-            found[tokens[after].text.lower()] = columns
-    return found
+            columns_by_name[tokens[after].text.lower()] = columns
+    return columns_by_name
 
 
 def _word(token: Token) -> str:
@@ -169,9 +169,9 @@ SPECIAL: dict[str, Callable[[Names], Candidates]] = {
 }
 
 
-def _matching(found: Iterable[tuple[str, str]], word: str) -> Iterator[Suggestion]:
+def _matching(candidates: Iterable[tuple[str, str]], word: str) -> Iterator[Suggestion]:
     seen = set()
-    for name, kind in found:
+    for name, kind in candidates:
         folded = name.lower()
         if folded.startswith(word.lower()) and folded not in seen:
             seen.add(folded)
@@ -190,8 +190,8 @@ def _spelled(name: str, kind: str, word: str) -> str:
 def _commands(before: str, names: Names) -> Iterator[Suggestion]:
     name, space, argument = before.partition(" ")
     if not space:
-        known = [(command.name, "command") for command in COMMANDS]
-        yield from (Suggestion(n, k, len(name)) for n, k in known if n.startswith(name.lower()))
+        commands = [(command.name, "command") for command in COMMANDS]
+        yield from (Suggestion(n, k, len(name)) for n, k in commands if n.startswith(name.lower()))
         return
     for command in COMMANDS:
         if command.name == name.lower() and " " not in argument:
@@ -211,5 +211,5 @@ class SqlCompleter(Completer):
         before = document.text_before_cursor
         if not event.completion_requested and not re.search(r"[\w.]\Z", before):
             return
-        for found in suggest(document.text, document.cursor_position, self._names()):
-            yield Completion(found.text, -found.length, display_meta=found.kind)
+        for suggestion in suggest(document.text, document.cursor_position, self._names()):
+            yield Completion(suggestion.text, -suggestion.length, display_meta=suggestion.kind)

@@ -56,8 +56,8 @@ def names_of(session: Session) -> Names:
 
 def functions() -> tuple[str, ...]:
     """The functions that are called by name."""
-    known = {name for name in (*SIGNATURES, *EXPANSIONS) if name[0].isalpha()}
-    return tuple(sorted(known.difference(NOT_CALLED)))
+    called = {name for name in (*SIGNATURES, *EXPANSIONS) if name[0].isalpha()}
+    return tuple(sorted(called.difference(NOT_CALLED)))
 
 
 def table_functions() -> tuple[str, ...]:

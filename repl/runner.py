@@ -66,10 +66,10 @@ class Runner:
             name, *arguments = shlex.split(line.strip().rstrip(";"))
         except ValueError:
             raise ProgrammingError("a quote in this command is never closed") from None
-        found = self._find(name)
-        if not found.least <= len(arguments) <= found.most:
-            raise ProgrammingError(f"usage: {found.usage}")
-        found.run(self, arguments)
+        chosen = self._find(name)
+        if not chosen.least <= len(arguments) <= chosen.most:
+            raise ProgrammingError(f"usage: {chosen.usage}")
+        chosen.run(self, arguments)
         self.output.flush()
 
     def _find(self, name: str) -> Command:
@@ -77,6 +77,6 @@ class Runner:
         for command in self.commands:
             if name.lower() == command.name:
                 return command
-        known = [command.name for command in self.commands]
-        hint = nearest(name, known) or "; .help lists all commands"
+        names = [command.name for command in self.commands]
+        hint = nearest(name, names) or "; .help lists all commands"
         raise ProgrammingError(f'there is no command "{name}"{hint}')

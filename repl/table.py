@@ -49,8 +49,8 @@ def write_table(rows: Rows, output: TextIO) -> None:
         return
     room = _width(output)
     widest = _widest_cell(room, table.num_columns)
-    found = zip(rows.names, rows.types, table.columns, strict=True)
-    columns = [_column(name, type, part, widest) for name, type, part in found]
+    described = zip(rows.names, rows.types, table.columns, strict=True)
+    columns = [_column(name, type, part, widest) for name, type, part in described]
     shown, hidden = _fitting(columns, room)
     _print(_box(shown, table.num_rows, len(rows) > table.num_rows), output)
     output.write(_footer(len(rows), table.num_rows, len(columns), hidden) + "\n")

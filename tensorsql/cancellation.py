@@ -128,8 +128,8 @@ def in_helper(work: Callable[[], Answer], stack: int = 0) -> Answer:
     answer, error = result
     if error is not None:
         raise error
-    found: Answer = answer
-    return found
+    finished: Answer = answer
+    return finished
 
 
 def helper_context() -> Context:

@@ -178,10 +178,10 @@ class Cursor:
         """
         self._check_open()
         self._reset()
-        given: Parameters = () if parameters is None else parameters
-        _check_arguments(sql, given)
+        values: Parameters = () if parameters is None else parameters
+        _check_arguments(sql, values)
         with self.connection._working():
-            self._keep(self.connection.session.execute(sql, given))
+            self._keep(self.connection.session.execute(sql, values))
         return self
 
     def executemany(self, sql: str, rows: Iterable[Parameters]) -> Cursor:
@@ -193,13 +193,13 @@ class Cursor:
         self._reset()
         if not isinstance(rows, Iterable):
             raise errors.InterfaceError(f"rows are an iterable, not {type(rows).__name__}")
-        given = list(rows)
-        for row in given:
+        listed = list(rows)
+        for row in listed:
             _check_arguments(sql, row)
         from tensorsql.executemany import execute_each
 
         with self.connection._working():
-            self._keep(execute_each(self.connection.session, sql, given))
+            self._keep(execute_each(self.connection.session, sql, listed))
         return self
 
     @property

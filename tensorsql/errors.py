@@ -138,9 +138,9 @@ def shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, candidates: Iterable[str]) -> str:
     """`; did you mean "x"?` for the closest known names, else what there is, else nothing."""
-    names = sorted(set(known))
+    names = sorted(set(candidates))
     folded = {candidate.lower(): candidate for candidate in names}
     close = [folded[hit] for hit in difflib.get_close_matches(name.lower(), folded, 3, 0.6)]
     if close:

@@ -26,11 +26,11 @@ def execute_each(session: Session, sql: str, rows: Sequence[Parameters]) -> Resu
 
     The result is the last row's; its `changes` are those of all rows.
     """
-    found = insert_from_parameters(sql)
-    table = parameter_table(rows, found[1]) if found else None
-    if found is not None and table is not None:
+    insert = insert_from_parameters(sql)
+    table = parameter_table(rows, insert[1]) if insert else None
+    if insert is not None and table is not None:
         try:
-            return _insert_all(session, found[0], table)
+            return _insert_all(session, insert[0], table)
         except ProgrammingError:
             pass  # the first row alone will tell in the words of the statement
     return _one_by_one(session, sql, rows)

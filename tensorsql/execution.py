@@ -171,7 +171,7 @@ def create_view(statement: statements.CreateView, work: Work) -> Result:
 
 def _stays(kind: str, name: str, statement: Created, transaction: Transaction) -> bool:
     """Whether IF NOT EXISTS keeps what has the name; OR REPLACE drops it, else it is an error."""
-    if _found(kind, name, transaction) is None:
+    if _existing(kind, name, transaction) is None:
         return False
     if statement.if_not_exists:
         return True
@@ -182,7 +182,7 @@ def _stays(kind: str, name: str, statement: Created, transaction: Transaction) -
     return False
 
 
-def _found(kind: str, name: str, transaction: Transaction) -> Any:
+def _existing(kind: str, name: str, transaction: Transaction) -> Any:
     finds = {
         "table": transaction.relation,
         "view": transaction.view,
@@ -204,7 +204,7 @@ def _drop(kind: str, name: str, transaction: Transaction) -> None:
 
 def drop(statement: statements.Drop, work: Work) -> Result:
     """Drop a table, view, model or index."""
-    missing = _found(statement.kind, statement.name, work.transaction) is None
+    missing = _existing(statement.kind, statement.name, work.transaction) is None
     if not (missing and statement.if_exists):
         _drop(statement.kind, statement.name, work.transaction)
     return Result()
@@ -215,7 +215,7 @@ def create_model(statement: statements.CreateModel, work: Work) -> Result:
     import_whole("tensorsql.operators.models.load")
     from tensorsql.operators.models import keep_file, load_model
 
-    there = _found("model", statement.name, work.transaction) is not None
+    there = _existing("model", statement.name, work.transaction) is not None
     if not (there and statement.replace) and _stays(
         "model", statement.name, statement, work.transaction
     ):

@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 from tensorsql.cancellation import PATIENCE, check_cancelled, in_helper, is_anyone_left_behind
 
 Answer = TypeVar("Answer")
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 
 
 class Nesting:
@@ -94,11 +94,11 @@ _plans: ContextVar[bool] = ContextVar("plans", default=False)
 NESTING = Nesting()  # the limit is the process's, so is this
 
 
-def nesting(work: Callable[Given, Answer]) -> Callable[Given, Answer]:
+def nesting(work: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
     """A function that changes nothing and may nest deeply, with as much room as it takes."""
 
     @wraps(work)
-    def with_room(*arguments: Given.args, **options: Given.kwargs) -> Answer:
+    def with_room(*arguments: Arguments.args, **options: Arguments.kwargs) -> Answer:
         return NESTING.plan(lambda: work(*arguments, **options))
 
     return with_room

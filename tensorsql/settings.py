@@ -61,10 +61,10 @@ def _flag(value: Any) -> bool:
 
 def _rules(value: Any) -> tuple[str, ...]:
     names = tuple(word.strip() for word in str(value).split(",") if word.strip())
-    known = [rule.__name__ for rule in RULES]
+    rules = [rule.__name__ for rule in RULES]
     for name in names:
-        if name not in known:
-            raise ValueError(f'has no rule "{name}"{nearest(name, known)}')
+        if name not in rules:
+            raise ValueError(f'has no rule "{name}"{nearest(name, rules)}')
     return names
 
 

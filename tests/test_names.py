@@ -1,7 +1,8 @@
-"""The engine knows no table or column of its benchmarks and demos by name."""
+"""Names in the code: none of a benchmark or demo, none that says only that something is there."""
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("operators", "planner", "storage", "parser")
 # Tables whose names are words of the field as well.
 WORDS = {"part", "orders", "region", "nation", "images", "masks"}
+# That something was found, known or given says nothing of what it is.
+EMPTY = {"found", "known", "given"}
 DEMO = ("fashion", "mnist", "masksdatabaseview", "grad_cam", "gradcam", "sneaker")
 
 
@@ -38,3 +41,24 @@ def test_no_name_of_a_benchmark_or_demo(folder: str) -> None:
         if (match := pattern.search(line))
     ]
     assert found == []
+
+
+def _identifiers(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The names that code makes or uses, with their lines."""
+    for node in ast.walk(tree):
+        for part in ("id", "arg", "attr", "name", "asname"):
+            if isinstance(name := getattr(node, part, None), str):
+                yield name, getattr(node, "lineno", 0)
+
+
+@pytest.mark.parametrize("folder", (*FOLDERS, "tensorsql", "repl", "tpch", "bench", "examples"))
+def test_names_say_what_a_thing_is(folder: str) -> None:
+    files = sorted((ROOT / folder).glob("*.py" if folder == "tensorsql" else "**/*.py"))
+    assert files
+    empty = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in files
+        for name, line in _identifiers(ast.parse(path.read_text(encoding="utf-8")))
+        if name.strip("_") in EMPTY
+    ]
+    assert empty == []

@@ -12,15 +12,15 @@ from typing import ParamSpec, TypeVar
 
 from tensorsql.operators.kernels import cpu, portable
 
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 Made = TypeVar("Made")
 
 
 def _chosen(
-    on_cpu: Callable[Given, Made], elsewhere: Callable[Given, Made]
-) -> Callable[Given, Made]:
+    on_cpu: Callable[Arguments, Made], elsewhere: Callable[Arguments, Made]
+) -> Callable[Arguments, Made]:
     @wraps(elsewhere)
-    def primitive(*arguments: Given.args, **named: Given.kwargs) -> Made:
+    def primitive(*arguments: Arguments.args, **named: Arguments.kwargs) -> Made:
         return (on_cpu if arguments[0].is_cpu else elsewhere)(*arguments, **named)  # type: ignore[attr-defined]
 
     return primitive

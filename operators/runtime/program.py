@@ -198,7 +198,7 @@ class Program:
     output: int
     basis: Basis
 
-    def given(self, context: Context) -> Program:
+    def bound(self, context: Context) -> Program:
         """The program with the run's parameters; CatalogError if its basis does not hold."""
         for each in self.basis.tables:
             if not each.holds(context.relation(each.table)):

@@ -31,7 +31,7 @@ INLINE_ROWS = 32768  # torch itself spreads operations on more rows over threads
 
 def run(program: Program, context: Context) -> Source:
     """The result of the program's output pipeline; raises the first error by morsel order."""
-    program = program.given(context)
+    program = program.bound(context)
     results: dict[int, Source] = {}
     last_reader = _last_readers(program)
     crew = Crew(_threads(context), context)

@@ -64,9 +64,9 @@ class Basis:
         """Whether the plan answers for these values, too."""
         return all(
             key in values
-            and values[key].type == known.type
-            and (key not in self.decisive or values[key] == known)
-            for key, known in self.parameters.items()
+            and values[key].type == literal.type
+            and (key not in self.decisive or values[key] == literal)
+            for key, literal in self.parameters.items()
         )
 
 
@@ -96,7 +96,7 @@ def _valued(part: Expression, values: Mapping[ParameterKey, Literal]) -> Express
 def basis_of(plan: Plan, parameters: ParameterValues) -> Basis:
     """What an optimized plan rests on: columns that prove something are still read and equated."""
     nodes = tuple(walk_plan(plan))
-    keys = {found for node in nodes for id in _key_columns(node) if (found := _stored(node, id))}
+    keys = {column for node in nodes for id in _key_columns(node) if (column := _stored(node, id))}
     joined = any(isinstance(node, Join) for node in nodes)
     scans = (node for node in nodes if isinstance(node, Scan))
     tables = tuple(basis for scan in scans if (basis := _basis_of_scan(scan, keys, joined)))
@@ -125,5 +125,5 @@ def _key_columns(plan: Plan) -> Iterator[int]:
 
 def _stored(plan: Plan, id: int) -> StoredColumn | None:
     owner = next((child for child in plan.inputs if id in child.ids), None)
-    found = None if owner is None else origin(owner, id)
-    return None if found is None else found.stored
+    source = None if owner is None else origin(owner, id)
+    return None if source is None else source.stored

@@ -54,15 +54,15 @@ class Estimator:
     columns: dict[int, ColumnStatistics] = field(default_factory=dict)
     distincts: dict[int, float] = field(default_factory=dict)
     shared: dict[int, float] = field(default_factory=dict)
-    known: dict[int, tuple[Plan, float]] = field(default_factory=dict)
+    estimated: dict[int, tuple[Plan, float]] = field(default_factory=dict)
 
     def rows(self, plan: Plan) -> float:
         """Estimated rows of the plan, at least a fraction above zero."""
-        found = self.known.get(id(plan))
-        if found is None:
-            found = (plan, max(self._rows(plan), 0.5))
-            self.known[id(plan)] = found
-        return found[1]
+        estimate = self.estimated.get(id(plan))
+        if estimate is None:
+            estimate = (plan, max(self._rows(plan), 0.5))
+            self.estimated[id(plan)] = estimate
+        return estimate[1]
 
     def _rows(self, plan: Plan) -> float:
         match plan:

@@ -54,8 +54,8 @@ def aggregate(call: AggregateCall, value: Interval, members: Members) -> Interva
     repeatable = not call.distinct or name in ("min", "max")
     if call.filter is not None or not repeatable or name not in RULES:
         return unknown(call.type)
-    found: Interval = RULES[name](value, members)
-    return typed(call.type, found)
+    bounds: Interval = RULES[name](value, members)
+    return typed(call.type, bounds)
 
 
 def _sum(value: Interval, members: Members) -> Interval:
@@ -87,15 +87,15 @@ def _average(value: Interval, members: Members) -> Interval:
 
 def _minimum(value: Interval, members: Members) -> Interval:
     sure = ~(value.may_be_null | value.may_be_nan)
-    known = members.extreme(value.upper.masked_fill(~sure, INFINITY), False)
-    upper = known.where(members.any(sure), members.extreme(value.upper, True))
+    least = members.extreme(value.upper.masked_fill(~sure, INFINITY), False)
+    upper = least.where(members.any(sure), members.extreme(value.upper, True))
     return _flagged(members.extreme(value.lower, False), upper, value, members)
 
 
 def _maximum(value: Interval, members: Members) -> Interval:
     sure = ~(value.may_be_null | value.may_be_nan)
-    known = members.extreme(value.lower.masked_fill(~sure, -INFINITY), True)
-    lower = known.where(members.any(sure), members.extreme(value.lower, False))
+    most = members.extreme(value.lower.masked_fill(~sure, -INFINITY), True)
+    lower = most.where(members.any(sure), members.extreme(value.lower, False))
     return _flagged(lower, members.extreme(value.upper, True), value, members)
 
 

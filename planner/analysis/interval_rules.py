@@ -124,10 +124,10 @@ def _quotients(name: Any, a: Interval, b: Interval) -> tuple[Any, Any, Any]:
     exact: Any = is_whole(name, a.lower, a.upper, b.lower, b.upper)
     for left in (a.lower, a.upper):
         for right in (b.lower, b.upper):
-            found = name.divide(left, right)
-            exact = exact & is_whole(name, found, found * right)
-            low = found if low is None else name.minimum(low, found)
-            high = found if high is None else name.maximum(high, found)
+            quotient = name.divide(left, right)
+            exact = exact & is_whole(name, quotient, quotient * right)
+            low = quotient if low is None else name.minimum(low, quotient)
+            high = quotient if high is None else name.maximum(high, quotient)
     return low, high, exact
 
 

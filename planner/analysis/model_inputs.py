@@ -7,7 +7,7 @@ import math
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.tables.catalog import ModelEntry
 
-Given = tuple[str, tuple[int, ...]]  # element type and shape of one row
+Elements = tuple[str, tuple[int, ...]]  # element type and shape of one row
 
 # How many bits of a whole number each type holds, a sign aside, and whether it has one.
 WHOLE = {
@@ -20,45 +20,45 @@ FLOATS = {"float16": (11, 5), "bfloat16": (8, 8), "float32": (24, 8), "float64":
 BYTES = {"uint8": 255, "uint16": 65535}
 
 
-def column_misfit(model: ModelEntry, given: Type) -> str | None:
+def column_misfit(model: ModelEntry, column: Type) -> str | None:
     """Why a model cannot take a column of this type as it is; None if it can, or may."""
     first = model.inputs[0][1]
     shape = first.shape if first.kind is Kind.TENSOR else (len(model.inputs),)
     wanted = (model.running.element, shape)
     scaled = model.options.get("scale") is not None
-    return misfit((given.element, given.shape or shape), wanted, scaled)
+    return misfit((column.element, column.shape or shape), wanted, scaled)
 
 
-def misfit(given: Given, wanted: Given, scaled: bool) -> str | None:
+def misfit(stored: Elements, wanted: Elements, scaled: bool) -> str | None:
     """Why values cannot be a model's input, with the cure; only axes of size 1 come and go."""
-    if [size for size in given[1] if size != 1] != [size for size in wanted[1] if size != 1]:
-        return f"the model takes {list(wanted[1])}, this is {list(given[1])}"
-    if given[0] == wanted[0] or not given[0]:
+    if [size for size in stored[1] if size != 1] != [size for size in wanted[1] if size != 1]:
+        return f"the model takes {list(wanted[1])}, this is {list(stored[1])}"
+    if stored[0] == wanted[0] or not stored[0]:
         return None
     if wanted[0] in WHOLE:
-        return _not_whole(given[0], wanted[0])
-    if scaled or _holds(wanted[0], given[0]):
+        return _not_whole(stored[0], wanted[0])
+    if scaled or _holds(wanted[0], stored[0]):
         return None
-    what = f"the model takes {wanted[0]}, this holds {given[0]}"
-    if given[0] in FLOATS:
+    what = f"the model takes {wanted[0]}, this holds {stored[0]}"
+    if stored[0] in FLOATS:
         return f"{what}; give the model scale = 1 to have values rounded to {wanted[0]}"
-    if given[0] in BYTES:
+    if stored[0] in BYTES:
         return (
-            f"{what}; give the model scale = {BYTES[given[0]]} to have values divided by it, or"
+            f"{what}; give the model scale = {BYTES[stored[0]]} to have values divided by it, or"
             " scale = 1 to take them as they are"
         )
     return f"{what}; give the model scale = 1 to take the numbers as they are"
 
 
-def _not_whole(given: str, wanted: str) -> str | None:
-    what = f"the model takes whole numbers ({wanted}), this holds {given}"
-    if given not in WHOLE:
+def _not_whole(stored: str, wanted: str) -> str | None:
+    what = f"the model takes whole numbers ({wanted}), this holds {stored}"
+    if stored not in WHOLE:
         return f"{what}; store whole numbers"
-    bits, signed = WHOLE[given]
+    bits, signed = WHOLE[stored]
     enough, both = WHOLE[wanted]
     return None if bits <= enough and (both or not signed) else f"{what}, which may not fit"
 
 
-def _holds(wanted: str, given: str) -> bool:
-    digits, exponent = FLOATS.get(given, (math.inf, math.inf))
+def _holds(wanted: str, stored: str) -> bool:
+    digits, exponent = FLOATS.get(stored, (math.inf, math.inf))
     return digits <= FLOATS[wanted][0] and exponent <= FLOATS[wanted][1]

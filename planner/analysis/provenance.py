@@ -50,11 +50,11 @@ class Origin:
 
 def origin(plan: Plan, id: int) -> Origin | None:
     """The stored column a column of the plan copies row by row, or None if it is computed."""
-    found = _scanned(plan, id)
-    if found is None:
+    scanned = _scanned(plan, id)
+    if scanned is None:
         return None
-    names = {field.id: name for field, name in found[0].columns}
-    return Origin(found[0], names[found[1]]) if found[1] in names else None
+    names = {field.id: name for field, name in scanned[0].columns}
+    return Origin(scanned[0], names[scanned[1]]) if scanned[1] in names else None
 
 
 def is_row_id(plan: Plan, id: int, scan: Scan) -> bool:
@@ -91,14 +91,14 @@ class Exposed:
 
 def expose_row_id(plan: Plan, id: int) -> Exposed | None:
     """The plan with the row id of a stored column it passes on; None if it has none or loses it."""
-    found = origin(plan, id)
-    if found is None:
+    source = origin(plan, id)
+    if source is None:
         return None
-    row_id = found.scan.row_id or new_field("row_id", BIGINT)
-    carried = carry(plan, found.scan, row_id)
+    row_id = source.scan.row_id or new_field("row_id", BIGINT)
+    carried = carry(plan, source.scan, row_id)
     if carried is None:
         return None
-    return Exposed(carried, row_id, found.scan.relation, found.column)
+    return Exposed(carried, row_id, source.scan.relation, source.column)
 
 
 def carry(plan: Plan, scan: Scan, field: Field) -> Plan | None:

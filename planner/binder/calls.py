@@ -58,8 +58,8 @@ def call_parts(node: exp.Expr) -> CallParts:
             return _ordered_set(node)
         case exp.Trim():
             name = TRIMS.get(node.args.get("position") or "", "trim")
-            given = (node.this, node.expression)
-            return CallParts(name, tuple(arg for arg in given if arg is not None))
+            written = (node.this, node.expression)
+            return CallParts(name, tuple(arg for arg in written if arg is not None))
         case exp.Anonymous():
             return _unwrapped(node.name.lower(), list(node.expressions))
         case _:

@@ -45,8 +45,8 @@ _NESTED = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.TENSOR)
 
 def option_values(node: exp.Expression, environment: Environment) -> Options:
     """The options of a statement as Python values; a bare word is text."""
-    given = syntax.options(node)
-    return tuple((name, constant(value, environment)) for name, value in given.items())
+    options = syntax.options(node)
+    return tuple((name, constant(value, environment)) for name, value in options.items())
 
 
 def constant(node: exp.Expr, environment: Environment) -> Any:
@@ -102,11 +102,11 @@ def _table_as(node: exp.Create, environment: Environment) -> tuple[TableSchema, 
 def _without_data(node: exp.Create) -> bool:
     """Whether WITH NO DATA is written."""
     properties = node.args.get("properties")
-    found = [] if properties is None else properties.expressions
-    for item in found:
+    clauses = [] if properties is None else properties.expressions
+    for item in clauses:
         if not isinstance(item, exp.WithDataProperty):
             raise UnsupportedError(f"{words_of(item)} is not supported", position(node))
-    return any(item.args.get("no") for item in found)
+    return any(item.args.get("no") for item in clauses)
 
 
 def _checked(schema: TableSchema) -> TableSchema:
@@ -153,10 +153,10 @@ def _key_columns(node: exp.Expr) -> list[exp.Expr]:
 
 def _with_keys(schema: TableSchema) -> TableSchema:
     """Key columns exist; those of the primary key are NOT NULL."""
-    known = [column.name for column in schema.columns]
+    names = [column.name for column in schema.columns]
     for name in (*schema.primary_key, *(name for key in schema.unique for name in key)):
         if schema.column(name) is None:
-            raise BindError(f'key column "{name}" not found in {schema.name}{nearest(name, known)}')
+            raise BindError(f'key column "{name}" not found in {schema.name}{nearest(name, names)}')
     keys = {name.lower() for name in schema.primary_key}
     columns = tuple(
         ColumnSchema(item.name, item.type, item.not_null or item.name.lower() in keys, item.default)
@@ -215,31 +215,31 @@ def bind_drop(node: exp.Drop, environment: Environment) -> Drop:
         node.args.get(key)  # nothing depends on a table or a view
     catalog = environment.catalog
     tables, views = list(catalog.table_names()), list(catalog.view_names())
-    known, other = (tables, views) if kind == "table" else (views, tables)
+    own, other = (tables, views) if kind == "table" else (views, tables)
     if name.lower() in {item.lower() for item in other}:
         actual = "view" if kind == "table" else "table"
         raise CatalogError(
             f'"{name}" is a {actual}; write DROP {actual.upper()}', position(targets[0])
         )
-    return _drop("table" if kind == "table" else "view", name, exists, known, targets[0])
+    return _drop("table" if kind == "table" else "view", name, exists, own, targets[0])
 
 
-def _drop(kind: Any, name: str, if_exists: bool, known: list[str], node: exp.Expr) -> Drop:
-    if not if_exists and name.lower() not in {item.lower() for item in known}:
-        raise CatalogError(f'{kind} "{name}" not found{nearest(name, known)}', position(node))
+def _drop(kind: Any, name: str, if_exists: bool, names: list[str], node: exp.Expr) -> Drop:
+    if not if_exists and name.lower() not in {item.lower() for item in names}:
+        raise CatalogError(f'{kind} "{name}" not found{nearest(name, names)}', position(node))
     return Drop(kind, name, if_exists)
 
 
 def bind_drop_model(node: syntax.DropModel, environment: Environment) -> Drop:
     """DROP MODEL."""
-    known = list(environment.catalog.model_names())
-    return _drop("model", node.name, bool(node.args.get("exists")), known, node.this)
+    names = list(environment.catalog.model_names())
+    return _drop("model", node.name, bool(node.args.get("exists")), names, node.this)
 
 
 def bind_drop_index(node: syntax.DropIndex, environment: Environment) -> Drop:
     """DROP INDEX."""
-    known = list(environment.catalog.index_names())
-    return _drop("index", node.name, bool(node.args.get("exists")), known, node.this)
+    names = list(environment.catalog.index_names())
+    return _drop("index", node.name, bool(node.args.get("exists")), names, node.this)
 
 
 def bind_create_model(node: syntax.CreateModel, environment: Environment) -> CreateModel:
@@ -308,9 +308,9 @@ def _copy_from(
 ) -> Insert:
     relation = target_relation(node.this, environment)
     names = [item.name for item in node.args.get("columns") or []]
-    found = reader_of(path, format_option(options))
+    format = reader_of(path, format_option(options))
     options.pop("format", None)
-    if found.textual:
+    if format.textual:
         for name in _TABLE_SAYS & options.keys():
             raise BindError(
                 f'COPY FROM has no option "{name}": the table says names and types; '
@@ -322,5 +322,5 @@ def _copy_from(
         )
         # The table knows its types better than a sample of the text does.
         options["columns"] = tuple((c.name, c.type) for c in wanted if c is not None)
-    source = environment.catalog.file_relation(found.readers[0], path, options)
+    source = environment.catalog.file_relation(format.readers[0], path, options)
     return Insert(relation, bind_insert_plan(scan(source), names, relation, node, environment))

@@ -173,10 +173,10 @@ def bind_show(node: syntax.ShowStatement, environment: Environment) -> Query:
 
 def _indexes(environment: Environment) -> Query:
     catalog = environment.catalog
-    found = [catalog.index(name) for name in sorted(catalog.index_names())]
+    indexes = [catalog.index(name) for name in sorted(catalog.index_names())]
     rows = [
         (item.name, item.table, item.method, ", ".join(item.arguments), _option_text(item.options))
-        for item in found
+        for item in indexes
         if item is not None
     ]
     return text_query(("name", "table", "method", "arguments", "options"), rows)

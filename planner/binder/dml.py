@@ -70,31 +70,31 @@ def target_relation(node: exp.Table, environment: Environment) -> Relation:
 def _columns(schema: TableSchema, names: Sequence[str], node: exp.Expr) -> list[ColumnSchema]:
     if not names:
         return list(schema.columns)
-    found: list[ColumnSchema] = []
+    columns: list[ColumnSchema] = []
     for name in names:
         column = schema.column(name)
         if column is None:
             hint = nearest(name, [item.name for item in schema.columns])
             raise BindError(f'column "{name}" not found in {schema.name}{hint}', position(node))
-        if column in found:
+        if column in columns:
             raise BindError(f'column "{name}" is given twice', position(node))
-        found.append(column)
-    return found
+        columns.append(column)
+    return columns
 
 
-def _check_width(given: int, columns: list[ColumnSchema], relation: Relation) -> None:
-    if given != len(columns):
-        raise BindError(f"{relation.name} takes {len(columns)} values here, {given} were given")
+def _check_width(width: int, columns: list[ColumnSchema], relation: Relation) -> None:
+    if width != len(columns):
+        raise BindError(f"{relation.name} takes {len(columns)} values here, {width} were given")
 
 
 def _inserted(
     plan: Plan, columns: list[ColumnSchema], relation: Relation, environment: Environment
 ) -> Plan:
     _check_width(len(plan.fields), columns, relation)
-    given: dict[str, Expression] = {
+    values: dict[str, Expression] = {
         column.name: field.ref() for column, field in zip(columns, plan.fields, strict=True)
     }
-    return _filled(plan, relation.schema, given, environment)
+    return _filled(plan, relation.schema, values, environment)
 
 
 def bind_insert_plan(
@@ -113,9 +113,9 @@ def _inserted_values(
 ) -> Plan:
     """Rows of VALUES, each cell cast to its column right away, so that DEFAULT may be one."""
     if (run := runs.only_run(node.expressions)) is not None:
-        found = runs.at_once(lambda: _inserted_literals(run, columns))
-        if found is not None:
-            return _inserted(found, columns, relation, environment)
+        at_once = runs.at_once(lambda: _inserted_literals(run, columns))
+        if at_once is not None:
+            return _inserted(at_once, columns, relation, environment)
     binder = ExpressionBinder(environment, Scope())
     nodes = runs.flattened(node.expressions)
     rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in nodes]
@@ -145,11 +145,11 @@ def _inserted_values(
 
 
 def _inserted_literals(run: LiteralRun, columns: list[ColumnSchema]) -> Plan | None:
-    given = runs.columns(run)
-    if len(given) != len(columns):
+    literals = runs.columns(run)
+    if len(literals) != len(columns):
         return None
     fields = tuple(new_field(column.name, column.type) for column in columns)
-    pairs = zip(given, columns, strict=True)
+    pairs = zip(literals, columns, strict=True)
     values = tuple(tuple(each.converted(column.type)) for each, column in pairs)
     return LiteralRows(fields, values, len(values[0]))
 
@@ -195,12 +195,12 @@ def stored(value: Expression, column: ColumnSchema, node: exp.Expr) -> Expressio
 
 
 def _filled(
-    plan: Plan, schema: TableSchema, given: dict[str, Expression], environment: Environment
+    plan: Plan, schema: TableSchema, values: dict[str, Expression], environment: Environment
 ) -> Plan:
     """Every column of the table: what is given, cast, else the default."""
     assignments: list[tuple[Field, Expression]] = []
     for column in schema.columns:
-        value = given.get(column.name)
+        value = values.get(column.name)
         expression = (
             default_value(column, environment) if value is None else cast(value, column.type)
         )

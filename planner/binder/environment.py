@@ -74,8 +74,8 @@ class Words:
         """Whether `rowid` is named anywhere: scans offer it only then."""
         nodes = nodes_of(self.tree)
         names = (node.name for node in nodes if isinstance(node, (exp.Identifier, exp.Literal)))
-        given = self.values.values() if isinstance(self.values, Mapping) else self.values or ()
-        texts = (value for value in given if isinstance(value, str))
+        values = self.values.values() if isinstance(self.values, Mapping) else self.values or ()
+        texts = (value for value in values if isinstance(value, str))
         return any(name.lower() == ROW_ID for name in chain(names, texts))
 
 

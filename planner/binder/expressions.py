@@ -82,10 +82,10 @@ class ExpressionBinder(Binder):
         if isinstance(node.this, exp.Star):
             raise BindError("a star is allowed in the select list and in COUNT(*) only")
         parts = tuple(part.name for part in node.parts)
-        found, rest = self.scope.column(parts, node)
+        value, rest = self.scope.column(parts, node)
         for name in rest:
-            found = self._member(found, name)
-        return found
+            value = self._member(value, name)
+        return value
 
     def _dot(self, node: exp.Dot) -> Expression:
         return self._member(self.bind(node.this), node.expression.name)
@@ -166,9 +166,9 @@ class ExpressionBinder(Binder):
             return rows[0] if len(rows) == 1 else resolve("or", rows)
         if (run := runs.only_run(node.expressions)) is not None:
             value = self.bind(node.this)
-            found = runs.at_once(lambda: runs.among(value, run, position(node)))
-            if found is not None:
-                return found
+            test = runs.at_once(lambda: runs.among(value, run, position(node)))
+            if test is not None:
+                return test
         items = runs.flattened(node.expressions)
         return resolve("in", self.bind_all([node.this, *items]), position(node))
 
@@ -180,9 +180,9 @@ class ExpressionBinder(Binder):
             return cast(Literal(types.NULL, None), BOOLEAN)
         if isinstance(listed, Literal) and listed.type.kind is Kind.LIST:
             assert listed.type.child is not None
-            known = [Literal(listed.type.child, item) for item in listed.value if item is not None]
-            if known:
-                return resolve("in", [value, *known], place)
+            items = [Literal(listed.type.child, item) for item in listed.value if item is not None]
+            if items:
+                return resolve("in", [value, *items], place)
             listed = Literal(types.list_of(value.type), ())
         return resolve("contains", [listed, value], place)
 
@@ -212,8 +212,8 @@ class ExpressionBinder(Binder):
 
     def _cast(self, node: exp.Cast) -> Expression:
         target = bind_type(node.args["to"])
-        found = cast(self.bind(node.this), target, try_=isinstance(node, exp.TryCast))
-        return found.asked_for() if isinstance(found, Literal) else found
+        value = cast(self.bind(node.this), target, try_=isinstance(node, exp.TryCast))
+        return value.asked_for() if isinstance(value, Literal) else value
 
     def _extract(self, node: exp.Extract) -> Expression:
         part = Literal(types.VARCHAR, node.this.name.lower())
@@ -251,9 +251,9 @@ class ExpressionBinder(Binder):
 
     def _list(self, node: exp.Array) -> Expression:
         if (run := runs.only_run(node.expressions)) is not None:
-            found = runs.at_once(lambda: runs.literal_list(run))
-            if found is not None:
-                return found
+            literal = runs.at_once(lambda: runs.literal_list(run))
+            if literal is not None:
+                return literal
         bound = self.bind_all(runs.flattened(node.expressions))
         items = unify(bound, "list", position(node))
         constants = [item for item in items if isinstance(item, Literal)]
@@ -281,15 +281,15 @@ class ExpressionBinder(Binder):
 
 def _operands(node: exp.Connector) -> list[exp.Expr]:
     """`a`, `b` and `c` of `a AND b AND c`, whichever way it nests."""
-    found: list[exp.Expr] = []
+    operands: list[exp.Expr] = []
     waiting: list[exp.Expr] = [node]
     while waiting:
         part = waiting.pop()
         if type(part) is type(node):
             waiting += (part.expression, part.this)
         else:
-            found.append(part)
-    return found
+            operands.append(part)
+    return operands
 
 
 Form = Callable[[ExpressionBinder, Any], Expression]

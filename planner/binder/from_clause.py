@@ -204,8 +204,8 @@ def _using_names(node: exp.Join, left: Tables, right: Tables) -> list[str] | Non
         return [item.name for item in using]
     if (node.method or "").upper() != "NATURAL":
         return None
-    known = {name.lower() for name, _ in right.columns}
-    shared = list(dict.fromkeys(name for name, _ in left.columns if name.lower() in known))
+    there = {name.lower() for name, _ in right.columns}
+    shared = list(dict.fromkeys(name for name, _ in left.columns if name.lower() in there))
     if not shared:
         raise BindError("a natural join needs a column both tables have", position(node))
     return shared
@@ -233,8 +233,8 @@ def _merged(
         return plan, [b if kind == "right" else a for a, b in pairs]
     values = [resolve("coalesce", [a.ref(), b.ref()]) for a, b in pairs]
     fields = [new_field(a.name, value.type) for (a, _), value in zip(pairs, values, strict=True)]
-    kept = tuple((field, field.ref()) for field in plan.fields)
-    return Project(plan, (*kept, *zip(fields, values, strict=True))), fields
+    own = tuple((field, field.ref()) for field in plan.fields)
+    return Project(plan, (*own, *zip(fields, values, strict=True))), fields
 
 
 def _one(tables: Tables, name: str, node: exp.Join) -> Field:

@@ -54,9 +54,9 @@ def group_keys(
                 keys.add(expression)
         return (list(keys.places), None) if keys.places else None
     elements = node.expressions
-    found = [keys.sets(item) for item in elements]
-    _check_count(math.prod(map(len, found)), node)
-    sets = [_union(parts) for parts in itertools.product(*found)]
+    alternatives = [keys.sets(item) for item in elements]
+    _check_count(math.prod(map(len, alternatives)), node)
+    sets = [_union(parts) for parts in itertools.product(*alternatives)]
     several = any(isinstance(item, (exp.Rollup, exp.Cube, exp.GroupingSets)) for item in elements)
     return list(keys.places), tuple(sets) if several else None
 
@@ -122,7 +122,7 @@ class Keys:
                     for chosen in itertools.combinations(parts, size)
                 ]
             case exp.GroupingSets():
-                return [found for item in node.expressions for found in self.sets(item)]
+                return [one for item in node.expressions for one in self.sets(item)]
         return [self.group(node)]
 
 
@@ -163,16 +163,16 @@ class Grouping:
 
     def _subquery(self, expression: SubqueryExpression) -> Expression:
         """A copy that reads the keys; WHERE may have planted the original below."""
-        known = self.subqueries.get(expression.field.id)
-        if known is None:
+        copy = self.subqueries.get(expression.field.id)
+        if copy is None:
             plan, ids = clone(expression.plan)
             old = expression.field
             field = Field(ids.get(old.id) or fresh_id(), old.name, old.type)
             condition = self.above(_renumbered(expression.condition, ids))
             plan = transform_expressions(plan, self._outer)
-            known = SubqueryExpression(expression.type, expression.kind, plan, condition, field)
-            self.subqueries[old.id] = known
-        return known
+            copy = SubqueryExpression(expression.type, expression.kind, plan, condition, field)
+            self.subqueries[old.id] = copy
+        return copy
 
     def _outer(self, expression: Expression) -> Expression:
         """The same for an expression of a subquery, whose own aggregates stay."""
@@ -216,8 +216,8 @@ class Grouping:
         ]
         extra = tuple((field, key) for field, key in computed if not isinstance(key, ColumnRef))
         if extra:
-            kept = tuple((field, field.ref()) for field in planted.fields)
-            planted = Project(planted, (*kept, *extra))
+            own = tuple((field, field.ref()) for field in planted.fields)
+            planted = Project(planted, (*own, *extra))
         sources = [key if isinstance(key, ColumnRef) else field.ref() for field, key in computed]
         pairs = zip(self.aggregates.values(), bound_calls, strict=True)
         aggregates = tuple(

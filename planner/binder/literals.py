@@ -63,8 +63,8 @@ def negative_number(text: str) -> Literal:
 
 def integer_literal(value: int) -> Literal:
     """INTEGER, BIGINT or HUGEINT, the first that holds the value; beyond them a DOUBLE."""
-    found = integer_type(value)
-    return Literal(types.DOUBLE, float(value)) if found is None else Literal(found, value)
+    kind = integer_type(value)
+    return Literal(types.DOUBLE, float(value)) if kind is None else Literal(kind, value)
 
 
 def decimal_literal(value: Decimal, digits: int = 0) -> Literal:
@@ -207,8 +207,8 @@ def python_values(values: list[Any]) -> list[Any]:
 def _are_plain(kind: type, values: list[Any]) -> bool:
     """Whether values of one type, and None, are Python's own and all within bounds."""
     if kind is int:
-        given = [value for value in values if value is not None]
-        return bool(min(given) >= LEAST and max(given) <= GREATEST)
+        present = [value for value in values if value is not None]
+        return bool(min(present) >= LEAST and max(present) <= GREATEST)
     if kind is str:
         try:
             "".join(value for value in values if value is not None).encode()
@@ -239,8 +239,8 @@ def _elements(value: Any, kind: str | None) -> list[Any]:
     """An array, series or tensor as a list; numpy's dates keep what tolist() would lose."""
     if kind in ("m", "M", "V"):
         return [python_value(item) for item in value]
-    found = value.tolist()
-    return [python_value(item) for item in found] if isinstance(found, list) else found
+    items = value.tolist()
+    return [python_value(item) for item in items] if isinstance(items, list) else items
 
 
 def _scalar(value: Any, kind: str) -> Any:
@@ -249,10 +249,10 @@ def _scalar(value: Any, kind: str) -> Any:
             return _numpy_time(value, kind)
         case "V" | "c":
             raise BindError(f"a parameter cannot be of numpy type {value.dtype}")
-    found = value.item()
-    if hasattr(found, "dtype"):  # longdouble stays what it is
+    python = value.item()
+    if hasattr(python, "dtype"):  # longdouble stays what it is
         raise BindError(f"a parameter cannot be of numpy type {value.dtype}")
-    return python_value(found)
+    return python_value(python)
 
 
 def _numpy_time(value: Any, kind: str) -> Any:

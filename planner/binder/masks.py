@@ -117,10 +117,10 @@ def _box_value(binder: Binder, node: exp.Expr) -> Expression:
 
 def _box(corners: list[Expression]) -> Expression:
     """1-based inclusive pixels to the 0-based half-open BOX."""
-    known = [number for corner in corners if (number := _number(corner)) is not None]
-    if len(known) < 4:
+    numbers = [number for corner in corners if (number := _number(corner)) is not None]
+    if len(numbers) < 4:
         return resolve("box_corners", corners)
-    x1, y1, x2, y2 = map(float, known)
+    x1, y1, x2, y2 = map(float, numbers)
     return Literal(types.BOX, (x1 - 1, y1 - 1, x2, y2))
 
 

@@ -25,11 +25,11 @@ def find_model(environment: Environment, node: exp.Expr) -> ModelEntry:
     if not _is_name(node):
         raise BindError(f"a model is given by its name, not {text_of(node)}", position(node))
     name = node.name
-    found = environment.catalog.model(name) if name else None
-    if found is None:
+    named = environment.catalog.model(name) if name else None
+    if named is None:
         hint = nearest(name, environment.catalog.model_names())
         raise BindError(f'model "{name}" not found{hint}', position(node))
-    return found.record
+    return named.record
 
 
 def _is_name(node: exp.Expr) -> bool:
@@ -62,8 +62,8 @@ def predict_proba(binder: Binder, parts: CallParts) -> Expression:
     if named[0].name.lower() != "class" or len(named) > 1 or not isinstance(chosen, Literal):
         raise BindError("PREDICT_PROBA has one named argument: class => a label")
     if type(chosen.value) is not type(classes[0]) or chosen.value not in classes:
-        known = nearest(str(chosen.value), map(str, classes))
-        raise BindError(f'model "{model.name}" has no class {shown(chosen.value)}{known}')
+        hint = nearest(str(chosen.value), map(str, classes))
+        raise BindError(f'model "{model.name}" has no class {shown(chosen.value)}{hint}')
     call = predict_call("predict_proba", model, args, types.DOUBLE)
     place = ("class", list(classes).index(chosen.value))
     return dataclasses.replace(call, options=(*call.options, place))
@@ -108,9 +108,9 @@ def _width(model: ModelEntry) -> int:
     return math.prod(shape) if shape else len(model.inputs)
 
 
-def check_tensor(model: ModelEntry, given: Type, name: str) -> None:
+def check_tensor(model: ModelEntry, kind: Type, name: str) -> None:
     """BindError for a tensor the model does not take: nothing is rescaled or cast silently."""
-    reason = column_misfit(model, given)
+    reason = column_misfit(model, kind)
     if reason:
         raise BindError(f'model "{model.name}", column "{name}": {reason}')
 

@@ -160,10 +160,10 @@ class _Layer:
             return neuron_list(_whole_numbers(chosen, "neurons"), self.shape, text_of(node))
         name = _function_name(node)
         if name not in GROUPS or (name == "top_neurons" and not top):
-            known = [each for each in GROUPS if top or each != "top_neurons"]
+            groups = [each for each in GROUPS if top or each != "top_neurons"]
             raise BindError(
-                f"neurons cannot be {name}(…){nearest(name, known)}; it is a list or one of "
-                + ", ".join(f"{each.upper()}(…)" for each in known),
+                f"neurons cannot be {name}(…){nearest(name, groups)}; it is a list or one of "
+                + ", ".join(f"{each.upper()}(…)" for each in groups),
                 position(node),
             )
         values = [arguments.value(item, name) for item in _function_arguments(node)]
@@ -174,8 +174,8 @@ class _Layer:
         check_tensor(self.model, inputs.image.type, inputs.image.name)
         call = resolve(name, [inputs.image.ref()])
         assert isinstance(call, Call)
-        given = tuple((key, value) for key, value in options.items() if value is not None)
-        named = (("model", self.model), ("layer", self.name), *given)
+        set_options = tuple((key, value) for key, value in options.items() if value is not None)
+        named = (("model", self.model), ("layer", self.name), *set_options)
         return dataclasses.replace(call, options=named)
 
 
@@ -224,14 +224,14 @@ def _inputs(arguments: TableArguments) -> Inputs:
     image = _image(arguments, tables)
     if "id" in arguments.named:
         return Inputs(tables.plan, image, _id(arguments, tables))
-    found = origin(tables.plan, image.id)
-    key = None if found is None else _key(found.scan.relation)
-    if found is None or key is None:
-        raise _nameless(arguments, found)
-    own = next((field for field, name in found.scan.columns if name.lower() == key.lower()), None)
-    plan = None if own is None else carry(tables.plan, found.scan, own)
+    source = origin(tables.plan, image.id)
+    key = None if source is None else _key(source.scan.relation)
+    if source is None or key is None:
+        raise _nameless(arguments, source)
+    own = next((field for field, name in source.scan.columns if name.lower() == key.lower()), None)
+    plan = None if own is None else carry(tables.plan, source.scan, own)
     if own is None or plan is None:
-        raise _nameless(arguments, found)
+        raise _nameless(arguments, source)
     return Inputs(plan, image, own)
 
 
@@ -241,17 +241,17 @@ def _key(relation: Relation) -> str | None:
     if schema.primary_key:
         return schema.primary_key[0] if len(schema.primary_key) == 1 else None
     single = {key[0].lower() for key in schema.unique if len(key) == 1}
-    known = [item.name for item in schema.columns if item.not_null and item.name.lower() in single]
-    return known[0] if len(known) == 1 else None
+    names = [item.name for item in schema.columns if item.not_null and item.name.lower() in single]
+    return names[0] if len(names) == 1 else None
 
 
-def _nameless(arguments: TableArguments, found: Origin | None) -> BindError:
+def _nameless(arguments: TableArguments, source: Origin | None) -> BindError:
     """Rows are never numbered behind the user's back: such ids would join with other rows."""
     cure = "say which column does with id => …"
-    if found is None or found.scan.relation.identity is None:
+    if source is None or source.scan.relation.identity is None:
         what = f"nothing names the rows of data, which {arguments.function} returns"
     else:
-        relation = found.scan.relation
+        relation = source.scan.relation
         what = (
             f"{relation.name} has no PRIMARY KEY or UNIQUE NOT NULL column that alone names a row"
         )
@@ -275,22 +275,24 @@ def _image(arguments: TableArguments, tables: Tables) -> Field:
 
 
 def _id(arguments: TableArguments, tables: Tables) -> Field:
-    found = _named(arguments, ID, tables)
-    if found.type.kind in (Kind.TENSOR, Kind.MASK):
-        raise BindError(f'"{found.name}" is {found.type}, which names no row; say another id => …')
-    return found
+    column = _named(arguments, ID, tables)
+    if column.type.kind in (Kind.TENSOR, Kind.MASK):
+        raise BindError(
+            f'"{column.name}" is {column.type}, which names no row; say another id => …'
+        )
+    return column
 
 
 def _named(arguments: TableArguments, option: Option, tables: Tables) -> Field:
-    given = arguments.checked(option)
-    found = tables.find(given)
+    name = arguments.checked(option)
+    columns = tables.find(name)
     place = arguments.place(arguments.named[option.field])
-    if not found:
-        hint = nearest(given, [own for own, _ in tables.columns])
-        raise BindError(f'data has no column "{given}"{hint}', place)
-    if len(found) > 1:
-        raise BindError(f'data has several columns "{given}"', place)
-    return found[0]
+    if not columns:
+        hint = nearest(name, [own for own, _ in tables.columns])
+        raise BindError(f'data has no column "{name}"{hint}', place)
+    if len(columns) > 1:
+        raise BindError(f'data has several columns "{name}"', place)
+    return columns[0]
 
 
 def _target(arguments: TableArguments, inputs: Inputs) -> TargetRow:
@@ -315,20 +317,20 @@ def _target(arguments: TableArguments, inputs: Inputs) -> TargetRow:
 
 def _target_id(arguments: TableArguments, inputs: Inputs) -> Literal:
     """The value of `input` as one of the id column's type, unchanged."""
-    given = arguments.binder.bind(arguments.required("input"))
-    if not isinstance(given, Literal):
+    named = arguments.binder.bind(arguments.required("input"))
+    if not isinstance(named, Literal):
         raise BindError("input of topk_similar must be a constant")
-    if given.value is None:
+    if named.value is None:
         raise BindError("input of topk_similar is NULL; it names the row to compare with")
-    if (given.type.kind is Kind.BOOLEAN) != (inputs.id.type.kind is Kind.BOOLEAN):
-        raise BindError(f'input is {given.type}, but id "{inputs.id.name}" is {inputs.id.type}')
-    bound = cast(given, inputs.id.type)
+    if (named.type.kind is Kind.BOOLEAN) != (inputs.id.type.kind is Kind.BOOLEAN):
+        raise BindError(f'input is {named.type}, but id "{inputs.id.name}" is {inputs.id.type}')
+    bound = cast(named, inputs.id.type)
     same = isinstance(bound, Literal) and (
-        bound.value == given.value or not given.type.is_numeric or not bound.type.is_numeric
+        bound.value == named.value or not named.type.is_numeric or not bound.type.is_numeric
     )
     if not isinstance(bound, Literal) or not same:
         raise BindError(
-            f'input {shown(given.value)} not found: id "{inputs.id.name}" is {inputs.id.type}',
+            f'input {shown(named.value)} not found: id "{inputs.id.name}" is {inputs.id.type}',
             position(arguments.named["input"]),
         )
     return bound
@@ -340,8 +342,8 @@ def _ranked(
     """The first k by (value, id), numbered."""
     arguments.required("k")
     input_id, result = new_field("input_id", inputs.id.type), new_field(name, DOUBLE)
-    known = resolve("not", [resolve("is_null", [inputs.image.ref()])])
-    rows = Project(Filter(inputs.plan, known), ((input_id, inputs.id.ref()), (result, value)))
+    present = resolve("not", [resolve("is_null", [inputs.image.ref()])])
+    rows = Project(Filter(inputs.plan, present), ((input_id, inputs.id.ref()), (result, value)))
     keys = (SortKey(result.ref(), descending), SortKey(input_id.ref()))
     best = TopN(rows, keys, arguments.checked(K))
     rank = new_field("rank", BIGINT)
@@ -350,10 +352,10 @@ def _ranked(
 
 
 def _weights(arguments: TableArguments, group: NeuronGroup) -> tuple[float, ...] | None:
-    given = arguments.checked(WEIGHTS)
-    if given is None:
+    numbers = arguments.checked(WEIGHTS)
+    if numbers is None:
         return None
-    weights = tuple(map(float, given))
+    weights = tuple(map(float, numbers))
     expected = group.top or (None if group.indices is None else len(group.indices))
     if expected is not None and len(weights) != expected:
         raise BindError(f"there are {len(weights)} weights for {expected} neurons")

@@ -50,10 +50,10 @@ def ordered(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
             continue
         place = column_position(item, len(plan.fields))
         if place is None:
-            known = binder.row_value(item.this, "ORDER BY here")
+            expression = binder.row_value(item.this, "ORDER BY here")
         else:
-            known = plan.fields[place].ref()
-        keys.append(binder.sort_key(item, known))
+            expression = plan.fields[place].ref()
+        keys.append(binder.sort_key(item, expression))
     return sorted_by(plan, keys)
 
 
@@ -65,15 +65,15 @@ def sorted_by(plan: Plan, keys: list[SortKey]) -> Plan:
         for expression in expressions
         if not isinstance(expression, ColumnRef)
     ]
-    kept = tuple((field, field.ref()) for field in plan.fields)
-    base = Project(planted, (*kept, *extra)) if extra else planted
+    own = tuple((field, field.ref()) for field in plan.fields)
+    base = Project(planted, (*own, *extra)) if extra else planted
     computed = {expression: field.ref() for field, expression in extra}
     columns = tuple(
         SortKey(computed.get(expression, expression), key.descending, key.nulls_first)
         for key, expression in zip(keys, expressions, strict=True)
     )
     result = Sort(base, columns)
-    return result if base is plan else Project(result, kept)
+    return result if base is plan else Project(result, own)
 
 
 def limited(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:

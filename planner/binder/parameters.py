@@ -14,23 +14,23 @@ from tensorsql.planner.binder.literals import literal_of_value
 from tensorsql.planner.plans.expressions import Parameter, ParameterKey, ParameterValues
 
 PARAMETERS = (exp.Placeholder, exp.Parameter)
-Given = Sequence[Any] | Mapping[str, Any] | None
+Arguments = Sequence[Any] | Mapping[str, Any] | None
 
 
-def check_count(statements: Sequence[exp.Expr], given: Given) -> None:
+def check_count(statements: Sequence[exp.Expr], values: Arguments) -> None:
     """BindError if a value was given for a parameter that none of the statements has."""
-    if not given:
+    if not values:
         return
     used: set[int | str] = set().union(*map(_used, statements))
-    if isinstance(given, Mapping):
-        unread = [name for name in given if name not in used]
-        if unread and all(name in given for name in used if isinstance(name, str)):
+    if isinstance(values, Mapping):
+        unread = [name for name in values if name not in used]
+        if unread and all(name in values for name in used if isinstance(name, str)):
             raise BindError(f'a value was given for parameter "{unread[0]}", but nothing takes it')
         return
     needed = max((number for number in used if isinstance(number, int)), default=0)
-    if len(given) > needed:
-        raise BindError(f"{len(given)} parameters were given, but the statement has {needed}")
-    for number in range(1, len(given) + 1):
+    if len(values) > needed:
+        raise BindError(f"{len(values)} parameters were given, but the statement has {needed}")
+    for number in range(1, len(values) + 1):
         if number not in used:
             raise BindError(f"a value was given for parameter {number}, but nothing takes it")
 
@@ -49,9 +49,9 @@ def _placeholders(statement: exp.Expr) -> list[exp.Expr]:
 class Parameters:
     """The values given with a statement; `?` are numbered by where they stand in the text."""
 
-    def __init__(self, statement: exp.Expr, given: Given) -> None:
+    def __init__(self, statement: exp.Expr, arguments: Arguments) -> None:
         self.statement = statement
-        self.given = given
+        self.arguments = arguments
         self.taken = ParameterValues()
 
     @cached_property
@@ -80,19 +80,21 @@ class Parameters:
         return Parameter(kind, constant.value, typed, key, (kind,), taken.decisive)
 
     def _numbered(self, number: int) -> Any:
-        values = [] if self.given is None or isinstance(self.given, Mapping) else self.given
-        if isinstance(self.given, Mapping):
+        numbered = (
+            [] if self.arguments is None or isinstance(self.arguments, Mapping) else self.arguments
+        )
+        if isinstance(self.arguments, Mapping):
             raise BindError("parameters were given by name, but ? and $1 are taken by position")
-        if not 1 <= number <= len(values):
+        if not 1 <= number <= len(numbered):
             raise BindError(
-                f"no value was given for parameter {number}; {len(values)} parameters were given"
+                f"no value was given for parameter {number}; {len(numbered)} parameters were given"
             )
-        return values[number - 1]
+        return numbered[number - 1]
 
     def _named(self, name: str) -> Any:
-        values = self.given if isinstance(self.given, Mapping) else {}
-        if self.given and not isinstance(self.given, Mapping):
+        named = self.arguments if isinstance(self.arguments, Mapping) else {}
+        if self.arguments and not isinstance(self.arguments, Mapping):
             raise BindError(f"parameters were given by position, but :{name} is taken by name")
-        if name not in values:
-            raise BindError(f'no value was given for parameter "{name}"{nearest(name, values)}')
-        return values[name]
+        if name not in named:
+            raise BindError(f'no value was given for parameter "{name}"{nearest(name, named)}')
+        return named[name]

@@ -108,11 +108,11 @@ def contains(expression: Expression, *kinds: type[Expression]) -> bool:
 
 def distinct_nodes(expressions: Iterable[Expression], kind: type[Node]) -> list[Node]:
     """The nodes of a class in the expressions, in order, equal ones once."""
-    found = dict.fromkeys(
+    nodes = dict.fromkeys(
         node
         for item in expressions
         if contains(item, kind)
         for node in walk(item)
         if isinstance(node, kind)
     )
-    return list(found)
+    return list(nodes)

@@ -75,9 +75,9 @@ def _modified(plan: Plan, node: exp.Expr, environment: Environment) -> Plan:
 def bind_values(node: exp.Values, environment: Environment, outer: Scope | None) -> Plan:
     """`VALUES (1, 'a'), (2, 'b')`: columns col0, col1, … of the rows' common types."""
     if (run := runs.only_run(node.expressions)) is not None:
-        found = runs.at_once(lambda: _literal_rows(run))
-        if found is not None:
-            return found
+        literals = runs.at_once(lambda: _literal_rows(run))
+        if literals is not None:
+            return literals
     binder = ExpressionBinder(environment, Scope(outer=outer))
     rows = [
         [
@@ -88,9 +88,9 @@ def bind_values(node: exp.Values, environment: Environment, outer: Scope | None)
     ]
     if len({len(row) for row in rows}) != 1:
         raise BindError("all rows of VALUES must have as many values", position(node))
-    given = [_values_column(column, node) for column in zip(*rows, strict=True)]
-    columns = tuple(new_field(f"col{i}", column[0].type) for i, column in enumerate(given))
-    cells = list(zip(*given, strict=True))
+    unified = [_values_column(column, node) for column in zip(*rows, strict=True)]
+    columns = tuple(new_field(f"col{i}", column[0].type) for i, column in enumerate(unified))
+    cells = list(zip(*unified, strict=True))
     flat = [cell for row in cells for cell in row]
     plan, planted = plant(Scope().tables.plan, flat)
     if planted == flat:
@@ -123,21 +123,21 @@ def _common_column_type(kinds: Sequence[Type]) -> Type:
     """The type of a column that holds values of all these types; text where nothing else does."""
     if types.VARCHAR in kinds and not any(kind.kind in UNTEXTUAL for kind in kinds):
         return types.VARCHAR
-    found = types.NULL
+    so_far = types.NULL
     for kind in kinds:
-        both = {found.kind, kind.kind}
+        both = {so_far.kind, kind.kind}
         loose = Kind.BOOLEAN in both and Kind.VARCHAR not in both  # TRUE is a number here
-        common = common_type(found, kind, compare=loose)
+        common = common_type(so_far, kind, compare=loose)
         if common is None and Kind.VARCHAR in both and not both & {Kind.LIST, Kind.STRUCT}:
             common = types.BLOB if Kind.BLOB in both else types.VARCHAR
         if common is None:
-            raise TypeMismatchError(f"one column cannot hold both {found} and {kind}; cast one")
-        found = common
-    return found
+            raise TypeMismatchError(f"one column cannot hold both {so_far} and {kind}; cast one")
+        so_far = common
+    return so_far
 
 
 def _set_operation(node: exp.SetOperation, environment: Environment, outer: Scope | None) -> Plan:
-    kind = next(kind for known, kind in SET_OPERATIONS.items() if isinstance(node, known))
+    kind = next(kind for cls, kind in SET_OPERATIONS.items() if isinstance(node, cls))
     nodes = _sides(node)
     sides = [bind_query(each, environment, outer) for each in nodes]
     if node.args.get("by_name"):
@@ -194,8 +194,8 @@ def _casted(field: Field, kind: Type) -> tuple[Field, Expression]:
 
 def _by_name(left: Plan, right: Plan) -> tuple[Plan, Plan]:
     """Both sides with the columns of either, NULL where a side has none of that name."""
-    known = {field.name.lower(): field for field in left.fields}
-    extra = [field for field in right.fields if field.name.lower() not in known]
+    there = {field.name.lower(): field for field in left.fields}
+    extra = [field for field in right.fields if field.name.lower() not in there]
     wanted = (*left.fields, *extra)
     return _arranged(left, wanted), _arranged(right, wanted)
 
@@ -222,18 +222,18 @@ def bind_with(
     clause = node.args.get("with_")
     if clause is None:
         return environment, []
-    found: dict[str, CommonTable] = {}
+    tables: dict[str, CommonTable] = {}
     uses = _uses(node)
     for definition in clause.expressions:
         name = definition.alias.lower()
         table = _common_table(uses[name], definition, environment, outer)
-        if name in found:
+        if name in tables:
             raise BindError(f'WITH defines "{table.name}" twice', position(definition))
         if clause.args.get("recursive") and _uses(definition.this)[name]:
             raise UnsupportedError(f'recursive WITH ("{table.name}" uses itself) is not supported')
         environment = environment.with_common_table(name, table)
-        found[name] = table
-    return environment, list(found.values())
+        tables[name] = table
+    return environment, list(tables.values())
 
 
 def _common_table(

@@ -70,9 +70,9 @@ def columns(node: LiteralRun) -> list[LiteralColumn]:
 def among(value: Expression, run: LiteralRun, place: Position | None) -> Expression:
     """`x IN (1, 2, …)` of literals alone."""
     (column,) = columns(run)
-    kind, (given,) = column.unified(value, name="in", compare=True)
+    kind, (subject,) = column.unified(value, name="in", compare=True)
     items = Literal(types.list_of(kind), tuple(column.converted(kind)))
-    return Call(BOOLEAN, IN_VALUES, (given, items), position=place)
+    return Call(BOOLEAN, IN_VALUES, (subject, items), position=place)
 
 
 def literal_list(run: LiteralRun) -> Literal:
@@ -113,9 +113,9 @@ def _column(texts: list[str]) -> LiteralColumn:
         values = [text_value(text) for text in texts]
         return LiteralColumn(values, [Literal(types.VARCHAR, "")], None)
     if firsts <= set("-0123456789") and max(map(len, texts)) <= DIGITS:
-        found = _integers(texts)
-        if found is not None:
-            return found
+        integers = _integers(texts)
+        if integers is not None:
+            return integers
     return _mixed(texts)
 
 
@@ -131,7 +131,7 @@ def _integers(texts: list[str]) -> LiteralColumn | None:
 
 
 def _mixed(texts: list[str]) -> LiteralColumn:
-    known: dict[Any, int] = {}
+    places: dict[Any, int] = {}
     samples: list[Literal] = []
     values, kinds = [], []
     for text in texts:
@@ -140,11 +140,11 @@ def _mixed(texts: list[str]) -> LiteralColumn:
         value = literal.value
         # How wide an integer is does not depend on its type alone: -2147483648 is a BIGINT.
         key = (literal.type, integer_type(value) if literal.type.is_integer else value is None)
-        if key not in known:
-            known[key] = len(samples)
+        if key not in places:
+            places[key] = len(samples)
             samples.append(literal)
         values.append(value)
-        kinds.append(known[key])
+        kinds.append(places[key])
     return LiteralColumn(values, samples, kinds if len(samples) > 1 else None)
 
 
@@ -157,8 +157,8 @@ def _literal(text: str) -> Literal:
         return literals.number(text)
     if typed := TYPED.fullmatch(text):
         kind = types.DATE if typed[1].upper() == "DATE" else types.TIMESTAMP
-        found = cast(Literal(types.VARCHAR, text_value(typed[2])), kind)
-        if not isinstance(found, Literal):
+        moment = cast(Literal(types.VARCHAR, text_value(typed[2])), kind)
+        if not isinstance(moment, Literal):
             raise ValueError(f"no {kind}")
-        return found
+        return moment
     return WORDS[text.upper()]

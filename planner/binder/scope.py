@@ -41,10 +41,10 @@ class FromItem:
 
     @cached_property
     def _by_name(self) -> dict[str, list[Field]]:
-        found: dict[str, list[Field]] = {}
+        columns: dict[str, list[Field]] = {}
         for own, column in self.columns:
-            found.setdefault(own.lower(), []).append(column)
-        return found
+            columns.setdefault(own.lower(), []).append(column)
+        return columns
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class Tables:
 
     @cached_property
     def _hiding(self) -> dict[str, list[tuple[FromItem, Field]]]:
-        found: dict[str, list[tuple[FromItem, Field]]] = {}
+        hiding: dict[str, list[tuple[FromItem, Field]]] = {}
         for source in self.sources:
             for name, column in source.hidden:
-                found.setdefault(name, []).append((source, column))
-        return found
+                hiding.setdefault(name, []).append((source, column))
+        return hiding
 
     @cached_property
     def _unqualified(self) -> FromItem:
@@ -174,15 +174,15 @@ class Scope:
         """
         scope: Scope | None = self
         while scope is not None:
-            found = scope._own_column(parts, node)
-            if found is not None:
-                if scope is not self and not is_plain(found[0]):
+            resolved = scope._own_column(parts, node)
+            if resolved is not None:
+                if scope is not self and not is_plain(resolved[0]):
                     raise UnsupportedError(
                         f'a subquery cannot use the alias "{parts[0]}" of an aggregate, window '
                         "function or subquery outside it",
                         position(node),
                     )
-                return found
+                return resolved
             scope = scope.outer
         raise self._missing(parts, node)
 
@@ -244,12 +244,12 @@ class Scope:
         return BindError(f'column "{parts[1]}" not found in {source.alias}{hint}', place)
 
     def _missing_column(self, name: str, place: tuple[int, int] | None) -> BindError:
-        known = [own for scope in self.chain() for own, _ in scope.tables.columns]
+        names = [own for scope in self.chain() for own, _ in scope.tables.columns]
         if self.aliases is not None:
-            known += self.aliases.nodes
+            names += self.aliases.nodes
         owners = ", ".join(source.alias for source in self.tables.sources)
         where = f" in {owners}" if owners else ""
-        return BindError(f'column "{name}" not found{where}{nearest(name, known)}', place)
+        return BindError(f'column "{name}" not found{where}{nearest(name, names)}', place)
 
     def chain(self) -> list[Scope]:
         """This scope and those outside it."""

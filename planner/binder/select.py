@@ -124,10 +124,10 @@ class SelectBinder:
         if not reach and not contains(expression, *kinds):
             return
         names = [what for kind, what in NOT_OF_A_ROW if contains(expression, kind)]
-        found = names[0] if names else "an aggregate"
-        instead = {"an aggregate": "HAVING", "a window function": "QUALIFY"}.get(found)
+        forbidden = names[0] if names else "an aggregate"
+        instead = {"an aggregate": "HAVING", "a window function": "QUALIFY"}.get(forbidden)
         hint = f"; use {instead}" if instead and clause != "GROUP BY" else ""
-        raise BindError(f"{clause} cannot contain {found}{hint}", position(node))
+        raise BindError(f"{clause} cannot contain {forbidden}{hint}", position(node))
 
     def _clauses(self) -> Clauses:
         select: list[Expression] = []
@@ -173,8 +173,8 @@ class SelectBinder:
         return [(name, self.scope.aliases.expression(inner))]
 
     def _order_item(self, node: exp.Expr, clauses: Clauses) -> None:
-        found = clauses.select if is_all(node) else [self._output(node, clauses)]
-        for expression in list(found):
+        outputs = clauses.select if is_all(node) else [self._output(node, clauses)]
+        for expression in list(outputs):
             clauses.order.append(expression)
             self.keys.append(node)
 
@@ -217,15 +217,15 @@ class SelectBinder:
 
     def _above(self, grouping: Grouping, clauses: Clauses) -> list[Expression]:
         self._ungrouped_having(grouping, clauses)
-        found: list[Expression] = []
+        above: list[Expression] = []
         for place, expression in enumerate(clauses.flat()):
             try:
-                found.append(grouping.above(expression))
+                above.append(grouping.above(expression))
             except Error as error:
                 node = self.items[place] if place < len(self.items) else self.node
                 error.position = error.position or position(node)
                 raise
-        return found
+        return above
 
     def _ungrouped_having(self, grouping: Grouping, clauses: Clauses) -> None:
         """In HAVING the name of a column that is no key may be that of an output column."""
@@ -244,19 +244,19 @@ class SelectBinder:
         count, keys = len(clauses.select), len(clauses.select) + len(clauses.order)
         own = plan.ids
         assignments = assigned(self.names, planted[:count], own)
-        known = {expression: field for field, expression in reversed(assignments)}
+        fields = {expression: field for field, expression in reversed(assignments)}
         hidden: list[tuple[Field, Expression]] = []
         for expression in planted[count:]:
-            if expression not in known:
+            if expression not in fields:
                 name = expression.name if isinstance(expression, ColumnRef) else "key"
-                known[expression] = new_field(name, expression.type)
-                hidden.append((known[expression], expression))
+                fields[expression] = new_field(name, expression.type)
+                hidden.append((fields[expression], expression))
         result: Plan = Project(plan, (*assignments, *hidden))
         order = tuple(
-            self.binder.sort_key(node, known[expression].ref())
+            self.binder.sort_key(node, fields[expression].ref())
             for node, expression in zip(self.keys, planted[count:keys], strict=True)
         )
-        on = [known[expression].ref() for expression in planted[keys:]]
+        on = [fields[expression].ref() for expression in planted[keys:]]
         result = self._distinct_and_sorted(result, order, on, bool(hidden))
         if hidden:
             result = Project(result, tuple((field, field.ref()) for field, _ in assignments))
@@ -283,15 +283,15 @@ def assigned(
     names: list[str], expressions: list[Expression], own: frozenset[int]
 ) -> list[tuple[Field, Expression]]:
     """Fields for a select list; a plain column of the input keeps its id the first time."""
-    kept = set(own)
-    found: list[tuple[Field, Expression]] = []
+    unused = set(own)
+    assignments: list[tuple[Field, Expression]] = []
     for name, expression in zip(names, expressions, strict=True):
-        if isinstance(expression, ColumnRef) and expression.id in kept:
-            kept.discard(expression.id)
-            found.append((Field(expression.id, name, expression.type), expression))
+        if isinstance(expression, ColumnRef) and expression.id in unused:
+            unused.discard(expression.id)
+            assignments.append((Field(expression.id, name, expression.type), expression))
         else:
-            found.append((new_field(name, expression.type), expression))
-    return found
+            assignments.append((new_field(name, expression.type), expression))
+    return assignments
 
 
 def _reached(expression: Expression, ids: frozenset[int]) -> bool:
@@ -313,12 +313,12 @@ def _aggregated(expression: Expression, ids: frozenset[int]) -> bool:
 
 
 def _unnested(plan: Plan, expressions: list[Expression]) -> tuple[Plan, list[Expression]]:
-    found = distinct_nodes(expressions, UnnestExpression)
-    if not found:
+    nodes = distinct_nodes(expressions, UnnestExpression)
+    if not nodes:
         return plan, expressions
-    if len(found) > 1:
+    if len(nodes) > 1:
         raise UnsupportedError("one UNNEST in a select list; put the others into FROM")
-    for node in found:
+    for node in nodes:
         plan = Unnest(plan, node.element, node.list)
 
     def read(node: Expression) -> Expression:

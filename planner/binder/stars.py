@@ -29,7 +29,7 @@ def _similar(names: pa.Array, pattern: str) -> pa.Array:
     return pc.match_substring_regex(names, rf"\A(?:{pattern})\z")
 
 
-def _found(names: pa.Array, pattern: str) -> pa.Array:
+def _searched(names: pa.Array, pattern: str) -> pa.Array:
     return pc.match_substring_regex(names, pattern)
 
 
@@ -54,15 +54,15 @@ def expand(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression])
     negated = isinstance(node, exp.Not)
     inner = node.this if negated else node
     if (test := TESTS.get(type(inner))) is not None:
-        found = expand(scope, inner.this, bind)
-        return _matching(found, test, inner.expression, negated)
+        items = expand(scope, inner.this, bind)
+        return _matching(items, test, inner.expression, negated)
     if not _is_columns(node):
         return _listed(scope, node, bind)
     argument = node.expressions[0] if len(node.expressions) == 1 else None
     if isinstance(argument, exp.Star):
         return _listed(scope, argument, bind)
     every = [(name, field.ref()) for name, field in scope.tables.columns]
-    return _matching(every, _found, argument or node)
+    return _matching(every, _searched, argument or node)
 
 
 def _is_columns(node: exp.Expr) -> bool:
@@ -76,11 +76,11 @@ def _listed(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression]
     excluded = {item.name.lower() for item in star.args.get("except_") or []}
     replaced = {item.alias.lower(): item.this for item in star.args.get("replace") or []}
     renamed = {item.this.name.lower(): item.alias for item in star.args.get("rename") or []}
-    known = set(names)
+    present = set(names)
     for name in (*excluded, *replaced, *renamed):
-        if name not in known:
+        if name not in present:
             raise BindError(f'column "{name}" of the star list not found{nearest(name, names)}')
-    found = [
+    items = [
         (
             renamed.get(name.lower(), name),
             bind(replaced[name.lower()]) if name.lower() in replaced else field.ref(),
@@ -89,7 +89,7 @@ def _listed(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression]
         if name.lower() not in excluded
     ]
     pattern = star.args.get("ilike")
-    return found if pattern is None else _matching(found, _ilike, pattern)
+    return items if pattern is None else _matching(items, _ilike, pattern)
 
 
 def _columns(scope: Scope, node: exp.Expr) -> Columns:
@@ -97,9 +97,9 @@ def _columns(scope: Scope, node: exp.Expr) -> Columns:
         alias = node.table
         source = scope.tables.source(alias)
         if source is None:
-            known = [item.alias for item in scope.tables.sources]
+            names = [item.alias for item in scope.tables.sources]
             raise BindError(
-                f'table "{alias}" not found in FROM{nearest(alias, known)}', position(node)
+                f'table "{alias}" not found in FROM{nearest(alias, names)}', position(node)
             )
         return source.columns
     if not scope.tables.sources:
@@ -118,7 +118,7 @@ def _matching(
         passed = test(pa.array([name for name, _ in items], pa.string()), pattern).to_pylist()
     except pa.ArrowInvalid as problem:
         raise BindError(f"not a pattern: {str(problem).lower()}", position(node)) from None
-    found = [item for item, there in zip(items, passed, strict=True) if there != negated]
-    if not found:
+    matching = [item for item, there in zip(items, passed, strict=True) if there != negated]
+    if not matching:
         raise BindError(f"no column matches '{pattern}'", position(node))
-    return found
+    return matching

@@ -109,7 +109,7 @@ def _declared(plan: Plan, declared: dict[str, Type]) -> Plan:
         new_field(field.name, kinds.get(field.name.lower(), field.type)) for field in plan.fields
     ]
     pairs = zip(fields, plan.fields, strict=True)
-    return Project(plan, tuple((field, cast(given.ref(), field.type)) for field, given in pairs))
+    return Project(plan, tuple((field, cast(own.ref(), field.type)) for field, own in pairs))
 
 
 def series(arguments: TableArguments) -> Plan:
@@ -166,8 +166,8 @@ def predict(arguments: TableArguments) -> Plan:
     call = predict_call("predict", model, inputs, prediction_type(model))
     taken = {name.lower() for name in columns}
     name = "prediction" if "prediction" not in taken else "prediction_1"
-    kept = tuple((field, field.ref()) for _, field in tables.columns)
-    return Project(tables.plan, (*kept, (new_field(name, call.type), call)))
+    own = tuple((field, field.ref()) for _, field in tables.columns)
+    return Project(tables.plan, (*own, (new_field(name, call.type), call)))
 
 
 BindTableFunction = Callable[[TableArguments], Plan]

@@ -61,16 +61,16 @@ def table_name(node: exp.Table) -> str:
 def missing_table(node: exp.Table, environment: Environment) -> CatalogError:
     """The error for a name nothing has."""
     name = table_name(node)
-    known = [*environment.catalog.table_names(), *environment.catalog.view_names()]
-    known += [table.name for table in environment.common_tables.values()]
-    return CatalogError(f'table "{name}" not found{nearest(name, known)}', position(node))
+    names = [*environment.catalog.table_names(), *environment.catalog.view_names()]
+    names += [table.name for table in environment.common_tables.values()]
+    return CatalogError(f'table "{name}" not found{nearest(name, names)}', position(node))
 
 
 def _file(name: str, environment: Environment) -> Relation | None:
-    found = named_format(name)
-    if found is None:
+    format = named_format(name)
+    if format is None:
         return None
-    return environment.catalog.file_relation(found.readers[0], name, {})
+    return environment.catalog.file_relation(format.readers[0], name, {})
 
 
 def scan(relation: Relation, alias: str = "") -> Scan:

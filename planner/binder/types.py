@@ -84,11 +84,11 @@ def type_of_text(text: str) -> Type:
         (query,) = parse(f"SELECT CAST(NULL AS {text})")
     except (ParseError, ValueError):
         raise BindError(f"'{text}' is not a type") from None
-    found = query.expressions[0] if query.expressions else query
-    given = {name for name, value in [*query.args.items(), *found.args.items()] if value}
-    if type(found) is not exp.Cast or given != {"expressions", "this", "to"}:
+    named = query.expressions[0] if query.expressions else query
+    parts = {name for name, value in [*query.args.items(), *named.args.items()] if value}
+    if type(named) is not exp.Cast or parts != {"expressions", "this", "to"}:
         raise BindError(f"'{text}' is not a type")
-    return bind_type(found.args["to"])
+    return bind_type(named.args["to"])
 
 
 def _members(node: exp.DataType) -> list[Any]:
@@ -108,10 +108,12 @@ def _numbers(node: exp.DataType) -> list[int]:
 
 
 def _decimal(node: exp.DataType) -> Type:
-    given = _numbers(node)
-    if len(given) > 2:
+    numbers = _numbers(node)
+    if len(numbers) > 2:
         raise BindError("DECIMAL takes two numbers: digits, and digits after the point")
-    precision, scale = (*given, *(18, 3)[len(given) :]) if len(given) != 1 else (given[0], 0)
+    precision, scale = (
+        (*numbers, *(18, 3)[len(numbers) :]) if len(numbers) != 1 else (numbers[0], 0)
+    )
     if not (1 <= precision <= 38 and 0 <= scale <= precision):
         raise BindError(
             f"DECIMAL({precision},{scale}) must have 1 to 38 digits, at most all after the point"
@@ -143,26 +145,26 @@ def _own(node: exp.DataType) -> Type:
     if name == "BOX":
         return types.BOX
     if name not in ("MASK", "TENSOR"):
-        known = [*(item.value for item in types.Kind), "INT", "TEXT", "STRING"]
-        raise BindError(f"unknown type {name or text_of(node)}{nearest(name, known)}")
+        names = [*(item.value for item in types.Kind), "INT", "TEXT", "STRING"]
+        raise BindError(f"unknown type {name or text_of(node)}{nearest(name, names)}")
     return _mask(_numbers(node)) if name == "MASK" else _tensor(_numbers(node))
 
 
-def _mask(given: list[int]) -> Type:
-    if not given:
+def _mask(numbers: list[int]) -> Type:
+    if not numbers:
         return types.mask(0, "")
-    if len(given) > 1 or not 1 <= given[0] <= types.LARGEST_SCALE:
+    if len(numbers) > 1 or not 1 <= numbers[0] <= types.LARGEST_SCALE:
         raise BindError(
             f"MASK takes one number, the stored value that means 1, from 1 to"
             f" {types.LARGEST_SCALE}, as MASK(255); MASK alone takes that of its first masks"
         )
-    return types.mask(given[0], MASK_DTYPES.get(given[0], "uint16"))
+    return types.mask(numbers[0], MASK_DTYPES.get(numbers[0], "uint16"))
 
 
-def _tensor(given: list[int]) -> Type:
-    if not given or 0 in given or math.prod(given) > types.LARGEST_TENSOR:
+def _tensor(sizes: list[int]) -> Type:
+    if not sizes or 0 in sizes or math.prod(sizes) > types.LARGEST_TENSOR:
         raise BindError(
             "TENSOR takes its sizes, each from 1 on and together at most"
             f" {types.LARGEST_TENSOR} numbers, as TENSOR(3, 224, 224)"
         )
-    return types.tensor(tuple(given))
+    return types.tensor(tuple(sizes))

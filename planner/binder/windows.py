@@ -77,12 +77,12 @@ def _window_clause(binder: Binder, node: exp.Window) -> dict[str, Any]:
     name = node.args.get("alias")
     if name is None:
         return own
-    known = binder.scope.windows
-    if name.name.lower() not in known:
+    windows = binder.scope.windows
+    if name.name.lower() not in windows:
         raise BindError(
-            f'window "{name.name}" not found{nearest(name.name, known)}', position(node)
+            f'window "{name.name}" not found{nearest(name.name, windows)}', position(node)
         )
-    base = _window_clause(binder, known[name.name.lower()])
+    base = _window_clause(binder, windows[name.name.lower()])
     for key, words in (("partition_by", "PARTITION BY"), ("order", "ORDER BY")):
         if own[key] and base[key]:
             raise BindError(f'window "{name.name}" has its {words} already', position(node))
@@ -135,12 +135,12 @@ def _end(binder: Binder, value: exp.Expr | str | None, side: str | None, usual: 
 
 def add_windows(plan: Plan, expressions: list[Expression]) -> tuple[Plan, list[Expression]]:
     """Compute the window calls in the expressions (equal ones once) and read their columns."""
-    found = distinct_nodes(expressions, WindowCall)
-    if not found:
+    windows = distinct_nodes(expressions, WindowCall)
+    if not windows:
         return plan, expressions
-    plan, calls = plant(plan, found)
+    plan, calls = plant(plan, windows)
     fields: dict[Expression, Field] = {
-        call: new_field(call.call.function.name, call.type) for call in found
+        call: new_field(call.call.function.name, call.type) for call in windows
     }
 
     def read(node: Expression) -> Expression:

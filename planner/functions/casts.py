@@ -158,9 +158,9 @@ def is_safe(source: Type, target: Type) -> bool:
     if source.is_integer and target.is_integer:
         return INTEGERS.index(source.kind) <= INTEGERS.index(target.kind)
     if target.kind is Kind.DECIMAL and (source.is_integer or source.kind is Kind.DECIMAL):
-        known = as_decimal(source)
-        carry = 1 if target.scale < known.scale else 0
-        return target.precision - target.scale >= known.precision - known.scale + carry
+        exact = as_decimal(source)
+        carry = 1 if target.scale < exact.scale else 0
+        return target.precision - target.scale >= exact.precision - exact.scale + carry
     if target.kind is Kind.BOOLEAN or target.is_float:
         return _is_number(source) and not (source.kind is Kind.DOUBLE and target.kind is Kind.REAL)
     if source.kind is target.kind is Kind.LIST:

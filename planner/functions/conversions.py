@@ -268,8 +268,8 @@ def _parse(text: str, target: Type) -> Any:
         case Kind.DATE | Kind.TIMESTAMP:
             return _parse_timestamp(text, target)
         case Kind.TIME:
-            found = _TIME.fullmatch(text)
-            return _parse_timestamp(text, TIMESTAMP).time() if found is None else _clock(found)
+            parts = _TIME.fullmatch(text)
+            return _parse_timestamp(text, TIMESTAMP).time() if parts is None else _clock(parts)
         case Kind.INTERVAL:
             return parse_interval(text)
         case Kind.BLOB:
@@ -279,8 +279,8 @@ def _parse(text: str, target: Type) -> Any:
         case Kind.ENUM:
             return text if text in target.members else None
         case Kind.BOX:
-            found = _BOX.fullmatch(text)
-            return None if found is None else tuple(map(float, found[1].split(",")))
+            parts = _BOX.fullmatch(text)
+            return None if parts is None else tuple(map(float, parts[1].split(",")))
         case Kind.LIST if target.child is not None:
             return tuple(_from_item(item, target.child) for item in list_items(text))
         case Kind.STRUCT:
@@ -311,8 +311,8 @@ def _number(text: str) -> Decimal:
     return number
 
 
-def _clock(found: re.Match[str]) -> datetime.time:
-    hour, minute, second, fraction = found.groups()[-4:]
+def _clock(match: re.Match[str]) -> datetime.time:
+    hour, minute, second, fraction = match.groups()[-4:]
     digits = (fraction or "").ljust(7, "0")
     micros = int(digits[:6])
     return datetime.time(int(hour or 0), int(minute or 0), int(second or 0), micros)
@@ -322,12 +322,12 @@ def _parse_timestamp(text: str, target: Type) -> Any:
     if text == "epoch":
         text = "1970-01-01"
     midnight = _MIDNIGHT.fullmatch(text)  # 24:00:00 is the next day's
-    found = _TIMESTAMP.fullmatch(midnight[1] if midnight else text)
-    if found is None:
+    match = _TIMESTAMP.fullmatch(midnight[1] if midnight else text)
+    if match is None:
         raise ValueError(text)
-    year, _, month, day = found.groups()[:4]
+    year, _, month, day = match.groups()[:4]
     moment = datetime.datetime.combine(
-        datetime.date(int(year), int(month), int(day)), _clock(found)
+        datetime.date(int(year), int(month), int(day)), _clock(match)
     )
     if target.kind is Kind.DATE:
         return moment.date()

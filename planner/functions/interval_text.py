@@ -32,17 +32,17 @@ def parse_interval(text: str) -> Parts | None:
         rest = rest.rstrip() + " seconds"
     rest = rest.removeprefix("@").strip()
     parts = (0, 0, 0)
-    found = False
+    any_part = False
     while rest:
-        if found and rest.lower() == "ago":
+        if any_part and rest.lower() == "ago":
             parts = (-parts[0], -parts[1], -parts[2])
             break
         amount, rest = _next(rest)
         if amount is None:
             return None
         parts = (parts[0] + amount[0], parts[1] + amount[1], parts[2] + amount[2])
-        found = True
-    return parts if found and _fits(parts) else None
+        any_part = True
+    return parts if any_part and _fits(parts) else None
 
 
 def _next(text: str) -> tuple[Parts | None, str]:

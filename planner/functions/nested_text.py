@@ -24,14 +24,14 @@ def struct_items(text: str, names: Sequence[str]) -> list[str | None]:
         if len(items) != len(names):
             raise ValueError(text)
         return list(items)
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for item in _split(_inside(text, "{", "}")):
         colon = next(_marks(item, ":"), -1)
         name = bare_text(item[:colon])
-        if colon < 0 or name in found or name not in names:
+        if colon < 0 or name in values or name not in names:
             raise ValueError(text)
-        found[name] = item[colon + 1 :].strip(_BLANKS)
-    return [found.get(name) for name in names]
+        values[name] = item[colon + 1 :].strip(_BLANKS)
+    return [values.get(name) for name in names]
 
 
 def is_null(item: str) -> bool:
@@ -72,16 +72,16 @@ def _marks(text: str, mark: str) -> Iterator[int]:
     place = 0
     open: list[str] = []
     while place < len(text):
-        found = _TOKEN.match(text, place)
-        if found is None:
+        match = _TOKEN.match(text, place)
+        if match is None:
             raise ValueError(text)  # a quote that does not close
-        token = found[0]
+        token = match[0]
         if token == mark and not open:
             yield place
         elif token in _PAIRS:
             open.append(_PAIRS[token])
         elif token in _PAIRS.values() and (not open or open.pop() != token):
             raise ValueError(text)
-        place = found.end()
+        place = match.end()
     if open:
         raise ValueError(text)

@@ -35,18 +35,18 @@ def choose(
     """
     overloads = [each for each in SIGNATURES.get(name, ()) if each.kind in kinds]
     if not overloads:
-        known = [each for each in (*SIGNATURES, *others) if each.isidentifier()]
-        raise BindError(f'there is no function "{name}"{nearest(name, known)}', position)
+        names = [each for each in (*SIGNATURES, *others) if each.isidentifier()]
+        raise BindError(f'there is no function "{name}"{nearest(name, names)}', position)
     if len(overloads) == 1 or len(args) > FEW:
         return _cheapest(name, overloads, args, position)
     shape = (name, tuple(kinds), *map(_shape, args))
-    found = _chosen.get(shape)
-    if found is None:
-        found = _cheapest(name, overloads, args, position)
+    overload = _chosen.get(shape)
+    if overload is None:
+        overload = _cheapest(name, overloads, args, position)
         if len(_chosen) > KEPT:
             _chosen.clear()
-        _chosen[shape] = found
-    return found
+        _chosen[shape] = overload
+    return overload
 
 
 def _shape(arg: Expression) -> tuple[Any, ...]:
@@ -118,12 +118,12 @@ def _is_truth_of_number(arg: Expression, parameter: Parameter) -> bool:
 
 def parameters_of(signature: Signature, count: int) -> tuple[Parameter, ...] | None:
     """The parameters for this many arguments, the last repeated if variadic; None if impossible."""
-    known = signature.parameters
+    parameters = signature.parameters
     if not signature.variadic:
-        return known if len(known) == count else None
-    if count < len(known) - 1:
+        return parameters if len(parameters) == count else None
+    if count < len(parameters) - 1:
         return None
-    return known[:count] + known[-1:] * (count - len(known))
+    return parameters[:count] + parameters[-1:] * (count - len(parameters))
 
 
 def _argument_cost(arg: Expression, parameter: Parameter) -> int | None:

@@ -245,10 +245,10 @@ def _field_place(type: Type, key: Any, position: Position | None) -> int:
     if isinstance(key, int) and 1 <= key <= len(type.fields):
         return key - 1
     names = [name for name, _ in type.fields]
-    found = [place for place, name in enumerate(names) if name.lower() == str(key).lower()]
-    if not found:
+    places = [place for place, name in enumerate(names) if name.lower() == str(key).lower()]
+    if not places:
         raise BindError(f'there is no field "{key}"{nearest(str(key), names)}', position)
-    return found[0]
+    return places[0]
 
 
 EXPANSIONS: dict[str, tuple[int, Expansion]] = {

@@ -61,14 +61,14 @@ def unify(
     """
     met: Type | None = None
     for arg in args if in_order else sorted(args, key=_literalness):
-        known = met
-        met = arg.type if known is None else _meet(known, arg, compare)
+        before = met
+        met = arg.type if before is None else _meet(before, arg, compare)
         if met is None:
             comparing = compare or name in ("<", "<=", ">", ">=")
             verb = "compare" if comparing else "mix"
             place = "" if comparing else f" in {name.upper()}"
             raise TypeMismatchError(
-                f"cannot {verb} values of type {known} and {arg.type}{place}; cast one of them",
+                f"cannot {verb} values of type {before} and {arg.type}{place}; cast one of them",
                 position,
             )
     return tuple(args if met is None else (cast(arg, met, position=position) for arg in args))
@@ -96,14 +96,14 @@ def is_integer_literal(arg: Expression) -> bool:
     return arg.type in (integer_type(arg.value), integer_type(-arg.value))
 
 
-def _meet(known: Type, arg: Expression, compare: bool) -> Type | None:
-    if is_text_literal(arg) and can_cast(VARCHAR, known) and known.kind is not Kind.NULL:
-        return VARCHAR if known.kind is Kind.ENUM else known
-    if isinstance(arg, Literal) and is_integer_literal(arg) and known.is_integer:
-        low, high = INTEGER_RANGES[known.kind]
+def _meet(met: Type, arg: Expression, compare: bool) -> Type | None:
+    if is_text_literal(arg) and can_cast(VARCHAR, met) and met.kind is not Kind.NULL:
+        return VARCHAR if met.kind is Kind.ENUM else met
+    if isinstance(arg, Literal) and is_integer_literal(arg) and met.is_integer:
+        low, high = INTEGER_RANGES[met.kind]
         if low <= arg.value <= high:
-            return known
-    return common_type(known, arg.type, compare)
+            return met
+    return common_type(met, arg.type, compare)
 
 
 def unify_branches(args: Sequence[Expression], position: Position | None) -> tuple[Expression, ...]:

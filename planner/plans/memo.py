@@ -29,8 +29,8 @@ def remembered(function: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
         memory = node.__dict__
         if key not in memory:
             memory[key] = function(node)
-        found: Answer = memory[key]
-        return found
+        answer: Answer = memory[key]
+        return answer
 
     return once
 

@@ -34,9 +34,9 @@ def _extract(plan: Plan) -> Plan:
     old = plan.expressions[0]
     new = transform(old, _factor)
     parts = conjuncts(new)
-    known = set(parts)
+    present = set(parts)
     owners = _owners(plan) if any(len(_arms(part)) > 1 for part in parts) else {}
-    extra = [weak for part in parts for weak in _weaker(part, owners) if weak not in known]
+    extra = [weak for part in parts for weak in _weaker(part, owners) if weak not in present]
     if new is old and not extra:
         return plan
     return plan.with_expressions((conjunction([*parts, *extra]),))
@@ -77,7 +77,7 @@ def _weaker(part: Expression, groups: dict[int, int]) -> list[Expression]:
         return []
     result = []
     for owner in sorted(read - {None}, key=str):
-        kept = []
+        weak_arms = []
         for arm in arms:
             mine = [
                 one for one in conjuncts(arm)
@@ -85,9 +85,9 @@ def _weaker(part: Expression, groups: dict[int, int]) -> list[Expression]:
             ]  # fmt: skip
             if not mine:
                 break
-            kept.append(conjunction(mine))
+            weak_arms.append(conjunction(mine))
         else:
-            result.append(_either(list(dict.fromkeys(kept))))
+            result.append(_either(list(dict.fromkeys(weak_arms))))
     return result
 
 

@@ -54,28 +54,28 @@ def _fold_logic(call: Call, decides: Literal, neutral: Literal) -> Expression:
         # Operands before it may raise where they are reached; only a leading one decides safely.
         if first == 0 or not any(is_fallible(arg) for arg in call.args[:first]):
             return decides
-    kept = tuple(arg for arg in call.args if arg != neutral)
-    if len(kept) == len(call.args):
+    left = tuple(arg for arg in call.args if arg != neutral)
+    if len(left) == len(call.args):
         return call
-    if not kept:
+    if not left:
         return neutral
-    return kept[0] if len(kept) == 1 else call.with_children(kept)
+    return left[0] if len(left) == 1 else call.with_children(left)
 
 
 def _fold_case(call: Call) -> Expression:
     arms = list(zip(call.args[:-1:2], call.args[1::2], strict=False))
-    kept = [
+    left = [
         (condition, value)
         for condition, value in arms
         if not (isinstance(condition, Literal) and condition.value is not True)
     ]
-    if kept and kept[0][0] == TRUE:
-        return kept[0][1]
-    if len(kept) == len(arms):
+    if left and left[0][0] == TRUE:
+        return left[0][1]
+    if len(left) == len(arms):
         return call
-    if not kept:
+    if not left:
         return call.args[-1]
-    flat = tuple(part for pair in kept for part in pair)
+    flat = tuple(part for pair in left for part in pair)
     return call.with_children((*flat, call.args[-1]))
 
 

@@ -72,26 +72,26 @@ def _items(pairs: dict[int, ColumnRef], plan: Join) -> list[tuple[ColumnRef, Col
 
 def _carried(source: Plan, target: Plan, pairs: dict[int, ColumnRef]) -> list[Expression]:
     """Conjuncts known of `source` over paired columns, said of `target`, that are new there."""
-    known = set(_known(target))
+    holding = set(_holding(target))
     result = []
     mapping: dict[int, Expression] = dict(pairs)
-    for part in _known(source):
+    for part in _holding(source):
         ids = columns_of(part)
         if not ids or not ids <= pairs.keys() or is_fallible(part) or is_volatile(part):
             continue
         new = substitute(part, mapping)
-        if new not in known and column_equality(new) is None:
+        if new not in holding and column_equality(new) is None:
             result.append(new)
     return result
 
 
-def _known(plan: Plan) -> list[Expression]:
+def _holding(plan: Plan) -> list[Expression]:
     """Conjuncts that hold for every row of the plan, found without looking far."""
     match plan:
         case Filter():
-            return [*conjuncts(plan.predicate), *_known(plan.input)]
+            return [*conjuncts(plan.predicate), *_holding(plan.input)]
         case Join(kind="inner"):
-            return [*_known(plan.left), *_known(plan.right)]
+            return [*_holding(plan.left), *_holding(plan.right)]
         case Join(kind="left" | "semi" | "anti" | "single" | "mark"):
-            return _known(plan.left)
+            return _holding(plan.left)
     return []

@@ -33,12 +33,12 @@ def _merge(plan: Plan) -> Plan:
         merged = _substitute(plan, plan.input)
         if merged is not None:
             return _merge(merged)
-    kept = [value.id for _, value in plan.assignments if isinstance(value, ColumnRef)]
-    if kept != [field.id for field in plan.fields]:
+    read = [value.id for _, value in plan.assignments if isinstance(value, ColumnRef)]
+    if read != [field.id for field in plan.fields]:
         return plan
     if plan.fields == plan.input.fields:
         return plan.input
-    if kept == [field.id for field in plan.input.fields] and isinstance(plan.input, Aggregate):
+    if read == [field.id for field in plan.input.fields] and isinstance(plan.input, Aggregate):
         return _renamed(plan.input, plan.fields)
     return plan
 

@@ -214,9 +214,9 @@ class Search:
             while left:
                 right = subset ^ left
                 if left > right and left in best and right in best:
-                    found = self.join(left, right, best)
-                    if found and (subset not in best or found.cost < best[subset].cost):
-                        best[subset] = found
+                    joined = self.join(left, right, best)
+                    if joined and (subset not in best or joined.cost < best[subset].cost):
+                        best[subset] = joined
                 left = (left - 1) & subset
         if self.full in best:
             return best[self.full].plan

@@ -82,8 +82,8 @@ def _join(plan: Join, needed: Needed) -> Plan:
 
 
 def _trimmed(plan: Plan, needed: Needed) -> Plan:
-    kept = tuple((field, field.ref()) for field in plan.fields if field.id in needed)
-    return plan if len(kept) == len(plan.fields) else Project(plan, kept)
+    wanted = tuple((field, field.ref()) for field in plan.fields if field.id in needed)
+    return plan if len(wanted) == len(plan.fields) else Project(plan, wanted)
 
 
 def _scan(plan: Scan, needed: Needed) -> Plan:
@@ -96,25 +96,25 @@ def _scan(plan: Scan, needed: Needed) -> Plan:
 
 
 def _project(plan: Project, needed: Needed) -> Plan:
-    kept = tuple(pair for pair in plan.assignments if pair[0].id in needed)
-    if kept != plan.assignments:
-        plan = Project(plan.input, kept)
+    wanted = tuple(pair for pair in plan.assignments if pair[0].id in needed)
+    if wanted != plan.assignments:
+        plan = Project(plan.input, wanted)
     return _inputs(plan, _read(plan))
 
 
 def _aggregate(plan: Aggregate, needed: Needed) -> Plan:
-    kept = tuple(pair for pair in plan.aggregates if pair[0].id in needed)
-    if kept != plan.aggregates and (kept or plan.keys):
-        plan = dataclasses.replace(plan, aggregates=kept)
+    wanted = tuple(pair for pair in plan.aggregates if pair[0].id in needed)
+    if wanted != plan.aggregates and (wanted or plan.keys):
+        plan = dataclasses.replace(plan, aggregates=wanted)
     return _inputs(plan, _read(plan))
 
 
 def _window(plan: Window, needed: Needed) -> Plan:
-    kept = tuple(pair for pair in plan.calls if pair[0].id in needed)
-    if not kept:
+    wanted = tuple(pair for pair in plan.calls if pair[0].id in needed)
+    if not wanted:
         return _prune(plan.input, needed)
-    if kept != plan.calls:
-        plan = dataclasses.replace(plan, calls=kept)
+    if wanted != plan.calls:
+        plan = dataclasses.replace(plan, calls=wanted)
     return _inputs(plan, needed | _read(plan))
 
 
@@ -128,29 +128,29 @@ def _unnest(plan: Unnest, needed: Needed) -> Plan:
 def _set_operation(plan: SetOperation, needed: Needed) -> Plan:
     if plan.kind != "union" or not plan.all:
         return _inputs(plan, frozenset(f.id for child in plan.inputs for f in child.fields))
-    kept = [i for i, field in enumerate(plan.columns) if field.id in needed]
-    if len(kept) == len(plan.columns):
+    wanted = [i for i, field in enumerate(plan.columns) if field.id in needed]
+    if len(wanted) == len(plan.columns):
         return _inputs(plan, frozenset(f.id for child in plan.inputs for f in child.fields))
     sides = []
     for child in plan.inputs:
-        pairs = tuple((child.fields[i], child.fields[i].ref()) for i in kept)
+        pairs = tuple((child.fields[i], child.fields[i].ref()) for i in wanted)
         sides.append(_prune(Project(child, pairs), frozenset(field.id for field, _ in pairs)))
-    columns = tuple(plan.columns[i] for i in kept)
+    columns = tuple(plan.columns[i] for i in wanted)
     return dataclasses.replace(plan, left=sides[0], right=sides[1], columns=columns)
 
 
 def _with(plan: With, needed: Needed) -> Plan:
     """Body first, then definitions from last to first: each sees all its readers pruned."""
     body = _prune(plan.body, needed)
-    kept: list[tuple[int, str, Plan]] = []
+    referenced: list[tuple[int, str, Plan]] = []
     for shared, name, definition in reversed(plan.definitions):
-        read = _references(shared, (body, *(later for _, _, later in kept)))
+        read = _references(shared, (body, *(later for _, _, later in referenced)))
         if read is not None:
-            kept.append((shared, name, _prune(definition, read)))
-    definitions = tuple(reversed(kept))
+            referenced.append((shared, name, _prune(definition, read)))
+    definitions = tuple(reversed(referenced))
     if not definitions:
         return body
-    same = body is plan.body and len(kept) == len(plan.definitions)
+    same = body is plan.body and len(referenced) == len(plan.definitions)
     if same and all(a[2] is b[2] for a, b in zip(definitions, plan.definitions, strict=True)):
         return plan
     return With(definitions, body)
@@ -158,28 +158,28 @@ def _with(plan: With, needed: Needed) -> Plan:
 
 def _references(shared: int, readers: tuple[Plan, ...]) -> Needed | None:
     """Columns the readers take from a shared plan; None if nobody reads it."""
-    found = [
+    references = [
         node
         for reader in readers
         for node in walk_plan(reader)
         if isinstance(node, Reference) and node.shared == shared
     ]
-    if not found:
+    if not references:
         return None
-    return frozenset(source for node in found for _, source in node.columns)
+    return frozenset(source for node in references for _, source in node.columns)
 
 
 def _values(plan: Values, needed: Needed) -> Plan:
-    kept = [i for i, field in enumerate(plan.columns) if field.id in needed]
-    if len(kept) == len(plan.columns):
+    wanted = [i for i, field in enumerate(plan.columns) if field.id in needed]
+    if len(wanted) == len(plan.columns):
         return plan
-    rows = tuple(tuple(row[i] for i in kept) for row in plan.rows)
-    return Values(tuple(plan.columns[i] for i in kept), rows)
+    rows = tuple(tuple(row[i] for i in wanted) for row in plan.rows)
+    return Values(tuple(plan.columns[i] for i in wanted), rows)
 
 
 def _literal_rows(plan: LiteralRows, needed: Needed) -> Plan:
-    kept = [i for i, field in enumerate(plan.columns) if field.id in needed]
-    if len(kept) == len(plan.columns):
+    wanted = [i for i, field in enumerate(plan.columns) if field.id in needed]
+    if len(wanted) == len(plan.columns):
         return plan
-    values = tuple(plan.values[i] for i in kept)
-    return LiteralRows(tuple(plan.columns[i] for i in kept), values, plan.count)
+    values = tuple(plan.values[i] for i in wanted)
+    return LiteralRows(tuple(plan.columns[i] for i in wanted), values, plan.count)

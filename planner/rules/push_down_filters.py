@@ -188,8 +188,8 @@ def _adopt(plan: Join, parts: Parts, own: Parts) -> tuple[Parts, Parts]:
             taken.append(part)
         compared = compared or both
     moving, staying = _split(parts, taken)
-    known = set(own)
-    return staying, own + [part for part in moving if part not in known]
+    present = set(own)
+    return staying, own + [part for part in moving if part not in present]
 
 
 def _reads_both(part: Expression, left: frozenset[int], right: frozenset[int]) -> bool:

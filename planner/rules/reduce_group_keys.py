@@ -25,13 +25,13 @@ def _reduce(plan: Plan) -> Plan:
     needless = _needless(plan)
     if not needless:
         return plan
-    kept = tuple(pair for pair in plan.keys if pair[0].id not in needless)
+    keys = tuple(pair for pair in plan.keys if pair[0].id not in needless)
     moved: list[tuple[Field, AggregateCall]] = [
         (field, resolve_aggregate("any_value", [value]))
         for field, value in plan.keys
         if field.id in needless
     ]
-    reduced = Aggregate(plan.input, kept, (*moved, *plan.aggregates))
+    reduced = Aggregate(plan.input, keys, (*moved, *plan.aggregates))
     return Project(reduced, tuple((field, field.ref()) for field in plan.fields))
 
 
@@ -39,11 +39,11 @@ def _needless(plan: Aggregate) -> set[int]:
     """Output ids of keys that the remaining keys determine, found from the last to the first."""
     plain = [(f, value.id) for f, value in reversed(plan.keys) if isinstance(value, ColumnRef)]
     rest = [id for _, id in plain]
-    known, needless = Dependencies(plan.input), set[int]()
+    dependencies, needless = Dependencies(plan.input), set[int]()
     # Text keys cost most to group by: try to drop them first.
     for field, id in sorted(plain, key=lambda pair: not pair[0].type.is_text):
         rest.remove(id)
-        if rest and known.determine(rest, id):
+        if rest and dependencies.determine(rest, id):
             needless.add(field.id)
         else:
             rest.append(id)

@@ -68,8 +68,8 @@ def _descend(estimator: Estimator, side: Plan, other: Plan, keys: Pairs) -> Plan
             below = _descend(estimator, side.input, other, keys)
         case Project():
             sources = {f.id: v.id for f, v in side.assignments if isinstance(v, ColumnRef)}
-            kept = [(sources[id], column) for id, column in keys if id in sources]
-            below = _descend(estimator, side.input, other, kept)
+            inner = [(sources[id], column) for id, column in keys if id in sources]
+            below = _descend(estimator, side.input, other, inner)
         case Aggregate() if side.grouping_sets is None:
             values = {field.id: value for field, value in side.keys}
             equated = [(values[id], column) for id, column in keys if id in values]

@@ -112,5 +112,5 @@ def _mark(node: Join, parts: list[Expression]) -> tuple[Plan, list[Expression]] 
     if not hit or any(node.mark.id in columns_of(part) for part in others):
         return None
     semi = Join("semi", node.left, node.right, node.condition)
-    kept = Project(semi, (*((f, f.ref()) for f in semi.fields), (node.mark, TRUE)))
-    return kept, others
+    marked = Project(semi, (*((f, f.ref()) for f in semi.fields), (node.mark, TRUE)))
+    return marked, others

@@ -61,12 +61,12 @@ def _rewrite(node: Plan) -> Plan:
     shape = _peel(node)
     if any(is_volatile(e) for e in (shape.predicate, *(key.expression for key in shape.keys))):
         return node
-    found = _groups(node, shape) if isinstance(shape.input, Aggregate) else _rows(node, shape)
-    if found is None:
+    rewritten = _groups(node, shape) if isinstance(shape.input, Aggregate) else _rows(node, shape)
+    if rewritten is None:
         return node
     for project in reversed(shape.projects):
-        found = project.with_inputs((found,))
-    return keep_fields(found, node.fields)
+        rewritten = project.with_inputs((rewritten,))
+    return keep_fields(rewritten, node.fields)
 
 
 def _peel(node: TopN) -> Shape:

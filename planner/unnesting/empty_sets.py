@@ -13,10 +13,10 @@ from tensorsql.planner.plans.traversal import clone
 def without_empty_sets(plan: Aggregate) -> Plan:
     """Each () as an aggregate without keys, all together with the other sets by UNION ALL."""
     assert plan.grouping_sets is not None
-    kept = tuple(one for one in plan.grouping_sets if one)
+    sets = tuple(one for one in plan.grouping_sets if one)
     sides = [_scalar(plan) for one in plan.grouping_sets if not one]
-    if kept:
-        copy, ids = clone(dataclasses.replace(plan, grouping_sets=kept))
+    if sets:
+        copy, ids = clone(dataclasses.replace(plan, grouping_sets=sets))
         by_id = {f.id: f for f in copy.fields}
         sides.insert(0, Project(copy, tuple(_passed(by_id[ids[f.id]]) for f in plan.fields)))
     result = sides[0]

@@ -109,10 +109,12 @@ def _filter(plan: Filter, domain: Domain) -> Pushed:
     if domain.may_substitute and not free_columns(base) & domain.ids:
         mapping = _equated(parts, base, domain)
         if mapping is not None:
-            kept = [
+            useful = [
                 p for p in (substitute(part, dict(mapping)) for part in parts) if not _trivial(p)
             ]
-            return Pushed(Filter(base, conjunction(kept)) if kept else base, mapping, frozenset())
+            return Pushed(
+                Filter(base, conjunction(useful)) if useful else base, mapping, frozenset()
+            )
     inner = push(plan.input, domain)
     return _same(Filter(inner.plan, substitute(plan.predicate, dict(inner.mapping))), inner)
 
@@ -290,16 +292,16 @@ def _limit(plan: Limit, domain: Domain) -> Pushed:
     if plan.count is not None:
         last = Literal(number.type, plan.offset + plan.count)
         parts.append(resolve("<=", [position, last]))
-    kept = tuple((f, f.ref()) for f in inner.plan.fields)
-    return _same(Project(Filter(window, conjunction(parts)), kept), inner)
+    own = tuple((f, f.ref()) for f in inner.plan.fields)
+    return _same(Project(Filter(window, conjunction(parts)), own), inner)
 
 
 def _distinct(plan: Distinct, domain: Domain) -> Pushed:
     inner = push(plan.input, domain)
     if plan.on is None:
         wanted = plan.input.ids | {ref.id for ref in inner.mapping.values()}
-        kept = tuple((f, f.ref()) for f in inner.plan.fields if f.id in wanted)
-        return _same(Distinct(Project(inner.plan, kept)), inner)
+        own = tuple((f, f.ref()) for f in inner.plan.fields if f.id in wanted)
+        return _same(Distinct(Project(inner.plan, own)), inner)
     on = tuple(substitute(item, dict(inner.mapping)) for item in plan.on)
     return _same(Distinct(inner.plan, (*on, *inner.mapping.values())), inner)
 

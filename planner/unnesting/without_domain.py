@@ -45,10 +45,10 @@ def _strip(plan: Plan, outer: frozenset[int], pulled: list[Expression]) -> Plan 
         if input is None:
             return None
         pulled.extend(mine)
-        kept = [part for part in parts if part not in mine]
+        others = [part for part in parts if part not in mine]
         if not mine and input is plan.input:
             return plan
-        return Filter(input, conjunction(kept)) if kept else input
+        return Filter(input, conjunction(others)) if others else input
     if isinstance(plan, Project):
         return _strip_project(plan, outer, pulled)
     return plan
@@ -72,13 +72,13 @@ def row_wise(join: DependentJoin, right: Plan) -> Plan | None:
     """
     if join.kind != "inner":
         return None
-    found = _over(join.left, right)
-    if found is None:
+    worked_out = _over(join.left, right)
+    if worked_out is None:
         return None
     if join.condition != TRUE:
-        found = Filter(found, join.condition)
+        worked_out = Filter(worked_out, join.condition)
     wanted = tuple((field, field.ref()) for field in join.fields)
-    return found if found.fields == join.fields else Project(found, wanted)
+    return worked_out if worked_out.fields == join.fields else Project(worked_out, wanted)
 
 
 def _over(left: Plan, right: Plan) -> Plan | None:

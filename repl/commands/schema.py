@@ -17,11 +17,11 @@ def run(runner: Runner, arguments: Sequence[str]) -> None:
     with runner.connection.session.open_transaction() as transaction:
         statements = dict(_statements(transaction))
     if arguments:
-        found = {name: sql for name, sql in statements.items() if _same(name, arguments[0])}
-        if not found:
+        named = {name: sql for name, sql in statements.items() if _same(name, arguments[0])}
+        if not named:
             hint = nearest(arguments[0], statements)
             raise CatalogError(f'there is no table or view "{arguments[0]}"{hint}')
-        statements = found
+        statements = named
     runner.output.writelines(f"{sql}\n" for sql in statements.values())
 
 

@@ -60,7 +60,7 @@ def _collect() -> dict[str, tuple[Signature, ...]]:
     overloads: dict[str, list[Signature]] = {}
     for signature in chain.from_iterable(GROUPS):
         overloads.setdefault(signature.name, []).append(signature)
-    named = {name: tuple(found) for name, found in overloads.items()}
+    named = {name: tuple(signatures) for name, signatures in overloads.items()}
     return named | {alias: named[name] for alias, name in ALIASES.items()}
 
 
@@ -75,7 +75,7 @@ def signature_at(name: str, index: int) -> Signature:
 def signature_index(signature: Signature) -> int:
     """The signature's place among the overloads of its name."""
     return next(
-        place for place, found in enumerate(SIGNATURES[signature.name]) if found is signature
+        place for place, other in enumerate(SIGNATURES[signature.name]) if other is signature
     )
 
 
