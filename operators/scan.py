@@ -11,8 +11,7 @@ from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.logical import Scan
 from tensorsql.storage.columns.column import Batch, Flat
 from tensorsql.storage.columns.types import BIGINT
-from tensorsql.storage.tables.catalog import Relation, TableName
-from tensorsql.storage.tables.reader import Reader
+from tensorsql.storage.tables.catalog import Reader, Relation, TableName
 
 
 def compile_scan(plan: Scan, node: int, compiler: Compiler) -> Stream:

@@ -8,7 +8,7 @@ from tensorsql.errors import Error, IOError, reason
 from tensorsql.parser.dialect import is_complete, split
 from tensorsql.repl.report import placed_in_script
 from tensorsql.repl.runner import Runner
-from tensorsql.storage.files.file_names import check_path
+from tensorsql.storage.files.plain_files import check_path
 
 
 def run_script(text: str, runner: Runner) -> None:

@@ -19,7 +19,7 @@ from tensorsql.errors import IntegrityError, UnsupportedError
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.arrow import to_arrow
 from tensorsql.storage.columns.types import Type
-from tensorsql.storage.tables import constraints, keys, merging
+from tensorsql.storage.tables import constraints, keys, rewrite
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.tables.constraints import check_keys
 from tensorsql.storage.tables.database import Database, Transaction
@@ -287,7 +287,7 @@ def test_small_segments_are_merged(
         if number == 100:
             reader, then = database.begin(), live_rows(database.begin())
     state = database.store.latest().tables["t"]
-    assert len(state.segments) <= 3 * (merging.FAN_IN - 1) and written <= 150 * 4
+    assert len(state.segments) <= 3 * (rewrite.FAN_IN - 1) and written <= 150 * 4
     assert reader is not None and live_rows(reader) == then
     expected = {n: [repr(n)] for n in range(150) if n % 10 != 4}
     assert live_rows(database.begin()) == expected
@@ -324,7 +324,7 @@ def test_an_emptied_segment_goes_and_its_row_ids_with_it() -> None:
 
 
 def test_big_values_are_not_copied_over_and_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merging, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(rewrite, "MOST_BYTES", 10_000)
     database = Database.open()
     transaction = database.begin(write=True)
     transaction.create_table(TableSchema("t", (ColumnSchema("c0", types.VARCHAR),)))

@@ -31,7 +31,7 @@ from tensorsql.operators.indexes.npi.nta import BlockWalk
 from tensorsql.operators.indexes.npi.probe import NpiProbe, WalkingProbe, probe_of
 from tensorsql.operators.models.inference import Question
 from tensorsql.operators.models.measures import DISTANCES, SCORES, Cosine, Length, Lp, Measure
-from tensorsql.storage.files.open_files import OpenFiles
+from tensorsql.storage.files.checked_file import OpenFiles
 from tensorsql.storage.tables.database import Database
 
 EXAMPLE_1 = [

@@ -22,9 +22,8 @@ from tensorsql.storage.columns import types
 from tensorsql.storage.tables import folder_store
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.tables.database import Database
-from tensorsql.storage.tables.locks import FileLock, Wait
+from tensorsql.storage.tables.locks import FileLock, FolderTurns, Wait
 from tensorsql.storage.tables.transaction import Transaction
-from tensorsql.storage.tables.turns import FolderTurns
 
 T = TableSchema("t", (ColumnSchema("i", types.INTEGER),))
 HOLDER = r"process \d+ \(this one\) since \d\d:\d\d:\d\d"

@@ -26,8 +26,7 @@ from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.arrow import to_arrow
 from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, slice_column
 from tensorsql.storage.columns.types import BOOLEAN
-from tensorsql.storage.tables.catalog import ModelEntry, Relation
-from tensorsql.storage.tables.reader import Reader
+from tensorsql.storage.tables.catalog import ModelEntry, Reader, Relation
 
 CHUNK = 1024  # inputs between two looks at the cancel flag
 LOOKUP_ROWS = 65536

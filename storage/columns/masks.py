@@ -22,9 +22,8 @@ from torch import Tensor
 from tensorsql.cancellation import check_cancelled
 from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, Wide, bare
 from tensorsql.storage.columns.types import Kind, Type, mask
-from tensorsql.storage.files.checked_file import CheckedArray
-from tensorsql.storage.files.large_files import LargeFile
-from tensorsql.storage.files.open_files import Opener
+from tensorsql.storage.files.checked_file import CheckedArray, Opener
+from tensorsql.storage.files.plain_files import LargeFile
 
 Integers = NDArray[np.int64]
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 import math
 import os
+import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,29 @@ from numpy.typing import NDArray
 
 from tensorsql.errors import CorruptError, InternalError, IOError
 from tensorsql.storage.files.checksums import BLOCK, Checksum
+
+Value = TypeVar("Value")
+
+
+class Once(Generic[Value]):
+    """Values by name; each is made by the first thread that asks, the others wait for that one."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Value] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str, make: Callable[[], Value]) -> Value:
+        """The value of a name."""
+        if name in self._values:
+            return self._values[name]
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:
+            if name not in self._values:
+                self._values[name] = make()
+            return self._values[name]
+
 
 HEADER = 512  # bytes that hold the header of any array of ours
 Blocks = slice | NDArray[np.int64]  # numbers of blocks
@@ -170,3 +195,28 @@ class CheckedArray:
         """The same for rows along the first axes, counted as one."""
         each = math.prod(self.values.shape[axes:])
         self.check_runs(numbers * each, each)
+
+
+class Opener(Protocol):
+    """What opens the files of a database."""
+
+    def open(self, path: Path) -> CheckedFile:
+        """The file, mapped; IOError if it is missing, CorruptError if it has another size."""
+
+    def damaged(self, path: Path, what: str, part: str = "") -> CorruptError:
+        """The error that says whose the file is and what is wrong with it, in that part of it."""
+
+
+class OpenFiles:
+    """Files that stay open for as long as what they belong to is known, such as an index."""
+
+    def __init__(self, files: Opener) -> None:
+        self._files = files
+        self._opened: Once[CheckedFile] = Once()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return OpenFiles, (self._files,)
+
+    def open(self, path: Path) -> CheckedFile:
+        """The file, mapped and checked no more than once."""
+        return self._opened.get(str(path), lambda: self._files.open(path))

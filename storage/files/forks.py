@@ -1,8 +1,4 @@
-"""What a fork may not share: locks and SQLite connections belong to one process. Torch-free.
-
-A child that keeps them could end or change the parent's locks, and would hold them when the parent
-has long ended. So they are put into order around every fork that Python makes.
-"""
+"""What a fork may not share, being one process's own, and what ends with a thread. Torch-free."""
 
 from __future__ import annotations
 
@@ -81,3 +77,36 @@ def _in_child() -> None:
 
 
 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+class Following(Protocol):
+    """Something that ends with a thread."""
+
+    def thread_ended(self, thread: object) -> None:
+        """A thread has ended; `thread` is what `follow` gave for it."""
+
+
+class _Token:
+    """Lives in the locals of a thread, and is deleted with them when the thread ends."""
+
+    def __init__(self) -> None:
+        self.thread = object()
+        self.followers: weakref.WeakSet[Following] = weakref.WeakSet()
+
+    def __del__(self) -> None:
+        for follower in list(self.followers):
+            follower.thread_ended(self.thread)
+
+
+class _Locals(threading.local):
+    def __init__(self) -> None:
+        self.token = _Token()
+
+
+_LOCALS = _Locals()
+
+
+def follow(follower: Following) -> object:
+    """Tell `follower` when the current thread ends; returns what names the thread then."""
+    _LOCALS.token.followers.add(follower)
+    return _LOCALS.token.thread

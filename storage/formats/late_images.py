@@ -13,7 +13,7 @@ from tensorsql.errors import CorruptError, IOError, UnsupportedError
 from tensorsql.storage.columns.column import Column, Flat, RowRef
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.formats.pictures import IMAGE, Images, tell_left_out
-from tensorsql.storage.tables.reader import Reader
+from tensorsql.storage.tables.catalog import Reader
 
 
 class LateImages:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tensorsql.errors import BindError, CorruptError, Error, IOError, nearest, reason
-from tensorsql.storage.files.file_names import check_path
+from tensorsql.storage.files.plain_files import check_path
 from tensorsql.storage.tables.locks import is_held, new_held
 
 PART = ".tensorsql-"  # how the name of an unfinished file begins

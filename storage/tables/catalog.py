@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tensorsql.storage.columns.places import Places
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import Type
-from tensorsql.storage.tables.reader import Reader
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tensorsql.storage.columns.column import Column
 
 
 @dataclass(frozen=True)
@@ -181,3 +185,19 @@ class SampleEntry:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     directory: str | None = None
     state: Any = field(default=None, compare=False, repr=False)
+
+
+class Reader(Protocol):
+    """Positions 0 … rows - 1 of one snapshot, deleted rows included. Thread-safe."""
+
+    def read(self, column: str, start: int, stop: int) -> Column:
+        """Rows start … stop - 1 of a column; text columns share one dictionary over all ranges."""
+
+    def live(self, start: int, stop: int) -> Tensor | None:
+        """bool per position, False = deleted; None = all live."""
+
+    def row_ids(self, start: int, stop: int) -> Tensor:
+        """int64 row ids, ascending."""
+
+    def positions(self, row_ids: Tensor) -> Tensor:
+        """The position of each row id (int64), -1 where this snapshot does not have it."""

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tensorsql.errors import CorruptError, IOError
+from tensorsql.storage.files.checked_file import OpenFiles
 from tensorsql.storage.files.checksums import Checksum, relative
-from tensorsql.storage.files.open_files import OpenFiles
-from tensorsql.storage.tables.bitmaps import stored_deletion
 from tensorsql.storage.tables.catalog_connection import CatalogConnection
 from tensorsql.storage.tables.catalog_format import (
     FORMAT,
@@ -34,7 +33,7 @@ from tensorsql.storage.tables.catalog_format import (
     seal,
 )
 from tensorsql.storage.tables.catalog_upgrade import upgrade
-from tensorsql.storage.tables.database_files import DatabaseFiles, prefixes_lost
+from tensorsql.storage.tables.database_files import DatabaseFiles, prefixes_lost, stored_deletion
 from tensorsql.storage.tables.records import (
     entry_of_text,
     entry_text,

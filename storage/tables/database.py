@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from tensorsql.errors import InterruptedError
-from tensorsql.storage.files.file_names import check_path
 from tensorsql.storage.files.forks import Owner
+from tensorsql.storage.files.plain_files import check_path
 from tensorsql.storage.tables.folder_store import FolderStore
 from tensorsql.storage.tables.integrity import Finding, require_sound
 from tensorsql.storage.tables.locks import Wait, never

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import CorruptError, IOError
 from tensorsql.storage.files.checked_file import CheckedFile
 from tensorsql.storage.files.checksums import Checksum, file_checksum, folder_checksums, relative
-from tensorsql.storage.tables.snapshot import Snapshot
+from tensorsql.storage.tables.snapshot import Deletion, Snapshot
 
 
 class Register(Protocol):
@@ -134,3 +138,25 @@ def _advice(kind: str, name: str, part: str) -> str:
             return "drop it and create it again; SET use_indexes = false does without it"
         case _:
             return f"all that does without it can be read; drop the {kind} and create it again"
+
+
+def save_bitmap(path: Path, flags: NDArray[np.bool_]) -> None:
+    """Write the flags of a segment's rows."""
+    np.save(path, np.packbits(flags, bitorder="little"))
+
+
+def stored_deletion(files: DatabaseFiles, name: str, count: int, rows: int) -> Deletion:
+    """The deletion of so many of a segment's rows, read from its file when it is asked for."""
+    path = files.folder / "segments" / name
+    return Deletion(count, partial(_load, files, path, count, rows), name)
+
+
+def _load(files: DatabaseFiles, path: Path, count: int, rows: int) -> NDArray[np.bool_]:
+    stored = files.open(path).array()
+    packed = stored.whole()
+    if packed.dtype != np.uint8 or packed.shape != ((rows + 7) // 8,):
+        raise stored.file.damaged(f"it is no bitmap of {rows} rows")
+    flags = np.unpackbits(packed, count=rows, bitorder="little").view(np.bool_)
+    if int(flags.sum()) != count:
+        raise stored.file.damaged(f"it does not mark {count} rows")
+    return flags

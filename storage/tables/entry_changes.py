@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tensorsql.errors import CatalogError, nearest
-from tensorsql.storage.files.open_files import OpenFiles
+from tensorsql.storage.files.checked_file import OpenFiles
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, SampleEntry, ViewEntry
 from tensorsql.storage.tables.memory_store import Store
-from tensorsql.storage.tables.snapshot_view import SnapshotView
+from tensorsql.storage.tables.snapshot import SnapshotView
 
 
 class EntryChanges(SnapshotView):

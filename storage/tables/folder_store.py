@@ -35,20 +35,23 @@ from numpy.typing import NDArray
 from tensorsql.cancellation import apart, in_helper
 from tensorsql.errors import Error, InterfaceError, IOError, reason
 from tensorsql.storage.files.forks import Owner
-from tensorsql.storage.files.large_files import LargeFile
-from tensorsql.storage.tables.bitmaps import save_bitmap, stored_deletion
+from tensorsql.storage.files.plain_files import LargeFile
 from tensorsql.storage.tables.catalog_format import PARTS
 from tensorsql.storage.tables.catalog_store import CatalogStore
-from tensorsql.storage.tables.database_files import DatabaseFiles, remove
+from tensorsql.storage.tables.database_files import (
+    DatabaseFiles,
+    remove,
+    save_bitmap,
+    stored_deletion,
+)
 from tensorsql.storage.tables.integrity import Finding, catalog_finding, check_database
-from tensorsql.storage.tables.locks import FileLock, Held, Wait
+from tensorsql.storage.tables.locks import FileLock, FolderTurns, Held, Wait
 from tensorsql.storage.tables.readers import FOLDER as READERS
 from tensorsql.storage.tables.readers import Readers
 from tensorsql.storage.tables.replaced import SWEPT, put_aside
 from tensorsql.storage.tables.segment import FileSource, MemorySource, Segment, mask_stem
 from tensorsql.storage.tables.snapshot import Deletion, Snapshot
 from tensorsql.storage.tables.sweep import sweep, tidy
-from tensorsql.storage.tables.turns import FolderTurns
 
 LEASE_WAIT = Wait(30.0)  # for another that sweeps
 

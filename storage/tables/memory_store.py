@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from tensorsql.storage.files.forks import Owner
 from tensorsql.storage.tables.database_files import DatabaseFiles
-from tensorsql.storage.tables.locks import Held, NoLock, Wait
+from tensorsql.storage.tables.locks import Held, NoLock, ProcessTurns, Wait
 from tensorsql.storage.tables.segment import Segment
 from tensorsql.storage.tables.snapshot import Deletion, Snapshot
-from tensorsql.storage.tables.turns import ProcessTurns
 
 if TYPE_CHECKING:
     from tensorsql.storage.tables.integrity import Finding

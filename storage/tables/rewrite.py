@@ -112,3 +112,45 @@ def _masks(
     starts = np.cumsum([0, *(segment.rows for segment in segments)])
     rows = [live + start for live, start in zip(lives, starts[:-1], strict=True)]
     return pack(source, np.concatenate(rows))
+
+
+FAN_IN = 8
+MOST_ROWS = 1 << 16
+MOST_BYTES = 16 << 20
+
+
+def merged_with(state: TableState, new: Segment) -> tuple[Segment, ...]:
+    """The last segments of a table that become one with a new one; none while they are few."""
+    count, rows = 0, new.rows
+    while True:
+        level, stop = _level(rows), count
+        while stop < len(state.segments) and _level(_live_rows(state, stop)) <= level:
+            stop += 1
+        rows += sum(_live_rows(state, place) for place in range(count, stop))
+        if stop - count < FAN_IN - 1 or rows > MOST_ROWS:
+            break
+        count = stop
+    if not count:
+        return ()
+    chosen = state.segments[len(state.segments) - count :]
+    return chosen if sum(_bytes(state, part) for part in (*chosen, new)) <= MOST_BYTES else ()
+
+
+def _level(rows: int) -> int:
+    return (max(rows, 1).bit_length() - 1) // (FAN_IN.bit_length() - 1)
+
+
+def _live_rows(state: TableState, place: int) -> int:
+    """The live rows of a segment, counted from the last."""
+    segment = state.segments[-1 - place]
+    deletion = state.deletions.get(segment.first_row_id)
+    return segment.rows - (deletion.count if deletion else 0)
+
+
+def _bytes(state: TableState, segment: Segment) -> int:
+    total = 0
+    for column in state.schema.columns:
+        total += segment.source.mapped(column.name).nbytes
+        if column.type.kind is Kind.MASK:
+            total += segment.source.masks(column.name, column.type).pixels.nbytes
+    return total

@@ -18,8 +18,7 @@ from tensorsql.errors import CorruptError
 from tensorsql.storage.columns.physical import is_physical
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import Type
-from tensorsql.storage.files.once import Once
-from tensorsql.storage.files.open_files import Opener
+from tensorsql.storage.files.checked_file import Once, Opener
 from tensorsql.storage.tables.arrow_file import check_rows, check_structure, open_batch
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from tensorsql.storage.columns.masks import StoredMasks
 from tensorsql.storage.columns.physical import physical, valid_flags
 from tensorsql.storage.columns.text import code_array
 from tensorsql.storage.columns.types import Kind, Type
-from tensorsql.storage.files.once import Once
+from tensorsql.storage.files.checked_file import Once
 from tensorsql.storage.tables.catalog import TableSchema
 from tensorsql.storage.tables.segment import Segment
 

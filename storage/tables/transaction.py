@@ -13,6 +13,7 @@ import numpy as np
 
 from tensorsql.cancellation import apart, check_cancelled
 from tensorsql.errors import CatalogError, TransactionError, nearest
+from tensorsql.storage.files.forks import follow
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.tables.constraints import check_key_types, check_keys, check_not_null
 from tensorsql.storage.tables.entry_changes import EntryChanges
@@ -20,11 +21,9 @@ from tensorsql.storage.tables.ingest import Rows, adopt_masks, batches_of, segme
 from tensorsql.storage.tables.keys import with_key_indexes
 from tensorsql.storage.tables.locks import Held, NoLock, Wait
 from tensorsql.storage.tables.memory_store import Store
-from tensorsql.storage.tables.merging import merged_with
-from tensorsql.storage.tables.rewrite import merge_segments, rewrite_columns
+from tensorsql.storage.tables.rewrite import merge_segments, merged_with, rewrite_columns
 from tensorsql.storage.tables.segment import Segment
 from tensorsql.storage.tables.snapshot import KINDS, Deletion, Snapshot, TableState
-from tensorsql.storage.tables.threads import follow
 
 
 class Transaction(EntryChanges):

@@ -16,9 +16,8 @@ import numpy as np
 
 from tensorsql.errors import IOError as FileError
 from tensorsql.storage.columns.masks import Integers, MaskSource, same_size
-from tensorsql.storage.files.checked_file import CheckedArray
-from tensorsql.storage.files.large_files import LargeFile
-from tensorsql.storage.files.open_files import OpenFiles
+from tensorsql.storage.files.checked_file import CheckedArray, OpenFiles
+from tensorsql.storage.files.plain_files import LargeFile
 from tensorsql.storage.masks.counts import chunks, read_block
 from tensorsql.storage.masks.levels import bin_edges
 

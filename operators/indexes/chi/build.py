@@ -21,8 +21,7 @@ from tensorsql.operators.indexes.chi.blocks import (
 from tensorsql.operators.runtime.program import Context
 from tensorsql.storage.columns.column import RowRef
 from tensorsql.storage.columns.types import Type
-from tensorsql.storage.tables.catalog import ColumnSchema, IndexEntry, Relation
-from tensorsql.storage.tables.reader import Reader
+from tensorsql.storage.tables.catalog import ColumnSchema, IndexEntry, Reader, Relation
 
 BLOCKS = "blocks"  # the option that lists the block files of a stored index
 Pieces = dict[str, ChiBlock]  # by name: the stem of its files where it is stored

@@ -22,9 +22,8 @@ from torch import Tensor
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import DataError
 from tensorsql.errors import IOError as FileError
-from tensorsql.storage.files.checked_file import CheckedArray
-from tensorsql.storage.files.large_files import LargeFile
-from tensorsql.storage.files.open_files import OpenFiles
+from tensorsql.storage.files.checked_file import CheckedArray, OpenFiles
+from tensorsql.storage.files.plain_files import LargeFile
 from tensorsql.storage.tables.catalog import IndexEntry
 
 ARRAYS = ("row_ids", "planes", "lower", "upper", "mai_rows", "mai_values")

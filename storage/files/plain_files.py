@@ -1,12 +1,14 @@
-"""Large files are written piece by piece: a cancelled statement ends between two. Torch-free."""
+"""Files: what one may be called, and large ones written piece by piece. Torch-free."""
 
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
 from tensorsql.cancellation import check_cancelled
+from tensorsql.errors import IOError
 
 PIECE = 1 << 22  # bytes
 
@@ -38,3 +40,16 @@ class LargeFile(io.RawIOBase):
         """Give the file up."""
         self._file.close()
         super().close()
+
+
+def check_path(path: str | os.PathLike[str]) -> None:
+    """IOError for what no file or folder can be called."""
+    text = os.fspath(path)
+    if not text:
+        raise IOError('"" is not the path of a file')
+    if "\0" in text:
+        raise IOError(f"{text!a} is not the path of a file: it has a NUL character in it")
+    try:
+        os.fsencode(text)
+    except UnicodeError:
+        raise IOError(f"{text!a} is not the path of a file: it is not Unicode text") from None
