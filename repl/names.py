@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tensorsql.errors import Error
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
 from tensorsql.planner.functions.resolve import EXPANSIONS
-from tensorsql.planner.functions.signatures import SIGNATURES
 from tensorsql.repl.words import words
 from tensorsql.session_catalog import SessionCatalog
 from tensorsql.settings import SETTINGS
@@ -46,17 +45,15 @@ def names_of(session: Session) -> Names:
     with session.open_transaction() as transaction:
         catalog = SessionCatalog(transaction, session.registered)
         tables = {name: _columns(catalog, name) for name in catalog.table_names()}
-        tables |= {
-            name: _view_columns(catalog, name, session.settings) for name in catalog.view_names()
-        }
+        tables |= {name: _view_columns(catalog, name, session) for name in catalog.view_names()}
         models = tuple(catalog.model_names())
     settings = tuple(setting.name for setting in SETTINGS)
-    return Names(tables, models, settings, functions(), table_functions())
+    return Names(tables, models, settings, functions(session), table_functions())
 
 
-def functions() -> tuple[str, ...]:
+def functions(session: Session) -> tuple[str, ...]:
     """The functions that are called by name."""
-    called = {name for name in (*SIGNATURES, *EXPANSIONS) if name[0].isalpha()}
+    called = {name for name in (*session.functions, *EXPANSIONS) if name[0].isalpha()}
     return tuple(sorted(called.difference(NOT_CALLED)))
 
 
@@ -70,12 +67,12 @@ def _columns(catalog: SessionCatalog, name: str) -> tuple[str, ...]:
     return () if relation is None else tuple(column.name for column in relation.schema.columns)
 
 
-def _view_columns(
-    catalog: SessionCatalog, name: str, settings: Mapping[str, Any]
-) -> tuple[str, ...]:
+def _view_columns(catalog: SessionCatalog, name: str, session: Session) -> tuple[str, ...]:
     quoted = name.replace('"', '""')
     try:
         (tree,) = parse(f'SELECT * FROM "{quoted}"')
-        return tuple(getattr(bind(tree, catalog, (), settings), "names", ()))
+        return tuple(
+            getattr(bind(tree, catalog, (), session.settings, session.functions), "names", ())
+        )
     except Error:
         return ()  # a view whose table is gone has no columns to offer

@@ -77,7 +77,7 @@ class Session(SessionState):
             for tree in trees:
                 with self._transaction_of(tree) as transaction:
                     catalog = SessionCatalog(transaction, self.registered)
-                    statement = bind(tree, catalog, parameters, self.settings)
+                    statement = bind(tree, catalog, parameters, self.settings, self.functions)
                     work = Work(self, transaction, statement.parameters)
                     plan = plan_of(statement)
                     if plan is not None:

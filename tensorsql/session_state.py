@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tensorsql import settings as registry
 from tensorsql.cancellation import cancelled_by, import_engine, is_cancelled_by
 from tensorsql.errors import TransactionError
+from tensorsql.planner.functions.signatures import SIGNATURES, Functions
 from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.storage.tables.catalog import Relation
 
@@ -28,6 +29,7 @@ class SessionServices:
 
     def __init__(self, trusts_models: Callable[[], bool]) -> None:
         self.trusts_models = trusts_models
+        self.kernels: dict[str, Any] = {}  # of functions that only this session has
         self._shared: dict[Any, Any] = {}
 
     def shared(self, make: Callable[[SessionServices], Shared]) -> Shared:
@@ -42,7 +44,7 @@ class SessionState:
     """One connection's state.
 
     `registered` are Python objects made visible as relations by `register`; `transaction` is the
-    one BEGIN opened, None in autocommit.
+    one BEGIN opened, None in autocommit. `functions` are those that its statements may call.
     """
 
     def __init__(self, database: Database, settings: Mapping[str, Any] | None = None) -> None:
@@ -52,7 +54,8 @@ class SessionState:
             self.settings = registry.changed(self.settings, name, value)
         self.registered: dict[str, Relation] = {}
         self.transaction: Transaction | None = None
-        self.services: SessionServices | None = None
+        self.functions: Functions = SIGNATURES
+        self.services = SessionServices(self._trusts)
         self.cancelled = Event()
 
     def context(
@@ -62,8 +65,6 @@ class SessionState:
         import_engine()
         from tensorsql.operators.runtime.program import Context
 
-        if self.services is None:
-            self.services = SessionServices(self._trusts)
         return Context(
             dict(self.settings),
             self.cancelled,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -85,7 +85,8 @@ def literal(value: Any) -> Expression:
 
 def aggregate(name: str, *arguments: Any, **options: Any) -> tuple[Field, AggregateCall]:
     """An aggregate assignment with a fresh field."""
-    found = resolve_aggregate(name, [literal(argument) for argument in arguments], **options)
+    found = resolve_aggregate(name, [literal(argument) for argument in arguments])
+    found = replace(found, **options)
     return new_field(name, found.type), found
 
 

@@ -190,7 +190,7 @@ def test_aggregates_enclose(
     from tensorsql.operators.runtime.program import Run
 
     batch, known = table
-    call = resolve_aggregate(name, [column(argument)], False, None, ())
+    call = resolve_aggregate(name, [column(argument)])
     assert isinstance(call, AggregateCall)
     codes = torch.arange(batch.rows) % 2
     columns = {**batch.columns, 99: Flat(types.BIGINT, codes)}

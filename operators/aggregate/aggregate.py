@@ -60,7 +60,7 @@ class AggregateRecipe:
         expressions = list(self.keys)
         calls = []
         for call in self.calls:
-            calls.append(call_input(call, len(expressions)))
+            calls.append(call_input(call, run.context, len(expressions)))
             expressions.extend(call.children)
         evaluator = compile_expressions(expressions, run.context, self.counted)
         return AggregateSink(self, calls, evaluator, expressions, run.context)

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.layouts import true_rows, values_of
-from tensorsql.operators.functions.registry import kernel_of
+from tensorsql.operators.functions.registry import kernel_for
 from tensorsql.operators.keys.grouping import AggregateKernel, Collecting, Grouped, Reducing
 from tensorsql.operators.keys.key_codes import Groups, group_rows
 from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.runtime.kept_rows import KeptRows, KeyedBatch
+from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.column import Batch, Column, Flat, take, valid_rows
 from tensorsql.storage.columns.types import BIGINT
@@ -171,24 +172,24 @@ class CollectingCall(CallInput):
         return self.kernel.whole(groups, columns[:split], self.call)
 
 
-def aggregate_kernel(call: AggregateCall) -> AggregateKernel:
+def aggregate_kernel(call: AggregateCall, context: Context) -> AggregateKernel:
     """The kernel that the call's signature names."""
-    kernel: Any = kernel_of(call.function.kernel)
+    kernel: Any = kernel_for(call.function, context)
     assert isinstance(kernel, AggregateKernel)
     return kernel
 
 
-def call_input(call: AggregateCall, start: int = 0) -> CallInput:
+def call_input(call: AggregateCall, context: Context, start: int = 0) -> CallInput:
     """The call over evaluated columns from place `start` on."""
-    kernel = aggregate_kernel(call)
+    kernel = aggregate_kernel(call, context)
     if isinstance(kernel, Reducing) and not (call.distinct or call.order_by):
         return ReducingCall(call, kernel, start)
     return CollectingCall(call, kernel, start)
 
 
-def paired_call(call: AggregateCall) -> ReducingCall | None:
+def paired_call(call: AggregateCall, context: Context) -> ReducingCall | None:
     """The call by states that combine, be it with another order of adding; None without such."""
-    kernel: Any = aggregate_kernel(call)
+    kernel: Any = aggregate_kernel(call, context)
     if isinstance(kernel, Collecting):
         kernel = kernel.paired
     if kernel is None or call.distinct or call.order_by:

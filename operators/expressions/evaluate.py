@@ -27,7 +27,7 @@ from tensorsql.operators.functions.ranges import (
     is_proven,
     proven_ranges,
 )
-from tensorsql.operators.functions.registry import Kernel, kernel_of
+from tensorsql.operators.functions.registry import Kernel, kernel_for
 from tensorsql.operators.functions.text_blocks import in_blocks
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.analysis.intervals import Interval
@@ -201,7 +201,7 @@ def compile_expressions(
     counted: StoredColumns | None = None,
 ) -> Evaluator:
     """Compile; `counted` are stored columns by id, whose values prove that sums of them fit."""
-    compiler = _Compiler(proven_ranges(counted or {}, context))
+    compiler = _Compiler(proven_ranges(counted or {}, context), context)
     outputs = [compiler.compile(expression, ALL_ROWS) for expression in expressions]
     _plan_drops(compiler.steps, outputs)
     return Evaluator(compiler.steps, outputs, context)
@@ -228,8 +228,9 @@ def _plan_drops(steps: list[Step], outputs: Sequence[int]) -> None:
 class _Compiler:
     """Builds steps; the same expression under the same active rows shares a register."""
 
-    def __init__(self, ranges: Mapping[int, Interval]) -> None:
+    def __init__(self, ranges: Mapping[int, Interval], context: Context) -> None:
         self.steps: list[Step] = []
+        self._context = context
         self._ranges = ranges
         self._registers: dict[Any, int] = {}
         self._proofs: Proofs = {}
@@ -314,7 +315,7 @@ class _Compiler:
         return self._registers[key]
 
     def _apply(self, call: Call, arguments: tuple[int, ...], active: int) -> int:
-        kernel = in_blocks(kernel_of(call.function.kernel), call)
+        kernel = in_blocks(kernel_for(call.function, self._context), call)
         proven = is_proven(call, self._ranges, self._proofs)
         if call.function.nulls == "own":
             return self._add(

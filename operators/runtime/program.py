@@ -50,6 +50,10 @@ class Catalog(Protocol):
 class Services(Protocol):
     """What a program may ask of whoever runs it; it outlives the program."""
 
+    @property
+    def kernels(self) -> Mapping[str, Any]:
+        """The kernels of functions that only this session has, by the path in their signature."""
+
     def trusts_models(self) -> bool:
         """Whether models that came with a database may run code when they are opened."""
 

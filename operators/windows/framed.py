@@ -12,6 +12,7 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.operators import kernels
 from tensorsql.operators.aggregate.calls import aggregate_kernel, call_input, paired_call
 from tensorsql.operators.keys.grouping import AggregateKernel, Grouped, Ranking, Reducing
+from tensorsql.operators.runtime.program import Context
 from tensorsql.operators.windows.frame_ranks import FramedRows, previous
 from tensorsql.operators.windows.frame_tree import FrameTree
 from tensorsql.planner.plans.expressions import AggregateCall
@@ -25,13 +26,14 @@ BLOCK_ROWS = 1 << 20
 @dataclass(frozen=True)
 class FramedCall:
     """A call, the columns it reads, its frames, low … high - 1 of their rows each, and for each
-    row where its partition starts."""
+    row where its partition starts; and where its kernel is found."""
 
     call: AggregateCall
     columns: Sequence[Column]
     low: Tensor
     high: Tensor
     start: Tensor
+    context: Context
 
     def of_long(self) -> Column:
         """A row per frame, in about the time of sorting if the call has such a way."""
@@ -47,7 +49,7 @@ class FramedCall:
     def _counted(self) -> FramedCall:
         """Without rows that do not count, and without repeated values if all frames agree on it."""
         narrowed = self
-        counted = call_input(self.call).counted(self.columns)
+        counted = call_input(self.call, self.context).counted(self.columns)
         if counted is not None:
             narrowed = self._kept(counted)
         if self.call.distinct and self.call.args and narrowed._running:
@@ -72,25 +74,25 @@ class FramedCall:
         columns = [take(column, rows) for column in columns]
         low, high = before.index_select(0, self.low), before.index_select(0, self.high)
         start = before.index_select(0, self.start.index_select(0, rows))
-        return FramedCall(replace(self.call, filter=None), columns, low, high, start)
+        return FramedCall(replace(self.call, filter=None), columns, low, high, start, self.context)
 
     def _trees(self) -> Column | None:
         """The result from trees; None if the call has none."""
         call = self.call
-        kernel: AggregateKernel | None = aggregate_kernel(call)
+        kernel: AggregateKernel | None = aggregate_kernel(call, self.context)
         if call.distinct and isinstance(kernel, Reducing):
             kernel, call = kernel.of_distinct, replace(call, distinct=False)
         if isinstance(kernel, Ranking) and not (call.distinct or call.order_by):
             rows = FramedRows(self.low, self.high)
             return kernel.of_ranks(rows, self.columns[: len(call.args)], call)
-        paired = paired_call(self.call)
+        paired = paired_call(self.call, self.context)
         if paired is None:
             return None
         return FrameTree.of(paired, self.columns, self.rows).results(self.low, self.high)
 
     def of_short(self) -> Column:
         """A row per frame, from all rows of all frames, some at a time."""
-        call, sizes, results = call_input(self.call), self.high - self.low, []
+        call, sizes, results = call_input(self.call, self.context), self.high - self.low, []
         for first, last in _blocks(sizes):
             check_cancelled()
             owner, members = kernels.ranges(self.low[first:last], sizes[first:last])

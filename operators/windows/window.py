@@ -15,12 +15,12 @@ import torch
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators.expressions.evaluate import compile_expressions
-from tensorsql.operators.functions.registry import kernel_of
+from tensorsql.operators.functions.registry import kernel_for
 from tensorsql.operators.keys.key_codes import KeyCodes, group_rows, number_groups
 from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.keys.partitions import Partitions, partitions
 from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows
-from tensorsql.operators.runtime.program import Run
+from tensorsql.operators.runtime.program import Context, Run
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.operators.windows.framed import FramedCall
 from tensorsql.planner.plans.expressions import WindowCall
@@ -55,7 +55,8 @@ class WindowRecipe:
                     f"{call.call.function.name} with IGNORE NULLS does not run yet"
                 )
         parts = [part for _, call in self.calls for part in _children(call)]
-        return WindowSink(self.passed, compile_expressions(parts, run.context), recipe=self)
+        keys = compile_expressions(parts, run.context)
+        return WindowSink(self.passed, keys, recipe=self, context=run.context)
 
 
 def _children(call: WindowCall) -> list[Any]:
@@ -67,6 +68,7 @@ class WindowSink(Keeping):
     """Keeps rows and what the calls read, in order; merging computes each call."""
 
     recipe: WindowRecipe
+    context: Context
 
     def merge(self, states: Sequence[KeptRows]) -> KeptRows:
         """The input's rows, in order, with a column per call."""
@@ -77,34 +79,32 @@ class WindowSink(Keeping):
         columns, inputs = dict(rows.batch.columns), rows.keys
         for id, call in self.recipe.calls:
             count = len(_children(call))
-            columns[id] = _compute(call, inputs[:count], rows.batch.count)
+            columns[id] = self._compute(call, inputs[:count], rows.batch.count)
             inputs = inputs[count:]
         return KeptRows.of(self.recipe.columns, Batch(columns, rows.batch.count))
 
+    def _compute(self, call: WindowCall, inputs: Sequence[Column], rows: int) -> Column:
+        """The call's column for all rows, in their own order."""
+        own, middle = len(call.call.children), len(call.call.children) + len(call.partition)
+        groups = group_rows(inputs[own:middle], rows)
+        keys = order_codes(inputs[middle:], directions(call.order))
+        order = sort_rows([KeyCodes(groups.numbers, max(groups.count, 1)), *keys], rows)
+        keys = [KeyCodes(key.codes.index_select(0, order), key.size) for key in keys]
+        window = partitions(groups.numbers.index_select(0, order), keys, call.frame)
+        arguments = [take(column, order) for column in inputs[:own]]
+        if call.call.function.kind == "window":
+            function: Any = kernel_for(call.call.function, self.context)
+            result: Column = function(window, arguments, call.call)
+        else:
+            result = self._aggregate(call, window, arguments)
+        back = torch.empty_like(order)
+        back[order] = torch.arange(rows, device=order.device)
+        return take(result, back)
 
-def _compute(call: WindowCall, inputs: Sequence[Column], rows: int) -> Column:
-    """The call's column for all rows, in their own order."""
-    own, middle = len(call.call.children), len(call.call.children) + len(call.partition)
-    groups = group_rows(inputs[own:middle], rows)
-    keys = order_codes(inputs[middle:], directions(call.order))
-    order = sort_rows([KeyCodes(groups.numbers, max(groups.count, 1)), *keys], rows)
-    keys = [KeyCodes(key.codes.index_select(0, order), key.size) for key in keys]
-    window = partitions(groups.numbers.index_select(0, order), keys, call.frame)
-    arguments = [take(column, order) for column in inputs[:own]]
-    if call.call.function.kind == "window":
-        function: Any = kernel_of(call.call.function.kernel)
-        result: Column = function(window, arguments, call.call)
-    else:
-        result = _aggregate(call, window, arguments)
-    back = torch.empty_like(order)
-    back[order] = torch.arange(rows, device=order.device)
-    return take(result, back)
-
-
-def _aggregate(call: WindowCall, window: Partitions, columns: Sequence[Column]) -> Column:
-    """The aggregate of each row's frame, computed once per distinct frame."""
-    frames = number_groups(KeyCodes(window.low * (window.rows + 1) + window.high, 2**62))
-    low, high = (end.index_select(0, frames.first) for end in (window.low, window.high))
-    framed = FramedCall(call.call, columns, low, high, window.start)
-    long = int((high - low).sum()) > LONG * window.rows
-    return take(framed.of_long() if long else framed.of_short(), frames.numbers)
+    def _aggregate(self, call: WindowCall, window: Partitions, columns: Sequence[Column]) -> Column:
+        """The aggregate of each row's frame, computed once per distinct frame."""
+        frames = number_groups(KeyCodes(window.low * (window.rows + 1) + window.high, 2**62))
+        low, high = (end.index_select(0, frames.first) for end in (window.low, window.high))
+        framed = FramedCall(call.call, columns, low, high, window.start, self.context)
+        long = int((high - low).sum()) > LONG * window.rows
+        return take(framed.of_long() if long else framed.of_short(), frames.numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -64,7 +65,7 @@ def _summary(column: Field, calls: Calls) -> Expression:
     for name, (function, target, distinct) in PARTS.items():
         value: Expression = Literal(NULL, None)
         if _has(name, column.type):
-            call = resolve_aggregate(function, (column.ref(),), distinct)
+            call = replace(resolve_aggregate(function, (column.ref(),)), distinct=distinct)
             calls.append((new_field(name, call.type), call))
             value = calls[-1][0].ref()
         values[name] = cast(value, target)

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from tensorsql.parser.door import nodes_of
 from tensorsql.planner.binder.scope import ROW_ID, Scope, named_columns, renamed
+from tensorsql.planner.functions.signatures import Functions
 from tensorsql.planner.plans.logical import Reference
 from tensorsql.planner.plans.plan import Field, Plan, fresh_id, new_field
 from tensorsql.planner.plans.traversal import free_columns
@@ -83,7 +84,8 @@ class Words:
 class Environment:
     """Names a query may use that no FROM clause gives it. `views` are being expanded right now.
 
-    `bind_query` binds the queries inside: clauses hold expressions, which hold queries.
+    `functions` are those of the session. `bind_query` binds the queries inside: clauses hold
+    expressions, which hold queries.
     """
 
     catalog: BindCatalog
@@ -91,6 +93,7 @@ class Environment:
     settings: Mapping[str, Any]
     words: Words
     bind_query: BindQuery
+    functions: Functions
     common_tables: Mapping[str, CommonTable] = field(default_factory=dict)
     views: tuple[str, ...] = ()
 

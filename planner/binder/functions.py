@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sqlglot import exp
 
@@ -14,7 +15,6 @@ from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.calls import CallParts, call_parts
 from tensorsql.planner.binder.placeholders import OuterAggregate, UnnestExpression, is_plain
 from tensorsql.planner.functions.resolve import resolve, resolve_aggregate
-from tensorsql.planner.functions.signatures import SIGNATURES
 from tensorsql.planner.plans.expressions import AggregateCall, ColumnRef, Expression, SortKey
 from tensorsql.planner.plans.plan import new_field
 from tensorsql.storage.columns import types
@@ -24,9 +24,9 @@ QUANTILES = ("quantile_cont", "quantile_disc", "quantile", "median")
 Special = Callable[[Binder, CallParts], Expression]
 
 
-def function_kind(name: str) -> str | None:
-    """scalar, aggregate, window or table; None for a name without a signature."""
-    overloads = SIGNATURES.get(name)
+def function_kind(binder: Binder, name: str) -> str | None:
+    """scalar, aggregate or window; None for a name without a signature."""
+    overloads = binder.environment.functions.get(name)
     return overloads[0].kind if overloads else None
 
 
@@ -41,15 +41,16 @@ def bind_call(binder: Binder, node: exp.Expr) -> Expression:
     if special is not None:
         _check_plain(parts)
         return special(binder, parts)
-    kind = function_kind(parts.name)
+    kind = function_kind(binder, parts.name)
     if kind == "aggregate":
         return _placed(aggregate(binder, parts), binder)
     if kind == "window":
         raise BindError(f"{parts.name} is a window function: write {parts.name}(…) OVER (…)")
     _check_plain(parts)
+    place, functions = position(node), binder.environment.functions
     if any(isinstance(argument, exp.Star) for argument in parts.args):
-        resolve(parts.name, (), position(node))  # tells of an unknown name before the star
-    return resolve(parts.name, binder.bind_all(parts.args), position(node))
+        resolve(parts.name, (), place, functions)  # tells of an unknown name before the star
+    return resolve(parts.name, binder.bind_all(parts.args), place, functions)
 
 
 def _check_plain(parts: CallParts) -> None:
@@ -79,7 +80,8 @@ def aggregate(binder: Binder, parts: CallParts) -> AggregateCall:
         # The order of its rows does not matter to it, only from which end the share counts.
         backwards = len(order) == 1 and order[0].descending
         order = (SortKey(bound[0], True),) if backwards and bound else ()
-    return resolve_aggregate(name, bound, parts.distinct, condition, order)
+    call = resolve_aggregate(name, bound, binder.environment.functions)
+    return replace(call, distinct=parts.distinct, filter=condition, order_by=order)
 
 
 def _made_of(expression: Expression, parts: Sequence[Expression]) -> bool:

@@ -62,8 +62,8 @@ def mask_aggregate(binder: Binder, node: MaskAggregate) -> AggregateCall:
     """`INTERSECT(mask > t)`, `UNION(mask)`: a mask per group."""
     name = f"mask_{node.args['kind'].lower()}"
     if isinstance(node.this, exp.GT):
-        return resolve_aggregate(name, _thresholded(binder, node.this), False, None, ())
-    return resolve_aggregate(name, [binder.bind(node.this)], False, None, ())
+        return resolve_aggregate(name, _thresholded(binder, node.this))
+    return resolve_aggregate(name, [binder.bind(node.this)])
 
 
 def _mask(binder: Binder, node: exp.Expr) -> Expression:

@@ -19,6 +19,7 @@ from tensorsql.planner.binder.environment import BindCatalog, Environment, Words
 from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.unread import unread_error
+from tensorsql.planner.functions.signatures import SIGNATURES, Functions
 from tensorsql.planner.plans.statements import (
     Begin,
     BoundStatement,
@@ -39,13 +40,14 @@ def bind(
     catalog: BindCatalog,
     parameters: Sequence[Any] | Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    functions: Functions = SIGNATURES,
 ) -> BoundStatement:
     """The statement with every name resolved against one catalog snapshot and every type checked.
 
     Errors are BindError, CatalogError, TypeMismatchError or UnsupportedError, with a position.
     """
     values, words = Parameters(statement, parameters), Words(statement, parameters)
-    environment = Environment(catalog, values, settings or {}, words, bind_query)
+    environment = Environment(catalog, values, settings or {}, words, bind_query, functions)
     bound = bind_statement(statement, environment)
     if unread := first_unread(statement):
         raise unread_error(*unread)

@@ -42,7 +42,7 @@ Clause = tuple[tuple[Expression, ...], tuple[SortKey, ...], WindowFrame | None]
 def bind_window(binder: Binder, node: exp.Window) -> Expression:
     """`f(…) OVER (PARTITION BY … ORDER BY … frame)`, or OVER a named window."""
     parts = call_parts(node.this)
-    kind = functions.function_kind(parts.name)
+    kind = functions.function_kind(binder, parts.name)
     if kind not in ("aggregate", "window"):
         hint = "" if kind else "; there is no such function"
         raise BindError(f"{parts.name} is neither an aggregate nor a window function{hint}")

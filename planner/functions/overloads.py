@@ -5,15 +5,15 @@ What was chosen is remembered by the shapes of the arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tensorsql.errors import BindError, nearest
+from tensorsql.errors import BindError
 from tensorsql.planner.functions.casts import implicit_cost, preference
 from tensorsql.planner.functions.signatures import SIGNATURES
 from tensorsql.planner.functions.unify import is_integer_literal, is_text_literal
 from tensorsql.planner.plans.expressions import Expression, Literal, Position
-from tensorsql.planner.plans.signature import FunctionKind, Parameter, Signature
+from tensorsql.planner.plans.signature import Parameter, Signature
 from tensorsql.storage.columns.types import BOOLEAN, INTEGER_RANGES, Kind, Type
 
 FEW = 4  # arguments; calls of more have seldom the same types
@@ -24,22 +24,14 @@ _NO_TEXTS = (Kind.LIST, Kind.STRUCT, Kind.BOX, Kind.MASK, Kind.TENSOR, Kind.DECI
 
 def choose(
     name: str,
+    overloads: Sequence[Signature],
     args: Sequence[Expression],
-    kinds: Sequence[FunctionKind],
     position: Position | None = None,
-    others: Iterable[str] = (),
 ) -> Signature:
-    """The overload that takes the arguments at the least cost; raises BindError otherwise.
-
-    `others` are names of functions that have no signature.
-    """
-    overloads = [each for each in SIGNATURES.get(name, ()) if each.kind in kinds]
-    if not overloads:
-        names = [each for each in (*SIGNATURES, *others) if each.isidentifier()]
-        raise BindError(f'there is no function "{name}"{nearest(name, names)}', position)
-    if len(overloads) == 1 or len(args) > FEW:
+    """The overload that takes the arguments at the least cost; raises BindError otherwise."""
+    if len(overloads) == 1 or len(args) > FEW or overloads is not SIGNATURES.get(name):
         return _cheapest(name, overloads, args, position)
-    shape = (name, tuple(kinds), *map(_shape, args))
+    shape = (name, *map(_shape, args))
     overload = _chosen.get(shape)
     if overload is None:
         overload = _cheapest(name, overloads, args, position)

@@ -15,7 +15,7 @@ from tensorsql.errors import BindError, Error, TypeMismatchError, UnsupportedErr
 from tensorsql.planner.functions.casts import MAX_DIGITS, as_decimal
 from tensorsql.planner.functions.folding import fold
 from tensorsql.planner.functions.overloads import choose, parameters_of
-from tensorsql.planner.functions.signatures import ALIASES, SIGNATURES
+from tensorsql.planner.functions.signatures import ALIASES, SIGNATURES, Functions
 from tensorsql.planner.functions.signatures.dates import PART_NAMES
 from tensorsql.planner.functions.signatures.results import decimal_remainder
 from tensorsql.planner.functions.unify import cast as cast
@@ -26,13 +26,11 @@ from tensorsql.planner.plans.expressions import (
     Expression,
     Literal,
     Position,
-    SortKey,
     checked_size,
     transform,
 )
 from tensorsql.planner.plans.signature import Parameter, Signature
 from tensorsql.storage.columns.types import (
-    BOOLEAN,
     DATE,
     INTEGER,
     NULL,
@@ -48,15 +46,23 @@ from tensorsql.storage.columns.types import (
 Expansion = Callable[[Sequence[Expression], Position | None], Expression]
 
 
-def resolve(name: str, args: Sequence[Expression], position: Position | None = None) -> Expression:
-    """The call of a scalar function; NULLIF, IF, TYPEOF and their like become other expressions."""
+def resolve(
+    name: str,
+    args: Sequence[Expression],
+    position: Position | None = None,
+    functions: Functions = SIGNATURES,
+) -> Expression:
+    """The call of a scalar function; NULLIF, IF, TYPEOF and their like become other expressions.
+
+    `functions` are those that there are.
+    """
     folded = name.lower()
     if folded in EXPANSIONS:
         count, expand = EXPANSIONS[folded]
         if len(args) != count:
             raise BindError(f"{folded} takes {count} arguments, not {len(args)}", position)
         return checked_size(expand(args, position))
-    signature = choose(folded, args, ("scalar",), position, EXPANSIONS)
+    signature = _overload(folded, args, position, functions)
     if signature.result is decimal_remainder and not _remainder_fits(signature, args):
         return resolve("remainder_of_decimals", args, position)
     try:
@@ -64,6 +70,20 @@ def resolve(name: str, args: Sequence[Expression], position: Position | None = N
     except Error as error:
         error.position = error.position or position
         raise
+
+
+def _overload(
+    name: str,
+    args: Sequence[Expression],
+    position: Position | None,
+    functions: Functions,
+    scalar: bool = True,
+) -> Signature:
+    overloads = functions.get(name, ())
+    if not overloads or (overloads[0].kind == "scalar") is not scalar:
+        names = [each for each in (*functions, *EXPANSIONS) if each.isidentifier()]
+        raise BindError(f'there is no function "{name}"{nearest(name, names)}', position)
+    return choose(name, overloads, args, position)
 
 
 def _remainder_fits(signature: Signature, args: Sequence[Expression]) -> bool:
@@ -74,18 +94,13 @@ def _remainder_fits(signature: Signature, args: Sequence[Expression]) -> bool:
 
 
 def resolve_aggregate(
-    name: str,
-    args: Sequence[Expression],
-    distinct: bool = False,
-    filter: Expression | None = None,
-    order_by: Sequence[SortKey] = (),
+    name: str, args: Sequence[Expression], functions: Functions = SIGNATURES
 ) -> AggregateCall:
-    """The call of an aggregate or window function; `filter` is cast to BOOLEAN."""
-    signature = choose(name.lower(), args, ("aggregate", "window"), None, EXPANSIONS)
+    """The plain call of an aggregate or window function."""
+    signature = _overload(name.lower(), args, None, functions, scalar=False)
     converted = _convert(signature, args, None)
     result = signature.result_type(tuple(arg.type for arg in converted))
-    condition = None if filter is None else cast(filter, BOOLEAN)
-    return AggregateCall(result, signature, converted, distinct, condition, tuple(order_by))
+    return AggregateCall(result, signature, converted)
 
 
 def struct_call(names: Sequence[str], values: Sequence[Expression]) -> Expression:
@@ -108,7 +123,7 @@ def _no_group(args: Sequence[Expression], position: Position | None) -> Call:
     """REGEXP_EXTRACT(text, pattern, NULL) is an empty text, if the pattern is one."""
     missing = resolve("is_null", (resolve("regexp_extract", args, position),), position)
     branches = (missing, Literal(VARCHAR, None), Literal(VARCHAR, ""))
-    chosen = choose("case", branches, ("scalar",), position)
+    chosen = choose("case", SIGNATURES["case"], branches, position)
     return _build(chosen, branches, position)
 
 
@@ -224,7 +239,7 @@ def _parted(name: str) -> Expansion:
         rest = args[1:]
         if len(rest) == 2 and Kind.TIMESTAMP in (rest[0].type.kind, rest[1].type.kind):
             rest = unify(rest, name, position)
-        call = _build(choose(name, rest, ("scalar",), position), rest, position)
+        call = _build(choose(name, SIGNATURES[name], rest, position), rest, position)
         return Call(call.type, call.function, call.args, (("part", part),), position)
 
     return expand

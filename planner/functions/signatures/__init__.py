@@ -6,8 +6,10 @@ To add a function: one line in a group's `SIGNATURES` and one kernel. To add a g
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from itertools import chain
+from typing import Any
 
 from tensorsql.planner.functions.signatures import (
     aggregates,
@@ -64,6 +66,7 @@ def _collect() -> dict[str, tuple[Signature, ...]]:
     return named | {alias: named[name] for alias, name in ALIASES.items()}
 
 
+Functions = Mapping[str, tuple[Signature, ...]]  # the overloads of each name, all of one kind
 SIGNATURES = _collect()
 
 
@@ -72,15 +75,12 @@ def signature_at(name: str, index: int) -> Signature:
     return SIGNATURES[name][index]
 
 
-def signature_index(signature: Signature) -> int:
-    """The signature's place among the overloads of its name."""
-    return next(
-        place for place, other in enumerate(SIGNATURES[signature.name]) if other is signature
-    )
-
-
-def _reduced(signature: Signature) -> tuple[Callable[..., Signature], tuple[str, int]]:
-    return signature_at, (signature.name, signature_index(signature))
+def _reduced(signature: Signature) -> tuple[Callable[..., Signature], tuple[Any, ...]]:
+    for place, other in enumerate(SIGNATURES.get(signature.name, ())):
+        if other is signature:
+            return signature_at, (signature.name, place)
+    own = tuple(getattr(signature, item.name) for item in dataclasses.fields(signature))
+    return Signature, own  # a session's own
 
 
 copyreg.pickle(Signature, _reduced)  # result types may be lambdas, which do not pickle
