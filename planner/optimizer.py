@@ -26,6 +26,7 @@ from tensorsql.planner.rules.push_down_aggregates import push_down_aggregates
 from tensorsql.planner.rules.push_down_filters import push_down_filters
 from tensorsql.planner.rules.reduce_group_keys import reduce_group_keys
 from tensorsql.planner.rules.restrict_aggregates import restrict_aggregates
+from tensorsql.planner.rules.share_subplans import share_subplans
 from tensorsql.planner.rules.simplify_comparisons import simplify_comparisons
 from tensorsql.planner.rules.simplify_joins import simplify_joins
 from tensorsql.planner.rules.unnest_dependent_joins import unnest_dependent_joins
@@ -49,13 +50,14 @@ RULES: tuple[Rule, ...] = (
     # After filters reached their joins: x = y AND x < 3 gives y < 3, which moves in turn.
     infer_filters,
     push_down_filters,
+    # Once filters have reached the inputs; what it adds takes part in the order of joins.
+    restrict_aggregates,
     # Join order reads the filters' selectivity, so every filter must be in place.
     order_joins,
     # Joins were rebuilt with their conditions on top: those that read one side go down again.
     push_down_filters,
-    # Once it is settled which inputs meet in a join, and which meet an aggregate there.
+    # Once it is settled which inputs meet in a join.
     push_down_aggregates,
-    restrict_aggregates,
     # After unnesting added domain columns to GROUP BY.
     reduce_group_keys,
     merge_projects,
@@ -65,6 +67,8 @@ RULES: tuple[Rule, ...] = (
     # After top-n and filters have their final shape and before unread columns go.
     use_index_filter,
     use_index_topn,
+    # Once plans are final but for their columns: two readers may want different ones.
+    share_subplans,
     # Every rule above may drop the last use of a column.
     prune_columns,
     # Last: a join must be of its final kind, over its final inputs.

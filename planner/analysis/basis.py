@@ -6,26 +6,22 @@ at again, and the statement has to be planned again if it is true no longer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from tensorsql.planner.analysis.facts import unique_columns
-from tensorsql.planner.analysis.predicates import column_equality
-from tensorsql.planner.analysis.provenance import StoredColumn, origin
 from tensorsql.planner.functions.unify import cast
 from tensorsql.planner.plans.expressions import (
-    ColumnRef,
     Expression,
     Literal,
     Parameter,
     ParameterKey,
     ParameterValues,
     are_same,
-    conjuncts,
     transform,
 )
-from tensorsql.planner.plans.logical import Aggregate, Filter, Join, Scan
+from tensorsql.planner.plans.logical import Join, Scan
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import rebuild, walk_plan
 from tensorsql.storage.tables.catalog import Relation, TableName, TableSchema
@@ -33,8 +29,8 @@ from tensorsql.storage.tables.catalog import Relation, TableName, TableSchema
 
 @dataclass(frozen=True)
 class TableBasis:
-    """What was seen of a table at a version: its columns, which of those that join or
-    group rows are unique, and how many rows it has if that is one or none and may matter."""
+    """What was seen of a table at a version: its columns, which of them are unique, and how
+    many rows it has if that is one or none and may matter."""
 
     table: TableName
     version: int
@@ -64,9 +60,9 @@ class Basis:
         """Whether the plan answers for these values, too."""
         return all(
             key in values
-            and values[key].type == literal.type
-            and (key not in self.decisive or values[key] == literal)
-            for key, literal in self.parameters.items()
+            and values[key].type == known.type
+            and (key not in self.decisive or values[key] == known)
+            for key, known in self.parameters.items()
         )
 
 
@@ -94,36 +90,20 @@ def _valued(part: Expression, values: Mapping[ParameterKey, Literal]) -> Express
 
 
 def basis_of(plan: Plan, parameters: ParameterValues) -> Basis:
-    """What an optimized plan rests on: columns that prove something are still read and equated."""
+    """What an optimized plan rests on."""
     nodes = tuple(walk_plan(plan))
-    keys = {column for node in nodes for id in _key_columns(node) if (column := _stored(node, id))}
     joined = any(isinstance(node, Join) for node in nodes)
     scans = (node for node in nodes if isinstance(node, Scan))
-    tables = tuple(basis for scan in scans if (basis := _basis_of_scan(scan, keys, joined)))
+    tables = tuple(basis for scan in scans if (basis := _basis_of_scan(scan, joined)))
     return Basis(tables, parameters.values, frozenset(parameters.decisive))
 
 
-def _basis_of_scan(scan: Scan, keys: Set[StoredColumn], joined: bool) -> TableBasis | None:
+def _basis_of_scan(scan: Scan, joined: bool) -> TableBasis | None:
     relation, bound = scan.relation, scan.relation.live_rows
     table = relation.reference
     if isinstance(table, Relation):  # it is what it was when it was bound
         return None
-    unique = unique_columns(relation, (name for owner, name in keys if owner == table))
+    # Whichever columns are unique: a rule may have dropped the one that proved something.
+    unique = unique_columns(relation, (column.name for column in relation.schema.columns))
     few = bound if joined and bound <= 1 else None
     return TableBasis(table, relation.version, relation.schema, unique, few)
-
-
-def _key_columns(plan: Plan) -> Iterator[int]:
-    """The columns by which a node joins or groups."""
-    if isinstance(plan, Aggregate):
-        yield from (key.id for _, key in plan.keys if isinstance(key, ColumnRef))
-    if isinstance(plan, Join | Filter):
-        for expression in plan.expressions:
-            for pair in filter(None, map(column_equality, conjuncts(expression))):
-                yield from (column.id for column in pair)
-
-
-def _stored(plan: Plan, id: int) -> StoredColumn | None:
-    owner = next((child for child in plan.inputs if id in child.ids), None)
-    source = None if owner is None else origin(owner, id)
-    return None if source is None else source.stored

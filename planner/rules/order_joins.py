@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.planner.analysis.estimates import Estimator
+from tensorsql.planner.analysis.join_links import EqualColumns, Link, Predicate, links, written
 from tensorsql.planner.analysis.predicates import equality
 from tensorsql.planner.plans.expressions import (
     TRUE,
@@ -144,11 +145,23 @@ def _selective(join: Join, estimator: Estimator) -> bool:
 def _order(leaves: list[Plan], predicates: list[Expression], estimator: Estimator) -> Plan:
     if len(leaves) == 1:
         return Filter(leaves[0], conjunction(predicates)) if predicates else leaves[0]
-    search = Search(leaves, predicates, estimator)
+    owners = {field.id: 1 << n for n, leaf in enumerate(leaves) for field in leaf.fields}
+    # A fallible predicate stays above: a join it moved into might not have guarded it.
+    several = links(filter(_movable, predicates), owners)
+    leaves = [_equal_within(leaf, 1 << n, several) for n, leaf in enumerate(leaves)]
+    search = Search(leaves, several, estimator)
     plan = search.exact() if len(leaves) <= EXACT_LIMIT else search.greedy()
-    joining = {part for _, part in search.predicates}
-    rest = [part for part in predicates if part not in joining]
+    linking = {part for link in several for part in written(link)}
+    rest = [part for part in predicates if part not in linking]
     return Filter(plan, conjunction(rest)) if rest else plan
+
+
+def _equal_within(leaf: Plan, bit: int, several: list[Link]) -> Plan:
+    """The leaf with the equalities of its own columns that follow from joins with others."""
+    parts = [
+        part for link in several if isinstance(link, EqualColumns) for part in link.within(bit)
+    ]
+    return Filter(leaf, conjunction(parts)) if parts else leaf
 
 
 @dataclass
@@ -163,36 +176,19 @@ class Candidate:
 class Search:
     """The search for one graph; leaves are bits of a set."""
 
-    def __init__(self, leaves: list[Plan], predicates: list[Expression], estimator: Estimator):
+    def __init__(self, leaves: list[Plan], several: list[Link], estimator: Estimator):
         self.estimator = estimator
         self.full = (1 << len(leaves)) - 1
         self.base = {
             1 << number: Candidate(leaf, estimator.rows(leaf), 0.0)
             for number, leaf in enumerate(leaves)
         }
-        owner = {field.id: 1 << n for n, leaf in enumerate(leaves) for field in leaf.fields}
-        self.predicates: list[tuple[int, Expression]] = []
-        for part in predicates:
-            mask = 0
-            for id in columns_of(part):
-                mask |= owner.get(id, 0)
-            # A fallible predicate stays above: a join it moved into might not have guarded it.
-            if mask.bit_count() > 1 and _movable(part):
-                self.predicates.append((mask, part))
-
-    def between(self, left: int, right: int) -> list[Expression]:
-        """Predicates that first become decidable when the two sets meet."""
-        both = left | right
-        return [
-            part
-            for mask, part in self.predicates
-            if mask & both == mask and mask & left != mask and mask & right != mask
-        ]
+        self.links = several
 
     def join(self, left: int, right: int, best: dict[int, Candidate]) -> Candidate | None:
         """The two sets' best plans joined, smaller on the right; None if nothing connects them."""
         check_cancelled()
-        parts = self.between(left, right)
+        parts = [part for link in self.links if (part := link.between(left, right)) is not None]
         if not parts:
             return None
         return self._joined(best[left], best[right], parts)
@@ -234,7 +230,8 @@ class Search:
         for part in parts[1:]:
             plan = Join("inner", part.plan, plan, TRUE)
         used = set(_used(plan))
-        done = [part for _, part in self.predicates if part not in used]
+        several = (link.part for link in self.links if isinstance(link, Predicate))
+        done = [part for part in several if part not in used]
         return Filter(plan, conjunction(done)) if done else plan
 
     def greedy(self) -> Plan:
@@ -262,7 +259,7 @@ class Search:
         waiting: list[tuple[float, int, int, Candidate]],
     ) -> None:
         """Put the joins of a set with those others that a predicate connects it to in the heap."""
-        near = [mask for mask, _ in self.predicates if mask & one]
+        near = [link.mask for link in self.links if link.mask & one]
         reach = functools.reduce(operator.or_, near, 0)
         for other in others:
             if other & reach and (candidate := self.join(one, other, best)) is not None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
+from tensorsql.planner.analysis.common_subplans import is_worth_keeping, scanned_rows
 from tensorsql.planner.analysis.estimates import Estimator
 from tensorsql.planner.analysis.predicates import column_equality, equal
 from tensorsql.planner.plans.expressions import (
     ColumnRef,
     Expression,
+    columns_of,
     conjunction,
     conjuncts,
     highest_cost,
@@ -19,21 +23,30 @@ from tensorsql.planner.plans.logical import Aggregate, Filter, Join, Project, Sc
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import clone, transform_up, walk_plan, works_on
 
-# The other side must have this many times fewer rows than there are groups, and read this many
-# times fewer than are grouped, since it is then computed twice.
-FEWER = 4
+# What grouping a row costs, in rows looked up for a semi join.
+GROUPING = 3.0
+# The share of the grouping's cost that must be left with the restriction, at most.
+WORTHWHILE = 0.6
 # Calls this costly are not computed twice.
 EXPENSIVE = 100.0
 
 Pairs = list[tuple[int, ColumnRef]]
 
 
+@dataclass(frozen=True)
+class Reducer:
+    """A part of the other side and, per grouped value, its column that has every wanted value."""
+
+    plan: Plan
+    pairs: tuple[tuple[Expression, int], ...]
+
+
 @works_on(Aggregate, "inner join")
 def restrict_aggregates(plan: Plan) -> Plan:
     """`(… GROUP BY k) g JOIN s ON g.k = s.k` groups only rows whose k some row of a small s has.
 
-    The grouped input gets a semi join with a copy of s: magic sets (Mumick et al. 1990). Groups
-    keep all their rows or none.
+    The grouped input gets a semi join with a copy of s, or of a part of s that is cheaper to read
+    and has every such k: magic sets (Mumick et al. 1990). Groups keep all their rows or none.
     """
     return transform_up(plan, partial(_restrict, Estimator()))
 
@@ -56,9 +69,7 @@ def _side(
     ids = side.ids
     both_ways = [pair for a, b in pairs for pair in ((a, b), (b, a))]
     keys = [(a.id, b) for a, b in both_ways if a.id in ids and b.id not in ids and a.type == b.type]
-    if not keys or not _repeatable(other):
-        return side
-    return _descend(estimator, side, other, keys)
+    return _descend(estimator, side, other, keys) if keys else side
 
 
 def _descend(estimator: Estimator, side: Plan, other: Plan, keys: Pairs) -> Plan:
@@ -73,27 +84,97 @@ def _descend(estimator: Estimator, side: Plan, other: Plan, keys: Pairs) -> Plan
         case Aggregate() if side.grouping_sets is None:
             values = {field.id: value for field, value in side.keys}
             equated = [(values[id], column) for id, column in keys if id in values]
-            if not equated or not _pays(estimator, side, other):
-                return side
-            below = _restricted(side.input, other, equated)
+            below = _restricted(estimator, side.input, other, equated)
         case _:
             return side
     return side if below is side.inputs[0] else side.with_inputs((below,))
 
 
-def _restricted(grouped: Plan, other: Plan, keys: list[tuple[Expression, ColumnRef]]) -> Plan:
-    copy, ids = clone(other)
+def _restricted(
+    estimator: Estimator, grouped: Plan, other: Plan, keys: list[tuple[Expression, ColumnRef]]
+) -> Plan:
+    """The input of the aggregate with the semi join that leaves least to do, if one is worth it."""
+    rows = estimator.rows(grouped)
+    whole = GROUPING * rows + _joined_rows(estimator, grouped)
+    best, least = grouped, WORTHWHILE * whole
+    for reducer in _reducers(other, keys):
+        read = _read_again(estimator, reducer.plan)
+        if read >= least or not _repeatable(reducer.plan):
+            continue
+        joined = _semi_join(grouped, reducer)
+        left = whole * estimator.rows(joined) / rows
+        cost = read + _looked_up(estimator, grouped, reducer) + left
+        if cost < least:
+            best, least = joined, cost
+    return best
+
+
+def _joined_rows(estimator: Estimator, plan: Plan) -> float:
+    joins = (node for node in walk_plan(plan) if isinstance(node, Join))
+    return sum(estimator.rows(side) for join in joins for side in join.inputs)
+
+
+def _read_again(estimator: Estimator, plan: Plan) -> float:
+    """Rows that a copy of the plan reads: none of a filtered scan that is kept for both."""
+    alone = not any(isinstance(node, Join) for node in walk_plan(plan))
+    return 0.0 if alone and is_worth_keeping(plan, estimator) else float(scanned_rows(plan))
+
+
+def _looked_up(estimator: Estimator, grouped: Plan, reducer: Reducer) -> float:
+    """Rows that meet the semi join: those of the one input it will go down to, if it can."""
+    ids = frozenset(id for value, _ in reducer.pairs for id in columns_of(value))
+    return estimator.rows(_owner(grouped, ids))
+
+
+def _owner(plan: Plan, ids: frozenset[int]) -> Plan:
+    """The input of inner joins that has all these columns, as far down as there is one."""
+    if isinstance(plan, Filter):
+        below = _owner(plan.input, ids)
+        return plan if below is plan.input else below
+    sides = plan.inputs if isinstance(plan, Join) and plan.kind == "inner" else ()
+    owner = next((side for side in sides if ids <= side.ids), None)
+    return plan if owner is None else _owner(owner, ids)
+
+
+def _reducers(other: Plan, keys: list[tuple[Expression, ColumnRef]]) -> Iterator[Reducer]:
+    """The other side with all keys, and its parts that have a column equal to one of them."""
+    if keys:
+        yield Reducer(other, tuple((value, column.id) for value, column in keys))
+    for value, column in keys:
+        for part, id in _parts(other, column.id):
+            yield Reducer(part, ((value, id),))
+
+
+def _parts(plan: Plan, id: int) -> Iterator[tuple[Plan, int]]:
+    """Plans below this one with the column that has all values of column `id` here."""
+    match plan:
+        case Project():
+            values = [value for field, value in plan.assignments if field.id == id]
+            if values and isinstance(values[0], ColumnRef):
+                yield from _parts(plan.input, values[0].id)
+        case Filter():
+            yield from _parts(plan.input, id)
+        case Join(kind="inner" | "semi"):
+            equal_ids = {id}.union(
+                *(
+                    {a.id, b.id}
+                    for a, b in filter(None, map(column_equality, conjuncts(plan.condition)))
+                    if id in (a.id, b.id) and a.type == b.type
+                )
+            )
+            for side in plan.inputs:
+                for one in sorted(equal_ids & side.ids):
+                    yield side, one
+                    yield from _parts(side, one)
+
+
+def _semi_join(grouped: Plan, reducer: Reducer) -> Join:
+    copy, ids = clone(reducer.plan)
     columns = {field.id: field for field in copy.fields}
-    fields = {column.id: columns[ids[column.id]] for _, column in keys}
+    fields = {id: columns[ids[id]] for _, id in reducer.pairs}
     narrow = Project(copy, tuple((field, field.ref()) for field in fields.values()))
-    condition = conjunction([equal(value, fields[column.id].ref()) for value, column in keys])
+    condition = conjunction([equal(value, fields[id].ref()) for value, id in reducer.pairs])
     return Join("semi", grouped, narrow, condition)
-
-
-def _pays(estimator: Estimator, plan: Aggregate, other: Plan) -> bool:
-    scanned = sum(node.relation.rows for node in walk_plan(other) if isinstance(node, Scan))
-    fewer = FEWER * estimator.rows(other) < estimator.rows(plan)
-    return fewer and FEWER * scanned < estimator.rows(plan.input)
 
 
 def _repeatable(plan: Plan) -> bool:

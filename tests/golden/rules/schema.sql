@@ -11,3 +11,5 @@ INSERT INTO visits
   SELECT i % 200, i % 20, DATE '2020-01-01' + (i % 300)::INTEGER, i::DECIMAL(9, 2) FROM range(2000) t(i);
 CREATE TABLE maps AS SELECT id::INTEGER AS id, mask FROM pixels;
 CREATE INDEX maps_chi ON maps USING CHI (mask) WITH (cell = 4, bins = 4);
+CREATE TABLE readings AS
+  SELECT i::INTEGER AS id, (i % 200)::INTEGER AS person, (i % 100)::INTEGER AS value FROM range(10000) t(i);

@@ -1,0 +1,82 @@
+"""Subplans that occur more than once: which are equal but for their columns' ids, and which pay.
+
+Equal subplans are found bottom up: a node is looked at with its inputs replaced by the numbers that
+equal inputs share, so that the work is linear in the plan (value numbering).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+
+from tensorsql.planner.analysis.estimates import Estimator
+from tensorsql.planner.plans.expressions import highest_cost, is_volatile
+from tensorsql.planner.plans.index_plans import IndexFilter
+from tensorsql.planner.plans.logical import (
+    Aggregate,
+    Distinct,
+    Filter,
+    Join,
+    Project,
+    Reference,
+    Scan,
+)
+from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.traversal import renumber, walk_plan
+
+# Nodes whose rows depend on nothing but their inputs' rows.
+REPEATABLE = (Scan, Filter, IndexFilter, Project, Join, Aggregate, Distinct)
+# Rows that are read, at least, and rows that are read for each that is kept, at least.
+FEW = 8192
+FEWER = 4.0
+# Calls this costly are kept for fewer rows, and where up to half of them stay.
+EXPENSIVE = 100.0
+
+
+def scanned_rows(plan: Plan) -> int:
+    """Rows that its scans read."""
+    return sum(node.relation.rows for node in walk_plan(plan) if isinstance(node, Scan))
+
+
+def relation_key(scan: Scan) -> Hashable:
+    """Tells relations apart: tables are equal by name, files and objects only to themselves."""
+    return scan.relation if scan.relation.identity is not None else id(scan.relation)
+
+
+def is_worth_keeping(plan: Plan, estimator: Estimator) -> bool:
+    """Whether to keep a plan's rows costs much less than to compute them again."""
+    scanned, kept = scanned_rows(plan), estimator.rows(plan)
+    if scanned >= FEW and FEWER * kept <= scanned:
+        return True
+    parts = (part for node in walk_plan(plan) for part in node.expressions)
+    return 2 * kept <= scanned and any(highest_cost(part) >= EXPENSIVE for part in parts)
+
+
+class Numbering:
+    """Numbers that equal subplans share."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[tuple[Plan, Hashable], int] = {}
+        self.plans: dict[int, tuple[Plan, int | None]] = {}
+
+    def number(self, plan: Plan) -> int | None:
+        """The plan's number, below zero; None where another run may give other rows."""
+        if id(plan) not in self.plans:
+            self.plans[id(plan)] = (plan, self._number(plan))
+        return self.plans[id(plan)][1]
+
+    def _number(self, plan: Plan) -> int | None:
+        inputs = [self.number(child) for child in plan.inputs]
+        if not isinstance(plan, REPEATABLE) or any(map(is_volatile, plan.expressions)):
+            return None
+        stand_ins = []
+        for number, child in zip(inputs, plan.inputs, strict=True):
+            if number is None:
+                return None
+            stand_ins.append(Reference(number, "", tuple((field, 0) for field in child.fields)))
+        bare = dataclasses.replace(plan, alias="") if isinstance(plan, Scan) else plan
+        columns = dict.fromkeys(field.id for node in (*plan.inputs, plan) for field in node.fields)
+        order = {id: -1 - place for place, id in enumerate(columns)}
+        shape = renumber(bare.with_inputs(tuple(stand_ins)), order)
+        key = (shape, relation_key(plan) if isinstance(plan, Scan) else None)
+        return self.numbers.setdefault(key, -1 - len(self.numbers))
