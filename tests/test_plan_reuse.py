@@ -23,6 +23,7 @@ from tensorsql.operators.runtime.program import Program
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.parameters import Parameters
+from tensorsql.planner.explain import explain
 from tensorsql.planner.optimizer import optimize
 from tensorsql.planner.plans.index_plans import IndexTopN
 from tensorsql.planner.plans.plan import Plan
@@ -159,6 +160,21 @@ def test_what_a_plan_rests_on_is_looked_at_again() -> None:
             made.rows()
         with pytest.raises(errors.Error, match="more than one row"):
             now(con, made.sql)
+
+
+def test_a_key_that_is_in_the_plan_no_more_is_looked_at_again() -> None:
+    """Groups are taken before the join since the key is unique; nothing reads it after that."""
+    con = tensorsql.connect()
+    con.execute("CREATE TABLE owner (id INTEGER NOT NULL, k INTEGER NOT NULL)")
+    con.execute("CREATE TABLE item AS SELECT (i % 5)::INTEGER AS k FROM range(50) r(i)")
+    con.execute("INSERT INTO owner VALUES (1, 0), (2, 1), (3, 9)")
+    made = Made(con, "SELECT count(*) FROM owner o LEFT JOIN item i ON o.k = i.k GROUP BY o.id")
+    assert "Project coalesce" in explain(made.plan)
+    assert sorted(made.rows()) == [(1,), (10,), (10,)]
+    con.execute("INSERT INTO owner VALUES (1, 2)")
+    with pytest.raises(CatalogError, match=r"plan the statement again"):
+        made.rows()
+    assert sorted(now(con, made.sql)) == [(1,), (10,), (20,)]
 
 
 def test_another_table_of_the_name_is_not_read() -> None:

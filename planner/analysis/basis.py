@@ -21,7 +21,7 @@ from tensorsql.planner.plans.expressions import (
     are_same,
     transform,
 )
-from tensorsql.planner.plans.logical import Join, Scan
+from tensorsql.planner.plans.logical import Aggregate, Join, Scan
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import rebuild, walk_plan
 from tensorsql.storage.tables.catalog import Relation, TableName, TableSchema
@@ -93,17 +93,19 @@ def basis_of(plan: Plan, parameters: ParameterValues) -> Basis:
     """What an optimized plan rests on."""
     nodes = tuple(walk_plan(plan))
     joined = any(isinstance(node, Join) for node in nodes)
+    keyed = joined or any(isinstance(node, Aggregate) and node.keys for node in nodes)
     scans = (node for node in nodes if isinstance(node, Scan))
-    tables = tuple(basis for scan in scans if (basis := _basis_of_scan(scan, joined)))
+    tables = tuple(basis for scan in scans if (basis := _basis_of_scan(scan, joined, keyed)))
     return Basis(tables, parameters.values, frozenset(parameters.decisive))
 
 
-def _basis_of_scan(scan: Scan, joined: bool) -> TableBasis | None:
+def _basis_of_scan(scan: Scan, joined: bool, keyed: bool) -> TableBasis | None:
     relation, bound = scan.relation, scan.relation.live_rows
     table = relation.reference
     if isinstance(table, Relation):  # it is what it was when it was bound
         return None
-    # Whichever columns are unique: a rule may have dropped the one that proved something.
-    unique = unique_columns(relation, (column.name for column in relation.schema.columns))
+    # Whichever of its columns are: a rule may have dropped the one that proved something.
+    names = [column.name for column in relation.schema.columns] if keyed else []
+    unique = unique_columns(relation, names)
     few = bound if joined and bound <= 1 else None
     return TableBasis(table, relation.version, relation.schema, unique, few)
