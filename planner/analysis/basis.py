@@ -60,9 +60,9 @@ class Basis:
         """Whether the plan answers for these values, too."""
         return all(
             key in values
-            and values[key].type == known.type
-            and (key not in self.decisive or values[key] == known)
-            for key, known in self.parameters.items()
+            and values[key].type == planned.type
+            and (key not in self.decisive or values[key] == planned)
+            for key, planned in self.parameters.items()
         )
 
 
