@@ -60,4 +60,4 @@ class DistinctSink(Keeping):
 
 
 def _first(rows: KeyedBatch) -> Tensor:
-    return group_rows(rows.keys, rows.batch.count).first
+    return group_rows(rows.keys).first

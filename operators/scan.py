@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from tensorsql.operators import kernels
 from tensorsql.operators.runtime.kept_rows import morsel_count, morsel_range
 from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.planner.plans.logical import Scan
-from tensorsql.storage.columns.column import Batch, Flat
+from tensorsql.storage.columns.changes import to_device
+from tensorsql.storage.columns.column import CPU, Batch, Flat
 from tensorsql.storage.columns.types import BIGINT
 from tensorsql.storage.tables.catalog import Reader, Relation, TableName
 
@@ -32,8 +35,8 @@ class ScanRecipe:
 
     def start(self, run: Run) -> ScanSource:
         """Open the relation at the run's snapshot."""
-        relation = run.context.relation(self.relation)
-        return ScanSource(relation.open(), relation.rows, self.columns, self.row_id)
+        relation, device = run.context.relation(self.relation), run.context.device
+        return ScanSource(relation.open(), relation.rows, self.columns, self.row_id, device)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class ScanSource:
     rows: int
     columns: tuple[tuple[int, str], ...]
     row_id: int | None
+    device: torch.device = CPU
 
     def morsels(self, size: int) -> int:
         """Morsels of `size` positions."""
@@ -57,9 +61,10 @@ class ScanSource:
         order = (*self.columns[turn:], *self.columns[:turn])
         # A reader of costly values can name them first, so that only those used are read.
         read = getattr(self.reader, "late", self.reader.read)
-        columns = {id: read(name, start, stop) for id, name in order}
+        columns = {id: to_device(read(name, start, stop), self.device) for id, name in order}
         if self.row_id is not None:
-            columns[self.row_id] = Flat(BIGINT, self.reader.row_ids(start, stop))
+            row_ids = self.reader.row_ids(start, stop).to(self.device)
+            columns[self.row_id] = Flat(BIGINT, row_ids)
         live = self.reader.live(start, stop)
-        selection = None if live is None else kernels.nonzero(live)
+        selection = None if live is None else kernels.nonzero(live.to(self.device))
         return Batch(columns, stop - start, selection, morsel)

@@ -95,8 +95,10 @@ class MatchRecipe:
             _renamed(run.results[number].read(0, 0), ids, self)
             for number, ids in zip(self.reads, self.inputs, strict=True)
         )
+        if not left.count:
+            return KeptRows(self.columns)
         keys = [concat([left.columns[id], right.columns[id]]) for id, _ in self.columns]
-        groups = group_rows(keys, left.count + right.count)
+        groups = group_rows(keys)
         own, other = groups.numbers[: left.count], groups.numbers[left.count :]
         there = kernels.count_by(other, groups.count).index_select(0, own)
         before = _occurrence(own, groups.count)

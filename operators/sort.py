@@ -49,5 +49,5 @@ class SortSink(Keeping):
         if not kept.rows:
             return kept
         rows = kept.joined()
-        order = sort_rows(order_codes(rows.keys, self.order), rows.batch.count)
+        order = sort_rows(order_codes(rows.keys, self.order))
         return KeptRows.of(self.columns, take_batch(rows.batch, order))

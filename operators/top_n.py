@@ -20,7 +20,7 @@ from tensorsql.operators.runtime.program import Merging, Run, Scope
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import SortKey
 from tensorsql.planner.plans.logical import TopN
-from tensorsql.storage.columns.column import Batch, Column, Flat
+from tensorsql.storage.columns.column import Batch, Column, Flat, device_of
 from tensorsql.storage.columns.types import BIGINT
 
 SLACK_ROWS = 16384  # candidates beyond 4 * count that are worth a pruning
@@ -81,7 +81,8 @@ class TopNSink(Merging):
         if state.morsel != batch.morsel:
             state.morsel, state.place = batch.morsel, 0
         kept = state.kept
-        kept.add(batch, (*self.keys(batch), *_place(batch, state.place)))
+        keys = self.keys(batch)
+        kept.add(batch, (*keys, *_place(batch, state.place, device_of(keys[0]))))
         state.place += batch.rows
         kept.pieces[-1] = self._best(kept.pieces[-1])
         if kept.rows > 4 * (self.offset + self.count) + SLACK_ROWS:
@@ -102,6 +103,6 @@ class TopNSink(Merging):
         return rows.take(first_rows(codes, rows.batch.count, self.offset + self.count))
 
 
-def _place(batch: Batch, start: int) -> tuple[Column, Column]:
-    morsel = Flat(BIGINT, torch.full((batch.rows,), batch.morsel))
-    return morsel, Flat(BIGINT, torch.arange(start, start + batch.rows))
+def _place(batch: Batch, start: int, device: torch.device) -> tuple[Column, Column]:
+    places = torch.arange(start, start + batch.rows, device=device)
+    return Flat(BIGINT, torch.full_like(places, batch.morsel)), Flat(BIGINT, places)

@@ -14,6 +14,7 @@ from tensorsql.operators.runtime.program import Context, Run
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import Expression, Literal
 from tensorsql.planner.plans.logical import LiteralRows, Values
+from tensorsql.storage.columns.changes import to_device
 from tensorsql.storage.columns.column import Batch, Column
 from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import Type
@@ -61,14 +62,14 @@ class LiteralsRecipe:
         columns: dict[int, Column] = {}
         for (id, kind), values in zip(self.columns, self.values, strict=True):
             check_cancelled()
-            columns[id] = literal_column(values, kind)
+            columns[id] = to_device(literal_column(values, kind), run.context.device)
         return KeptRows.of(self.columns, Batch(columns, self.count))
 
 
 def _column(cells: tuple[Expression, ...], kind: Type, context: Context) -> Column:
     if not cells:
-        return null_column(kind, 0)
+        return null_column(kind, 0, context.device)
     literals = [cell for cell in cells if isinstance(cell, Literal)]
     if len(literals) == len(cells):
-        return literal_column([cell.value for cell in literals], kind)
+        return to_device(literal_column([cell.value for cell in literals], kind), context.device)
     return concat(compile_expressions(cells, context)(Batch({}, 1)))

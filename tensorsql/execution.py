@@ -65,11 +65,15 @@ class Work:
 
     @property
     def columns(self) -> list[Column]:
-        """Them as columns, in the order of the plan's fields."""
+        """Them as columns on the CPU, as storage takes them, in the order of the plan's fields."""
+        from tensorsql.storage.columns.changes import to_device
+        from tensorsql.storage.columns.column import CPU
+
         assert self.rows is not None
         result = self.result
         few = self.rows.morsels(FEW) <= 1
-        return result.columns() if few else in_helper(result.columns)
+        columns = result.columns() if few else in_helper(result.columns)
+        return [to_device(column, CPU) for column in columns]
 
 
 def carry_out(statement: statements.BoundStatement, work: Work) -> Result:

@@ -61,9 +61,9 @@ class Result:
         return self.source.read(0, 0) if self.source.morsels(0) else self._empty()
 
     def _empty(self) -> Batch:
-        from tensorsql.operators.columns.building import concat_batches
+        from tensorsql.operators.runtime.kept_rows import KeptRows
 
-        return concat_batches([], tuple(zip(self.ids, self.types, strict=True)))
+        return KeptRows(tuple(zip(self.ids, self.types, strict=True))).table()
 
     def columns(self) -> list[Column]:
         """The result's columns, in order, as tensors."""

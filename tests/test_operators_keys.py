@@ -87,7 +87,7 @@ def test_codes_are_equal_where_rows_are(sample: Any) -> None:
         assert [code == other for other in codes] == [a == b for b in rows]
     never = key_codes(columns, "never").codes.tolist()
     assert [code < 0 for code in never] == [None in row for row in rows]
-    groups = group_rows(columns, len(rows))
+    groups = group_rows(columns)
     order = list(dict.fromkeys(rows))
     assert groups.numbers.tolist() == [order.index(row) for row in rows]
     assert groups.first.tolist() == [rows.index(row) for row in order]
@@ -124,7 +124,7 @@ def test_order(name: str, data: Any) -> None:
     values = data.draw(st.lists(st.sampled_from(samples), max_size=12))
     descending, nulls_first = data.draw(st.booleans()), data.draw(st.booleans())
     codes = order_codes([literal_column(values, kind)], [Direction(descending, nulls_first)])
-    order = sort_rows(codes, len(values)).tolist()
+    order = sort_rows(codes).tolist()
     assert sorted(order) == list(range(len(values)))
     sign = -1 if descending else 1
     distinct = sorted({plain(kind, v) for v in values if v is not None})
@@ -151,7 +151,7 @@ def test_dictionaries_compare_by_entry() -> None:
     assert key_codes([first]).codes.tolist()[0] == key_codes([first]).codes.tolist()[2]
     both = concat([first, second, literal_column(["c", None], VARCHAR)])
     assert to_python(both) == ["b", "a", "b", "c", "a", "c", None]
-    assert group_rows([both], 7).numbers.tolist() == [0, 1, 0, 2, 1, 2, 3]
+    assert group_rows([both]).numbers.tolist() == [0, 1, 0, 2, 1, 2, 3]
     encoder, fitted = fit([first], [False])
     assert encoder.encode([second]).tolist() == [encoder.size, fitted.codes.tolist()[1]]
 

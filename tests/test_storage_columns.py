@@ -90,7 +90,7 @@ def test_nulls_and_pickles(type: Type, data: st.DataObject) -> None:
     half = len(array) // 2
     part = slice_column(nulled, half, len(array))
     assert python(to_arrow(pickle.loads(pickle.dumps(part)))) == python(to_arrow(part))
-    moved = to_device(part, "meta")
+    moved = to_device(part, torch.device("meta"))
     assert len(moved) == len(part) and all(each.is_meta for each in tensors(moved))
 
 

@@ -81,13 +81,13 @@ class KeptGroups:
         ]
         return KeptGroups(in_order((), [state.groups for state in states]), calls_kept)
 
-    def merged(self) -> tuple[Sequence[Column], Merged]:
+    def merged(self, device: torch.device) -> tuple[Sequence[Column], Merged]:
         """The different groups of all batches: their keys, and which of them each batch's are."""
         sizes = [batch.count for batch in self.groups.batches]
         keys = self.groups.joined().keys
         if len(sizes) == 1:
-            return keys, Merged(Groups.single(sizes[0]), sizes)
-        groups = _groups(keys, sum(sizes))
+            return keys, Merged(Groups.single(sizes[0], device), sizes)
+        groups = _groups(keys, sum(sizes), device)
         return [take(key, groups.first) for key in keys], Merged(groups, sizes)
 
 
@@ -102,6 +102,11 @@ class AggregateSink(Merging):
     context: Context
     scope: Scope = "ordered"
     poor: set[int] = field(default_factory=set)  # grouping sets that batches hardly reduce
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows lie."""
+        return self.context.device
 
     def new_state(self) -> list[KeptGroups]:
         """The groups of one morsel, per grouping set."""
@@ -118,7 +123,7 @@ class AggregateSink(Merging):
         """Group some rows by a set; by one that reduces little, every row is a group of its own."""
         keys = [columns[place] for place in self.recipe.sets[number]]
         each_row = number in self.poor
-        groups = Groups.single(rows) if each_row else _groups(keys, rows)
+        groups = Groups.single(rows, self.device) if each_row else _groups(keys, rows, self.device)
         grouped = Grouped.of(groups) if rows else Grouped(groups.numbers, groups.count)
         for call, own in zip(self.calls, kept.calls, strict=True):
             own.pieces.append(call.piece(columns, grouped))
@@ -135,18 +140,18 @@ class AggregateSink(Merging):
             self.context.check()
             kept = KeptGroups.of([state[number] for state in states], len(self.calls))
             if not kept.groups.pieces:
-                nothing = [null_column(expression.type, 0) for expression in self.expressions]
+                nothing = [null_column(e.type, 0, self.device) for e in self.expressions]
                 self._add(kept, nothing, 0, number)
             batches.append(self._result(kept, self.recipe.sets[number]))
         return KeptRows.of(self.recipe.columns, *batches)
 
     def _result(self, kept: KeptGroups, chosen: Sequence[int]) -> Batch:
-        keys, merged = kept.merged()
+        keys, merged = kept.merged(self.device)
         width, count = len(self.recipe.keys), merged.groups.count
         columns: dict[int, Column] = {}
         for place, (id, kind) in enumerate(self.recipe.columns[:width]):
-            inside = place in chosen
-            columns[id] = keys[chosen.index(place)] if inside else null_column(kind, count)
+            nothing = null_column(kind, 0 if place in chosen else count, self.device)
+            columns[id] = keys[chosen.index(place)] if place in chosen else nothing
 
         def result(place: int) -> Column:
             return self.calls[place].result(kept.calls[place], merged)
@@ -157,9 +162,6 @@ class AggregateSink(Merging):
         return Batch(columns, count)
 
 
-def _groups(keys: Sequence[Column], rows: int) -> Groups:
-    """As `group_rows`; without keys there is one group even without rows."""
-    if keys:
-        return group_rows(keys, rows)
-    numbers = torch.zeros(rows, dtype=torch.int64)
-    return Groups(numbers, 1, torch.zeros(min(rows, 1), dtype=torch.int64), ordered=True)
+def _groups(keys: Sequence[Column], rows: int, device: torch.device) -> Groups:
+    """By keys, or all rows, even none, in one group."""
+    return group_rows(keys) if keys else Groups.whole(rows, device)

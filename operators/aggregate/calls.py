@@ -157,7 +157,7 @@ class CollectingCall(CallInput):
         if not self.call.distinct or not self.arguments:
             return columns, groups
         values = columns[: len(self.arguments)]
-        first = group_rows([Flat(BIGINT, groups.numbers), *values], len(columns[0])).first
+        first = group_rows([Flat(BIGINT, groups.numbers), *values]).first
         numbers = groups.numbers.index_select(0, first)
         return [take(column, first) for column in columns], Grouped(numbers, groups.count)
 
@@ -166,7 +166,7 @@ class CollectingCall(CallInput):
         split = len(self.arguments)
         if self.order:
             codes = order_codes(columns[split:], directions(self.call.order_by))
-            order = sort_rows(codes, int(groups.numbers.shape[0]))
+            order = sort_rows(codes)
             groups = Grouped(groups.numbers.index_select(0, order), groups.count)
             columns = [take(column, order) for column in columns[:split]]
         return self.kernel.whole(groups, columns[:split], self.call)

@@ -29,10 +29,10 @@ from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import Kind, Type
 
 
-def null_column(type: Type, rows: int) -> Column:
+def null_column(type: Type, rows: int, device: torch.device) -> Column:
     """`rows` NULLs of a type (0 rows: the empty column)."""
-    validity = torch.zeros(rows, dtype=torch.bool)
-    zeros = torch.zeros(rows, dtype=torch.int64)
+    zeros = torch.zeros(rows, dtype=torch.int64, device=device)
+    validity, offsets = zeros.bool(), zeros.new_zeros(rows + 1)
     if type.is_wide:
         return Wide(type, zeros, zeros, validity)
     match type.kind:
@@ -42,19 +42,18 @@ def null_column(type: Type, rows: int) -> Column:
             empty = StringDictionary(pa.array([], pa.large_string()), sorted=True)
             return Dictionary(type, zeros.int(), empty, validity)
         case Kind.BLOB:
-            data = torch.zeros(0, dtype=torch.uint8)
-            return Bytes(type, torch.zeros(rows + 1, dtype=torch.int64), data, validity)
+            return Bytes(type, offsets, zeros[:0].byte(), validity)
         case Kind.LIST:
-            child = null_column(type.child or Type(Kind.NULL), 0)
-            return List(type, torch.zeros(rows + 1, dtype=torch.int64), child, validity)
+            child = null_column(type.child or Type(Kind.NULL), 0, device)
+            return List(type, offsets, child, validity)
         case Kind.STRUCT:
-            children = tuple(null_column(kind, rows) for _, kind in type.fields)
+            children = tuple(null_column(kind, rows, device) for _, kind in type.fields)
             return Struct(type, children, rows, validity)
         case Kind.MASK | Kind.TENSOR:
             return RowRef(type, None, zeros, validity)
         case Kind.BOX:
-            return Flat(type, torch.zeros((rows, 4), dtype=torch.float64), validity)
-    return Flat(type, torch.zeros(rows, dtype=VALUE_DTYPE[type.kind]), validity)
+            return Flat(type, zeros.new_zeros((rows, 4), dtype=torch.float64), validity)
+    return Flat(type, zeros.to(VALUE_DTYPE[type.kind]), validity)
 
 
 def take_or_null(column: Column, rows: Tensor) -> Column:
@@ -63,7 +62,7 @@ def take_or_null(column: Column, rows: Tensor) -> Column:
     if not bool(missing.any()):
         return take(column, rows)
     if len(column) == 0:
-        return null_column(column.type, int(rows.shape[0]))
+        return null_column(column.type, int(rows.shape[0]), rows.device)
     return with_nulls(take(expand(column), rows.clamp(min=0)), missing)
 
 
@@ -76,12 +75,16 @@ def comparable(column: Column) -> Column:
     return fetch(column)
 
 
-def concat_batches(batches: Sequence[Batch], fields: Iterable[tuple[int, Type]]) -> Batch:
-    """All rows of compact batches in one, with the given (id, type) columns only."""
-    columns = {
-        id: concat([batch.columns[id] for batch in batches]) if batches else null_column(kind, 0)
-        for id, kind in fields
-    }
+def concat_batches(
+    batches: Sequence[Batch], fields: Iterable[tuple[int, Type]], device: torch.device
+) -> Batch:
+    """All rows of compact batches in one, with the given (id, type) columns only.
+
+    Where there are none, so many columns without rows on the device.
+    """
+    if not batches:
+        return Batch({id: null_column(kind, 0, device) for id, kind in fields}, 0)
+    columns = {id: concat([batch.columns[id] for batch in batches]) for id, _ in fields}
     return Batch(columns, sum(batch.rows for batch in batches))
 
 

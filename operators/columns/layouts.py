@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from tensorsql.errors import InternalError
@@ -46,9 +47,9 @@ def is_null_constant(column: Column) -> bool:
     return not bool(column.one.validity[0])
 
 
-def null_constant(kind: Type, count: int) -> Constant:
+def null_constant(kind: Type, count: int, device: torch.device) -> Constant:
     """`count` NULLs of a type, as one repeated row."""
-    return Constant(null_column(kind, 1), count)
+    return Constant(null_column(kind, 1, device), count)
 
 
 def with_validity(column: Column, validity: Tensor | None) -> Column:

@@ -1,4 +1,4 @@
-"""Columns from Python values and back: what literals, VALUES and defaults need."""
+"""Columns from Python values and back. CPU only: what Python has is there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from torch import Tensor
 from tensorsql.errors import InternalError
 from tensorsql.operators.columns.text import bytes_of_arrow, text_array
 from tensorsql.planner.functions.conversions import EXACT, clock_microseconds
+from tensorsql.storage.columns.changes import to_device
 from tensorsql.storage.columns.column import (
+    CPU,
     VALUE_DTYPE,
     Bytes,
     Column,
@@ -33,9 +35,9 @@ EPOCH = datetime.date(1970, 1, 1)
 WORD = 1 << 64
 
 
-def constant(value: Any, type: Type, length: int) -> Constant:
+def constant(value: Any, type: Type, length: int, device: torch.device) -> Constant:
     """`length` repeats of one Python value (None = NULL)."""
-    return Constant(literal_column([value], type), length)
+    return Constant(to_device(literal_column([value], type), device), length)
 
 
 def literal_column(values: Sequence[Any], type: Type) -> Column:
@@ -105,11 +107,14 @@ def logical(value: Any, type: Type) -> Any:
     return value
 
 
-def wide_of(numbers: Sequence[int], type: Type, validity: Tensor | None) -> Wide:
+def wide_of(
+    numbers: Sequence[int], type: Type, validity: Tensor | None, device: torch.device = CPU
+) -> Wide:
     """128-bit integers from Python ones."""
-    hi = torch.tensor([number >> 64 for number in numbers], dtype=torch.int64)
+    hi = torch.tensor([number >> 64 for number in numbers], dtype=torch.int64, device=device)
     half = WORD >> 1  # a word of more than that stands for a negative number
-    lo = torch.tensor([(number + half) % WORD - half for number in numbers], dtype=torch.int64)
+    low = [(number + half) % WORD - half for number in numbers]
+    lo = torch.tensor(low, dtype=torch.int64, device=device)
     return Wide(type, hi, lo, validity)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tensorsql.errors import InternalError
 from tensorsql.storage.columns.arrow import column_of, validity_of_arrow
+from tensorsql.storage.columns.changes import to_device
 from tensorsql.storage.columns.column import VALUE_DTYPE, Bytes, Column, Constant, Dictionary, Flat
 from tensorsql.storage.columns.ragged import binary_array
 from tensorsql.storage.columns.types import BLOB, VARCHAR, Kind, Type
@@ -79,6 +80,13 @@ def text_column(type: Type, entries: pa.LargeStringArray) -> Bytes:
     column = column_of(entries, BLOB)
     assert isinstance(column, Bytes)
     return Bytes(type, column.offsets, column.data)
+
+
+def entries_of(column: Dictionary) -> Bytes:
+    """The texts of its dictionary, where its codes lie."""
+    entries = to_device(text_column(column.type, column.dictionary.entries), column.codes.device)
+    assert isinstance(entries, Bytes)
+    return entries
 
 
 def named(names: Sequence[str] | pa.Array, places: Any) -> Bytes:

@@ -28,9 +28,9 @@ def words(column: Column) -> Words:
     return wide.hi, wide.lo
 
 
-def number(value: int) -> Words:
+def number(value: int, device: torch.device) -> Words:
     """One number, as one row."""
-    one = wide_of([value], HUGEINT, None)
+    one = wide_of([value], HUGEINT, None, device)
     return one.hi, one.lo
 
 
@@ -127,17 +127,18 @@ def from_double(values: Tensor) -> Words:
 
 def outside(a: Words, low: int, high: int) -> Tensor:
     """Where a is not within low … high."""
-    return less(a, number(low)) | less(number(high), a)
+    device = a[0].device
+    return less(a, number(low, device)) | less(number(high, device), a)
 
 
 def scale_up(a: Words, digits: int) -> tuple[Words, Tensor]:
     """a * 10**digits, and where it overflowed."""
-    return multiply(a, number(10**digits))
+    return multiply(a, number(10**digits, a[0].device))
 
 
 def scale_down(a: Words, digits: int) -> Words:
     """a / 10**digits, rounded half away from zero."""
-    magnitude, _ = add(absolute(a), number(10**digits // 2))
+    magnitude, _ = add(absolute(a), number(10**digits // 2, a[0].device))
     return _signed(_shorten(magnitude, digits), a[0] < 0)
 
 
@@ -178,4 +179,5 @@ def by_python(apply: Callable[[int, int], int], a: Words, b: Words, type: Type) 
     left, right = (
         wide_numbers(Wide(HUGEINT, hi.expand(count), lo.expand(count))) for hi, lo in (a, b)
     )
-    return wide_of([apply(x, y) for x, y in zip(left, right, strict=True)], type, None)
+    results = [apply(x, y) for x, y in zip(left, right, strict=True)]
+    return wide_of(results, type, None, a[0].device)

@@ -27,7 +27,7 @@ from tensorsql.operators.functions.ranges import (
     is_proven,
     proven_ranges,
 )
-from tensorsql.operators.functions.registry import Kernel, kernel_for
+from tensorsql.operators.functions.registry import Kernel, is_of_cpu, kernel_for, on_cpu
 from tensorsql.operators.functions.text_blocks import in_blocks
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.analysis.intervals import Interval
@@ -263,7 +263,7 @@ class _Compiler:
         if isinstance(expression, ColumnRef):
             return self._add(Load(self._fresh(), id=expression.id, raw=raw))
         if isinstance(expression, Literal):
-            row = constant(expression.value, expression.type, 1).one
+            row = constant(expression.value, expression.type, 1, self._context.device).one
             return self._add(Repeat(self._fresh(), row=row))
         assert isinstance(expression, Call)
         if expression.function.lazy:
@@ -316,6 +316,7 @@ class _Compiler:
 
     def _apply(self, call: Call, arguments: tuple[int, ...], active: int) -> int:
         kernel = in_blocks(kernel_for(call.function, self._context), call)
+        kernel = on_cpu(kernel) if is_of_cpu(call) else kernel
         proven = is_proven(call, self._ranges, self._proofs)
         if call.function.nulls == "own":
             return self._add(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tensorsql.errors import DataError
 from tensorsql.operators.columns.layouts import is_null_constant, null_constant, with_validity
-from tensorsql.operators.columns.text import text_array, text_column
+from tensorsql.operators.columns.text import entries_of, text_array
 from tensorsql.operators.functions.frame import Frame, narrowed
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.plans.expressions import Call, Literal
@@ -47,7 +47,7 @@ class Propagate:
         for argument in arguments:
             if isinstance(argument, Constant):
                 if is_null_constant(argument):
-                    return null_constant(self._call.type, frame.count)
+                    return null_constant(self._call.type, frame.count, frame.device)
                 continue
             varying.append(argument)
             if argument.validity is not None:
@@ -68,7 +68,7 @@ class Propagate:
         """All arguments are constants: compute one row, which may raise if any row is active."""
         rows = [bare(argument) for argument in arguments]
         some = frame.count > 0 and (frame.active is None or bool(frame.active.any()))
-        active = None if some else torch.zeros(1, dtype=torch.bool)
+        active = None if some else torch.zeros(1, dtype=torch.bool, device=frame.device)
         single = Frame(1, active, frame.context, frame.proven)
         result = self._kernel(rows, self._call, single)
         return Constant(bare(result), frame.count)
@@ -92,7 +92,7 @@ class Propagate:
 
     def _entries(self, arguments: Sequence[Column], column: Dictionary, frame: Frame) -> Column:
         size = len(column.dictionary)
-        entries = text_column(column.type, column.dictionary.entries)
+        entries = entries_of(column)
         replaced: list[Column] = [
             Constant(argument.one, size) if isinstance(argument, Constant) else entries
             for argument in arguments
@@ -104,7 +104,7 @@ class Propagate:
         if isinstance(results, Bytes) and results.validity is None:
             # One dictionary object per input dictionary, so that equal codes stay equal.
             entries = StringDictionary(text_array(results), unique=False)
-            codes = torch.arange(len(results), dtype=torch.int32)
+            codes = torch.arange(len(results), dtype=torch.int32, device=results.offsets.device)
             results = Dictionary(results.type, codes, entries)
         with self._lock:
             if len(self._cache) >= CACHED_DICTIONARIES:

@@ -103,7 +103,7 @@ def _sums(rows: Grouped, column: Column, carried: Column | None, call: Aggregate
     total, carry = _sum(rows, column)
     if not call.args[0].type.is_wide:
         return (total,)
-    carry = torch.zeros(rows.count, dtype=torch.int64) if carry is None else carry
+    carry = rows.numbers.new_zeros(rows.count) if carry is None else carry
     return (total, Flat(BIGINT, carry if carried is None else carry + rows.sums(flat(carried))))
 
 
@@ -228,7 +228,7 @@ def extreme_rows(rows: Grouped, column: Column, largest: bool) -> Tensor:
     keys = order_codes([column], [Direction()])
     codes = keys[0].codes
     if len(keys) > 1:  # too wide for one tensor: rank the rows by all of it
-        codes = _ranks(keys, len(column))
+        codes = _ranks(keys)
     best = kernels.extreme_by(rows.numbers, rows.count, codes, largest)
     hits = kernels.nonzero(codes == best.index_select(0, rows.numbers))
     first = Grouped(rows.numbers.index_select(0, hits), rows.count).first()
@@ -237,13 +237,13 @@ def extreme_rows(rows: Grouped, column: Column, largest: bool) -> Tensor:
     return hits.index_select(0, first.clamp(min=0)).to(torch.int64).masked_fill_(first < 0, -1)
 
 
-def _ranks(keys: Sequence[KeyCodes], rows: int) -> Tensor:
-    order = sort_rows(keys, rows)
-    changed = torch.zeros(rows, dtype=torch.bool)
+def _ranks(keys: Sequence[KeyCodes]) -> Tensor:
+    order = sort_rows(keys)
+    changed = torch.zeros_like(order, dtype=torch.bool)
     for key in keys:
         codes = key.codes.index_select(0, order)
         changed[1:] |= codes[1:] != codes[:-1]
-    ranks = torch.empty(rows, dtype=torch.int64)
+    ranks = torch.empty_like(order)
     ranks[order] = changed.cumsum(0)
     return ranks
 

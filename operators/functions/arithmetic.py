@@ -128,18 +128,19 @@ def _apply(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> 
     left, right = operand(arguments[0]), operand(arguments[1])
     if call.type.is_float:
         dtype = VALUE_DTYPE[call.type.kind]
-        return Flat(call.type, _tensor(PLAIN[name](left, right), dtype))
+        return Flat(call.type, _tensor(PLAIN[name](left, right), dtype, frame.device))
     if frame.proven or always_fits(name, call.type, _extremes(left), _extremes(right)):
-        return Flat(call.type, _integers(name, left, right, VALUE_DTYPE[call.type.kind]))
+        dtype = VALUE_DTYPE[call.type.kind]
+        return Flat(call.type, _integers(name, left, right, dtype, frame.device))
     return _checked(name, arguments, call, frame)
 
 
-def _integers(name: str, a: Any, b: Any, dtype: torch.dtype) -> Tensor:
+def _integers(name: str, a: Any, b: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     if isinstance(a, Tensor):
         return kernels.elementwise(a, PLAIN[name], b)
     if isinstance(b, Tensor):
         return kernels.elementwise(b, lambda right, left: PLAIN[name](left, right), a)
-    return _tensor(PLAIN[name](a, b), dtype)
+    return _tensor(PLAIN[name](a, b), dtype, device)
 
 
 def _checked(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -163,8 +164,9 @@ def _extremes(values: Any) -> Interval:
     return Interval(int(low), int(high))
 
 
-def _tensor(value: Any, dtype: torch.dtype) -> Tensor:
-    return value if isinstance(value, Tensor) else torch.tensor([value], dtype=dtype)
+def _tensor(value: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    is_tensor = isinstance(value, Tensor)
+    return value if is_tensor else torch.tensor([value], dtype=dtype, device=device)
 
 
 def _tensors(arguments: Sequence[Column]) -> tuple[Tensor, Tensor]:
@@ -215,7 +217,7 @@ def _divide_wide(
     a, b = (wide.words(argument) for argument in arguments)
     zero = (b[0] == 0) & (b[1] == 0)
     _refuse_zero(zero.logical_not(), frame)
-    one = wide.number(1)
+    one = wide.number(1, b[0].device)
     unsafe = zero
     if apply is _quotient:
         over = (a[0] == wide.SIGN) & (a[1] == 0) & (b[0] == -1) & (b[1] == -1)

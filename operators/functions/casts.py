@@ -29,8 +29,10 @@ from tensorsql.storage.columns.column import (
     List,
     Struct,
     TimeSpan,
+    device_of,
     slice_column,
 )
+from tensorsql.storage.columns.ragged import cumulated
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, Kind, Type, list_of
 
 Converted = tuple[Column, Tensor | None]
@@ -70,7 +72,7 @@ def convert(column: Column, target: Type, lenient: bool = False) -> Converted:
         one, bad = convert(column.one, target, lenient)
         return Constant(one, column.length), None if bad is None else bad.expand(column.length)
     if source.kind is Kind.NULL:
-        return null_constant(target, len(column)), None
+        return null_constant(target, len(column), device_of(column)), None
     if source.kind is Kind.BLOB and target.kind is Kind.VARCHAR:
         return write_text(column), None
     if source.is_text and target.kind is Kind.TENSOR:
@@ -116,7 +118,7 @@ def _convert_temporal(column: Column, target: Type) -> Column:
         case Kind.TIMESTAMP, Kind.TIME:
             return Flat(target, torch.remainder(values, DAY), column.validity)
         case Kind.TIME, Kind.INTERVAL:
-            none = torch.zeros(len(column), dtype=torch.int32)
+            none = torch.zeros_like(values, dtype=torch.int32)
             return TimeSpan(target, none, none, values, column.validity)
     raise ConversionError(f"cannot cast {column.type} to {target}")
 
@@ -142,7 +144,7 @@ def _convert_nested(column: List | Struct, target: Type, lenient: bool) -> Conve
     result = List(target, column.offsets, child, column.validity)
     if wrong is None:
         return result, None
-    before = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cumsum(wrong, 0)])
+    before = cumulated(wrong)
     return result, before[column.offsets[1:]] > before[column.offsets[:-1]]
 
 

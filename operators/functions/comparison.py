@@ -20,7 +20,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.building import comparable
 from tensorsql.operators.columns.layouts import operand, values_of, with_validity
-from tensorsql.operators.columns.text import flat_of_arrow, text_array, text_column, text_scalar
+from tensorsql.operators.columns.text import entries_of, flat_of_arrow, text_array, text_scalar
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.operators.keys.key_codes import key_codes
 from tensorsql.planner.plans.expressions import Call
@@ -35,6 +35,7 @@ from tensorsql.storage.columns.column import (
     Struct,
     TimeSpan,
     bare,
+    device_of,
     present_rows,
     take,
 )
@@ -100,7 +101,7 @@ def contained(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     subject, *items = arguments
     fixed = all(isinstance(item, Constant) for item in items)
     if isinstance(subject, Dictionary) and len(subject.dictionary) and fixed:
-        entries = text_column(subject.type, subject.dictionary.entries)
+        entries = entries_of(subject)
         true = _equal_any(entries, items).index_select(0, subject.codes)
     else:
         true = _equal_any(subject, items)
@@ -124,8 +125,7 @@ def contained_in_values(arguments: Sequence[Column], call: Call, frame: Frame) -
     if not isinstance(listed, Constant) or not isinstance(listed.one, List):
         raise UnsupportedError("IN values takes a list of literals")
     if isinstance(subject, Dictionary) and len(subject.dictionary):
-        entries = text_column(subject.type, subject.dictionary.entries)
-        among = contained_in_values([entries, listed], call, frame)
+        among = contained_in_values([entries_of(subject), listed], call, frame)
         return with_validity(take(among, subject.codes), subject.validity)
     items = listed.one.child
     codes = key_codes([concat([widen(subject), items])], nulls="never").codes
@@ -142,8 +142,10 @@ def _equal_any(subject: Column, items: Sequence[Column]) -> Tensor:
     whole = whole and not subject.type.is_float and subject.type.kind is not Kind.BOOLEAN
     if whole and len(items) > LISTED and all(_is_fixed_number(item) for item in items):
         numbers = [operand(item) for item in items if _valid(item)]
-        return torch.isin(values_of(subject), torch.tensor(numbers, dtype=torch.int64))
-    result = torch.zeros(len(subject), dtype=torch.bool)
+        return torch.isin(
+            values_of(subject), values_of(subject).new_tensor(numbers, dtype=torch.int64)
+        )
+    result = torch.zeros(len(subject), dtype=torch.bool, device=device_of(subject))
     for item in items:
         hit = compare("eq", subject, item)
         if isinstance(item, Constant):
@@ -213,7 +215,8 @@ def _compare_floats(name: str, a: Any, b: Any) -> Tensor:
         same = kernels.elementwise(a, operator.eq, b)
         if isinstance(b, float) and b == b:
             return same
-        return same | (torch.isnan(a) & _is_nan(b))
+        nan: Tensor = (a != a) & (b != b)  # which alone differs from itself
+        return same | nan
     return _float_less(a, b) if name == "lt" else _float_less(a, b).logical_not()
 
 
@@ -225,11 +228,8 @@ def _float_less(a: Any, b: Any) -> Tensor:
     )
     if isinstance(b, float) and b == b:
         return smaller
-    return smaller | (_is_nan(b) & ~_is_nan(a))
-
-
-def _is_nan(value: Any) -> Tensor:
-    return torch.isnan(value) if isinstance(value, Tensor) else torch.tensor(value != value)
+    nan_last: Tensor = (b != b) > (a != a)
+    return smaller | nan_last
 
 
 def _compare_words(name: str, a: wide.Words, b: wide.Words) -> Tensor:
@@ -267,8 +267,8 @@ def _compare_text(name: str, a: Column, b: Column) -> Tensor:
         name, a, b = MIRRORED[name], b, a
     left = text_array(a)
     right = pa.scalar(text_scalar(b), left.type) if isinstance(b, Constant) else text_array(b)
-    truths = ARROW[name](left, right)
-    return flat_of_arrow(truths, BOOLEAN).values
+    truths = flat_of_arrow(ARROW[name](left, right), BOOLEAN)
+    return truths.values.to(device_of(a))
 
 
 def _places(column: Column) -> Any:
@@ -277,7 +277,7 @@ def _places(column: Column) -> Any:
         text = text_scalar(column)
         return column.type.members.index(text) if text in column.type.members else 0  # under NULL
     places = pc.index_in(text_array(column), members).fill_null(0)
-    return flat_of_arrow(places, INTEGER).values
+    return flat_of_arrow(places, INTEGER).values.to(device_of(column))
 
 
 def _compare_nested(name: str, a: Column, b: Column) -> Tensor:
@@ -291,7 +291,7 @@ def _equal_nested(a: Column, b: Column) -> Tensor:
     if isinstance(a, Flat) and isinstance(b, Flat):
         return (a.values == b.values).reshape(len(a), -1).all(1)
     if isinstance(a, Struct) and isinstance(b, Struct):
-        result = torch.ones(len(a), dtype=torch.bool)
+        result = torch.ones(len(a), dtype=torch.bool, device=device_of(a))
         for left, right in zip(a.children, b.children, strict=True):
             result &= _same(left, right)
         return result
@@ -303,11 +303,8 @@ def _equal_nested(a: Column, b: Column) -> Tensor:
 def _equal_lists(a: List, b: List) -> Tensor:
     lengths = a.offsets[1:] - a.offsets[:-1]
     result = lengths == b.offsets[1:] - b.offsets[:-1]
-    rows = torch.repeat_interleave(torch.arange(len(a)), torch.where(result, lengths, 0))
-    starts = torch.cumsum(torch.where(result, lengths, 0), 0) - torch.where(result, lengths, 0)
-    inside = torch.arange(len(rows)) - starts[rows]
-    left = take(a.child, a.offsets[:-1][rows] + inside)
-    right = take(b.child, b.offsets[:-1][rows] + inside)
+    rows, inside = kernels.ranges(torch.zeros_like(lengths), torch.where(result, lengths, 0))
+    left, right = (take(each.child, each.offsets.index_select(0, rows) + inside) for each in (a, b))
     unequal = rows[_same(left, right).logical_not()]
     result[unequal] = False
     return result

@@ -21,7 +21,7 @@ from tensorsql.storage.columns.concat import concat
 def case(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """(condition, value)… and the ELSE value: the first value whose condition is TRUE."""
     conditions, values = arguments[:-1:2], [*arguments[1:-1:2], arguments[-1]]
-    place = torch.full((frame.count,), len(conditions), dtype=torch.int32)
+    place = _filled(frame, len(conditions))
     for index in reversed(range(len(conditions))):
         place = place.masked_fill(true_rows(conditions[index]), index)
     return choose(place, values)
@@ -29,7 +29,7 @@ def case(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
 
 def coalesce(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """The first value that is not NULL."""
-    place = torch.full((frame.count,), len(arguments) - 1, dtype=torch.int32)
+    place = _filled(frame, len(arguments) - 1)
     for index in reversed(range(len(arguments) - 1)):
         validity = arguments[index].validity
         if validity is None:
@@ -37,6 +37,10 @@ def coalesce(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
         else:
             place = place.masked_fill(validity, index)
     return choose(place, arguments)
+
+
+def _filled(frame: Frame, value: int) -> Tensor:
+    return torch.full((frame.count,), value, dtype=torch.int32, device=frame.device)
 
 
 def greatest(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
@@ -69,12 +73,12 @@ def choose(place: Tensor, columns: Sequence[Column]) -> Column:
         return Flat(columns[0].type, torch.where(first, a, b), _chosen_validity(first, columns))
     count = int(place.shape[0])
     if count == 0:
-        return null_constant(columns[0].type, 0)
+        return null_constant(columns[0].type, 0, place.device)
     parts = [bare(column) for column in columns]
-    lengths = torch.tensor([len(part) for part in parts])
+    lengths = torch.tensor([len(part) for part in parts], device=place.device)
     starts = torch.cumsum(lengths, 0) - lengths
-    moving = torch.tensor([not isinstance(column, Constant) for column in columns])
-    rows = torch.arange(count) * moving.index_select(0, place)
+    moving = lengths.new_tensor([not isinstance(column, Constant) for column in columns])
+    rows = torch.arange(count, device=place.device) * moving.index_select(0, place)
     return take(concat(parts), starts.index_select(0, place) + rows)
 
 
@@ -87,5 +91,5 @@ def _chosen_validity(first: Tensor, columns: Sequence[Column]) -> Tensor | None:
     a, b = (column.validity for column in columns)
     if a is None and b is None:
         return None
-    true = torch.ones(1, dtype=torch.bool)
+    true = torch.ones_like(first[:1])
     return torch.where(first, true if a is None else a, true if b is None else b)

@@ -29,7 +29,7 @@ class Product(Collecting):
     """PRODUCT of numbers, multiplied in row order."""
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
-        table = torch.ones(rows.count, dtype=torch.float64)
+        table = rows.numbers.new_ones(rows.count, dtype=torch.float64)
         table.scatter_reduce_(0, rows.numbers, flat(arguments[0]).double(), "prod")
         return Flat(
             DOUBLE,
@@ -93,7 +93,7 @@ def _between_words(
     """Exactly, and once per group: digits are cut off, towards zero."""
     ends = (wide_numbers(two_words(expand(each))) for each in (low, high))
     mixed = [_mixed(*each) for each in zip(*ends, share.tolist(), strict=True)]
-    return wide_of(mixed, call.type, present)
+    return wide_of(mixed, call.type, present, share.device)
 
 
 def _mixed(low: int, high: int, share: float) -> int:
@@ -106,7 +106,7 @@ class Mode(Collecting):
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         column = arguments[0]
-        values = group_rows([Flat(BIGINT, rows.numbers), column], len(column))
+        values = group_rows([Flat(BIGINT, rows.numbers), column])
         sizes = kernels.count_by(values.numbers, values.count)
         owner = rows.numbers.index_select(0, values.first)
         best = kernels.extreme_by(owner, rows.count, sizes, largest=True)
@@ -132,10 +132,10 @@ class Joined(Collecting):
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         texts = _as_bytes(arguments[0])
-        separators = _as_bytes(arguments[1]) if len(arguments) > 1 else _commas(len(texts))
+        separators = _as_bytes(arguments[1]) if len(arguments) > 1 else _commas(texts)
         order = kernels.argsort(rows.numbers)
         count = int(order.shape[0])
-        nothing = Bytes(call.type, torch.zeros(2, dtype=torch.int64), torch.zeros(0).byte())
+        nothing = Bytes(call.type, order.new_zeros(2), texts.data[:0])
         both = concat([nothing, texts, separators])
         assert isinstance(both, Bytes)
         before = order + 1 + count
@@ -146,8 +146,9 @@ class Joined(Collecting):
         return Bytes(call.type, ends, both.data.index_select(0, inside), rows.present)
 
 
-def _commas(rows: int) -> Bytes:
-    return Bytes(VARCHAR, torch.arange(rows + 1), torch.full((rows,), ord(","), dtype=torch.uint8))
+def _commas(texts: Bytes) -> Bytes:
+    offsets = torch.arange(len(texts) + 1, device=texts.offsets.device)
+    return Bytes(VARCHAR, offsets, torch.full_like(offsets[1:], ord(","), dtype=torch.uint8))
 
 
 def _as_bytes(column: Column) -> Bytes:

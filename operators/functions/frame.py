@@ -27,6 +27,11 @@ class Frame:
     context: Context
     proven: bool = False
 
+    @property
+    def device(self) -> torch.device:
+        """Where the rows lie."""
+        return self.context.device
+
     def failing(self, bad: Tensor) -> int | None:
         """The first active row where `bad` is TRUE, or None."""
         if not bool(bad.any()):

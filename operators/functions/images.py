@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from tensorsql.operators import kernels
 from tensorsql.operators.functions.frame import Frame, live_rows
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
@@ -15,10 +16,10 @@ from tensorsql.storage.columns.column import Column, Flat, RowRef
 def is_readable(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Whether a value can be read; those that were read already can."""
     column = expand(arguments[0])
-    flags = torch.ones(len(column), dtype=torch.bool)
+    flags = torch.ones(len(column), dtype=torch.bool, device=frame.device)
     readable = getattr(column.source, "readable", None) if isinstance(column, RowRef) else None
     if readable is not None:
         live = live_rows(frame, column)
-        asked = torch.arange(len(column)) if live is None else torch.nonzero(live).flatten()
-        flags[asked] = readable(column.rows[asked])  # type: ignore[union-attr]
+        asked = kernels.nonzero(flags if live is None else live)
+        flags[asked] = readable(column.rows[asked].cpu()).to(frame.device)  # type: ignore[union-attr]
     return Flat(call.type, flags)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from tensorsql.operators import kernels
 from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.columns.layouts import null_constant, values_of, with_validity
 from tensorsql.operators.functions.comparison import compare
@@ -20,11 +21,11 @@ from tensorsql.storage.columns.types import NULL
 def list_value(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """A list of the arguments."""
     count, size = frame.count, len(arguments)
-    offsets = torch.arange(count + 1) * size
+    offsets = torch.arange(count + 1, device=frame.device) * size
     if not size:
-        return List(call.type, offsets, null_column(call.type.child or NULL, 0))
+        return List(call.type, offsets, null_column(call.type.child or NULL, 0, frame.device))
     joined = concat([expand(argument) for argument in arguments])
-    rows = (torch.arange(count).unsqueeze(1) + torch.arange(size) * count).reshape(-1)
+    rows = torch.arange(count * size, device=frame.device).reshape(size, count).T.reshape(-1)
     return List(call.type, offsets, take(joined, rows))
 
 
@@ -47,22 +48,20 @@ def list_extract(arguments: Sequence[Column], call: Call, frame: Frame) -> Colum
     rows = torch.where(place > 0, starts + place - 1, stops + place)
     inside = (rows >= starts) & (rows < stops) & (place != 0)
     if not len(column.child):
-        return null_constant(call.type, frame.count)
+        return null_constant(call.type, frame.count, frame.device)
     return with_validity(take(expand(column.child), rows.masked_fill(~inside, 0)), inside)
 
 
 def list_contains(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """Whether an element equals the value; NULL elements equal nothing."""
     column = _list(arguments[0])
-    start, stop = int(column.offsets[0]), int(column.offsets[-1])
-    lengths = column.offsets[1:] - column.offsets[:-1]
-    owners = torch.repeat_interleave(torch.arange(len(column)), lengths)
-    child = take(expand(column.child), torch.arange(start, stop))
+    owners, items = kernels.ranges(column.offsets[:-1], column.offsets.diff())
+    child = take(expand(column.child), items)
     equal = compare("eq", child, take(expand(arguments[1]), owners))
     if child.validity is not None:
         equal = equal & child.validity
-    containing = torch.zeros(len(column), dtype=torch.bool)
-    containing[owners[equal]] = True
+    containing = torch.zeros(len(column), dtype=torch.bool, device=frame.device)
+    kernels.mark(containing, owners[equal])
     return Flat(call.type, containing)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from tensorsql.operators.columns.layouts import true_rows, values_of
 from tensorsql.operators.functions.frame import Frame, narrowed
 from tensorsql.planner.plans.expressions import Call
-from tensorsql.storage.columns.column import Column, Constant, Flat
+from tensorsql.storage.columns.column import Column, Constant, Flat, present_rows
 from tensorsql.storage.columns.types import BOOLEAN
 
 # Which rows a later operand needs, given an earlier one of the same call.
@@ -38,9 +38,7 @@ def narrow(name: str, active: Tensor | None, column: Column) -> Tensor | None:
         case "not_false":
             rows = false_rows(column).logical_not()
         case _:
-            missing = column.validity
-            rows = torch.zeros(len(column), dtype=torch.bool)
-            rows = rows if missing is None else missing.logical_not()
+            rows = present_rows(column).logical_not()
     return narrowed(active, rows)
 
 
@@ -72,5 +70,7 @@ def is_null(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """IS NULL; never NULL itself."""
     (operand,) = arguments
     if operand.validity is None:
-        return Constant(Flat(BOOLEAN, torch.zeros(1, dtype=torch.bool)), frame.count)
+        return Constant(
+            Flat(BOOLEAN, torch.zeros(1, dtype=torch.bool, device=frame.device)), frame.count
+        )
     return Flat(BOOLEAN, operand.validity.logical_not())

@@ -12,8 +12,8 @@ from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.functions.masks import above_levels
 from tensorsql.operators.keys.grouping import Collecting, Grouped
 from tensorsql.planner.plans.expressions import AggregateCall
-from tensorsql.storage.columns.changes import expand
-from tensorsql.storage.columns.column import Column, RowRef
+from tensorsql.storage.columns.changes import expand, to_device
+from tensorsql.storage.columns.column import CPU, Column, RowRef
 from tensorsql.storage.columns.masks import Integers, MaskSource, StoredMasks, regular_block
 from tensorsql.storage.masks.counts import CHUNK_PIXELS, at, chunks, read_block
 
@@ -27,14 +27,15 @@ class Pixelwise(Collecting):
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         """A mask per group, NULL for groups without one."""
+        arguments = [to_device(argument, CPU) for argument in arguments]
         masks = expand(arguments[0])
         assert isinstance(masks, RowRef)
         if len(masks) == 0:
-            return null_column(call.type, rows.count)
+            return null_column(call.type, rows.count, rows.numbers.device)
         source: MaskSource = masks.source
         least = above_levels(arguments[1], source) if len(arguments) > 1 else None
-        order = np.argsort(rows.numbers.numpy(), kind="stable")
-        sizes = rows.sizes.numpy()
+        order = np.argsort(rows.numbers.cpu().numpy(), kind="stable")
+        sizes = rows.sizes.cpu().numpy()
         grouped = GroupedMasks(source, masks.rows.numpy(), least, order)
         blocks, places = [], np.zeros(rows.count, dtype=np.int64)
         done = 0
@@ -44,7 +45,8 @@ class Pixelwise(Collecting):
             places[groups] = np.arange(done, done + len(groups))
             done += len(groups)
         stored = StoredMasks(blocks, call.type.scale, call.type.element)
-        return RowRef(call.type, stored, torch.from_numpy(places), rows.present)
+        chosen = torch.from_numpy(places).to(rows.numbers.device)
+        return RowRef(call.type, stored, chosen, rows.present)
 
     def _groups(
         self, grouped: GroupedMasks, groups: Integers, sizes: Integers, call: AggregateCall

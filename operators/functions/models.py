@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tensorsql.errors import BindError
 from tensorsql.operators.functions.frame import Frame, narrowed
-from tensorsql.operators.functions.neurons import runs
-from tensorsql.operators.models.inference import CHUNK, inference_of
+from tensorsql.operators.functions.neurons import list_offsets, places_of, runs
+from tensorsql.operators.models.inference import CHUNK, WHERE, inference_of
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand, widen
 from tensorsql.storage.columns.column import (
@@ -41,10 +41,10 @@ def predict(arguments: Arguments, call: Call, frame: Frame) -> Column:
         return _lists(call, outputs, places, frame, validity)
     validity = _answered(validity, outputs, places, frame)
     if call.type.kind is Kind.DOUBLE:
-        values = torch.zeros(frame.count, dtype=torch.float64)
+        values = torch.zeros(frame.count, dtype=torch.float64, device=frame.device)
         values[places] = outputs.reshape(-1).double()
         return Flat(DOUBLE, values, validity)
-    codes = torch.zeros(frame.count, dtype=torch.int32)
+    codes = torch.zeros(frame.count, dtype=torch.int32, device=frame.device)
     if len(places):
         # argmax does not say which of equal outputs it takes.
         peaks = outputs == outputs.amax(1, keepdim=True)
@@ -64,7 +64,7 @@ def predict_proba(arguments: Arguments, call: Call, frame: Frame) -> Column:
     validity = _answered(validity, outputs, places, frame)
     if call.type.kind is Kind.LIST:
         return _lists(call, outputs, places, frame, validity)
-    values = torch.zeros(frame.count, dtype=torch.float64)
+    values = torch.zeros(frame.count, dtype=torch.float64, device=frame.device)
     if len(places):
         values[places] = outputs[:, call.option("class")]
     return Flat(DOUBLE, values, validity)
@@ -77,7 +77,8 @@ def _answered(
     silent = outputs.isnan().any(1)
     if not bool(silent.any()):
         return validity
-    answered = torch.ones(frame.count, dtype=torch.bool) if validity is None else validity.clone()
+    every = torch.ones(frame.count, dtype=torch.bool, device=frame.device)
+    answered = every if validity is None else validity.clone()
     answered[places[silent]] = False
     return answered
 
@@ -86,9 +87,7 @@ def _inputs(arguments: Arguments, frame: Frame) -> tuple[list[Column], Tensor | 
     """The columns, the result's validity, and the positions of the rows to run."""
     columns = [expand(each) for each in arguments]
     validity = valid_rows(columns)
-    wanted = narrowed(frame.active, validity)
-    places = torch.arange(frame.count) if wanted is None else torch.nonzero(wanted)[:, 0]
-    return columns, validity, places
+    return columns, validity, places_of(narrowed(frame.active, validity), frame)
 
 
 def _outputs(columns: list[Column], places: Tensor, call: Call, frame: Frame) -> Tensor:
@@ -99,7 +98,7 @@ def _outputs(columns: list[Column], places: Tensor, call: Call, frame: Frame) ->
         parts = [outputs for _, outputs in runs(columns[0], places, call, frame)]
     else:
         parts = list(_numeric_runs(columns, places, call, frame))
-    return torch.cat(parts) if parts else torch.zeros(0, 1)
+    return torch.cat(parts).to(frame.device) if parts else torch.zeros(0, 1, device=frame.device)
 
 
 def _numeric_runs(
@@ -111,7 +110,7 @@ def _numeric_runs(
         if len(part):
             frame.context.check()
             stacked = torch.stack([_numbers(each).index_select(0, part) for each in columns], 1)
-            yield inference.run_numbers(model, stacked)
+            yield inference.run_numbers(model, stacked.to(WHERE))
 
 
 def _numbers(column: Column) -> Tensor:
@@ -123,9 +122,7 @@ def _numbers(column: Column) -> Tensor:
 def _lists(
     call: Call, outputs: Tensor, places: Tensor, frame: Frame, validity: Tensor | None
 ) -> Column:
-    lengths = torch.zeros(frame.count, dtype=torch.int64)
-    lengths[places] = outputs.shape[1]
-    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    offsets = list_offsets(frame, places, outputs.shape[1])
     return List(call.type, offsets, Flat(DOUBLE, outputs.reshape(-1).double()), validity)
 
 

@@ -58,7 +58,7 @@ class Moments(Reducing):
 
 def _mean(rows: Grouped, counts: Tensor | None, sizes: Tensor, values: Tensor) -> Tensor:
     """float64 mean per group, by what values are more than the group's last one."""
-    last = torch.zeros(rows.count, dtype=torch.float64)
+    last = rows.numbers.new_zeros(rows.count, dtype=torch.float64)
     kernels.write(last, rows.numbers, values)
     more = _times(values - last.index_select(0, rows.numbers), counts)
     return last + kernels.sum_by(rows.numbers, rows.count, more) / sizes.clamp(min=1)

@@ -17,10 +17,10 @@ from tensorsql.planner.analysis.neurons import check_range
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Flat, List, take
+from tensorsql.storage.columns.ragged import cumulated
 from tensorsql.storage.columns.types import DOUBLE, Kind
 
 Arguments = Sequence[Column]
-EMPTY = torch.zeros(0, 0)
 
 
 def distance(arguments: Arguments, call: Call, frame: Frame) -> Column:
@@ -36,14 +36,15 @@ def score(arguments: Arguments, call: Call, frame: Frame) -> Column:
 def _measured(arguments: Arguments, call: Call, frame: Frame) -> Column:
     column = expand(arguments[0])
     places = wanted_rows(column, frame)
-    values = torch.zeros(frame.count, dtype=torch.float64)
+    values = torch.zeros(frame.count, dtype=torch.float64, device=frame.device)
     if len(places):
         question = inference_of(frame.context).question(_checked(call), frame.context)
         for part, outputs in runs(column, places, call, frame):
-            group = question.group if len(question.group) else torch.arange(outputs.shape[1])
+            neurons = torch.arange(outputs.shape[1], device=outputs.device)
+            group = question.group if len(question.group) else neurons
             check_range(tuple(group.tolist()), outputs.shape[1])
             chosen = outputs.index_select(1, group).T.double()
-            values[part] = question.measure.values(chosen)
+            values[part] = question.measure.values(chosen).to(frame.device)
     return Flat(DOUBLE, values, column.validity)
 
 
@@ -56,21 +57,32 @@ def activations(arguments: Arguments, call: Call, frame: Frame) -> Column:
     for _, outputs in runs(column, places, call, frame):
         if indices is not None:
             check_range(indices, outputs.shape[1])
-            outputs = outputs.index_select(1, torch.tensor(indices))
-        parts.append(outputs)
+            outputs = outputs.index_select(1, torch.tensor(indices, device=outputs.device))
+        parts.append(outputs.to(frame.device))
     assert call.type.child is not None
     wide = call.type.child.kind is Kind.DOUBLE
-    values = torch.cat(parts).to(torch.float64 if wide else torch.float32) if parts else EMPTY
-    lengths = torch.zeros(frame.count, dtype=torch.int64)
-    lengths[places] = values.shape[1]
-    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    parts = parts or [torch.zeros(0, 0, device=frame.device)]
+    values = torch.cat(parts).to(torch.float64 if wide else torch.float32)
+    offsets = list_offsets(frame, places, values.shape[1])
     return List(call.type, offsets, Flat(call.type.child, values.reshape(-1)), column.validity)
 
 
 def wanted_rows(column: Column, frame: Frame) -> Tensor:
     """Positions of the active rows that have a value."""
-    wanted = live_rows(frame, column)
-    return torch.arange(frame.count) if wanted is None else torch.nonzero(wanted)[:, 0]
+    return places_of(live_rows(frame, column), frame)
+
+
+def places_of(wanted: Tensor | None, frame: Frame) -> Tensor:
+    """int64 positions of the wanted rows (None = all)."""
+    if wanted is None:
+        return torch.arange(frame.count, device=frame.device)
+    return torch.nonzero(wanted)[:, 0]
+
+
+def list_offsets(frame: Frame, places: Tensor, width: int) -> Tensor:
+    """The offsets of lists of so many elements at these places, empty ones elsewhere."""
+    lengths = torch.zeros(frame.count, dtype=torch.int64, device=frame.device)
+    return cumulated(lengths.index_fill_(0, places, width))
 
 
 def runs(

@@ -58,7 +58,7 @@ isfinite = _of_floats(torch.isfinite)
 
 def pi(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """π."""
-    return constant(math.pi, DOUBLE, frame.count)
+    return constant(math.pi, DOUBLE, frame.count, frame.device)
 
 
 def abs(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:

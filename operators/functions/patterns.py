@@ -1,4 +1,4 @@
-"""LIKE, ILIKE and regular expressions (RE2 syntax)."""
+"""LIKE, ILIKE and regular expressions (RE2 syntax). CPU only: Arrow matches there."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.functions.casts import MAX_DIGITS
 from tensorsql.planner.plans.expressions import Call
-from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat, Wide, bare
+from tensorsql.storage.columns.column import CPU, VALUE_DTYPE, Column, Flat, Wide, bare
 from tensorsql.storage.columns.types import Kind, Type, decimal
 
 LAST_POWER = 308
 # As the C library has them, which is what DuckDB scales by; beyond the last all are infinite.
 POWERS = torch.tensor(
-    [*(10.0**power for power in range(LAST_POWER + 1)), math.inf], dtype=torch.float64
+    [*(10.0**power for power in range(LAST_POWER + 1)), math.inf], dtype=torch.float64, device=CPU
 )
 EXACT_POWERS = 22
 
@@ -52,7 +52,9 @@ def _whole_words(column: Wide, call: Call, up: int) -> Column:
     def divide(value: int, _: int) -> int:
         return -(-value // unit) if up > 0 else value // unit
 
-    return wide.by_python(divide, (column.hi, column.lo), wide.number(1), call.type)
+    return wide.by_python(
+        divide, (column.hi, column.lo), wide.number(1, column.hi.device), call.type
+    )
 
 
 ceil = _rounding(torch.ceil, 1)
@@ -123,7 +125,7 @@ def _to_digits(arguments: Sequence[Column], call: Call, frame: Frame, cut: bool)
 def _float_to_digits(values: Tensor, places: Tensor, cut: bool) -> Tensor:
     """Scaled by a power of ten, rounded and scaled back; what cannot be scaled stays as it is."""
     before = places < 0
-    unit = POWERS[places.clamp(-LAST_POWER - 1, LAST_POWER + 1).abs()]
+    unit = POWERS.to(places.device)[places.clamp(-LAST_POWER - 1, LAST_POWER + 1).abs()]
     scaled = torch.where(before, values / unit, values * unit)
     if cut:
         whole = scaled.trunc()
@@ -144,8 +146,7 @@ def _is_below_half(values: Tensor, unit: Tensor, scaled: Tensor, places: Tensor)
     half = (places > 0) & (places <= EXACT_POWERS) & ((scaled - scaled.trunc()).abs() == 0.5)
     if not bool(half.any()):
         return half
-    zero = torch.zeros((), dtype=torch.float64)
-    error = _product_error(torch.where(half, values, zero), torch.where(half, unit, zero), scaled)
+    error = _product_error(values * half, unit * half, scaled)
     return half & (error * scaled < 0)
 
 
@@ -180,7 +181,7 @@ def _integer_to_digits(
 ) -> Column:
     """Integers change only for negative digits."""
     words = wide.words(column)
-    bad = torch.zeros(1, dtype=torch.bool)
+    bad = torch.zeros_like(places[:1], dtype=torch.bool)
     for place in torch.unique(places[places < 0].clamp(min=-MAX_DIGITS - 1)).tolist():
         here = places.clamp(min=-MAX_DIGITS - 1) == place
         shorter, failed = _shortened(words, -place, -place, cut)

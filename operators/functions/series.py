@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
+from tensorsql.operators import kernels
 from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.functions.frame import Frame
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Flat, List
+from tensorsql.storage.columns.ragged import cumulated
 from tensorsql.storage.columns.types import BIGINT
 
 LONGEST = 1 << 28  # elements in all: 2 GB
@@ -42,10 +44,9 @@ def _series(arguments: Sequence[Column], call: Call, frame: Frame, closed: bool)
     lengths = torch.where(possible, counts, 0)
     if frame.active is not None:
         lengths = torch.where(frame.active, lengths, 0)
-    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    owners = torch.repeat_interleave(torch.arange(frame.count), lengths)
-    places = torch.arange(int(offsets[-1])) - offsets[owners]
-    return List(call.type, offsets, Flat(BIGINT, start[owners] + places * step[owners]))
+    owners, places = kernels.ranges(torch.zeros_like(lengths), lengths)
+    values = start[owners] + places * step[owners]
+    return List(call.type, cumulated(lengths), Flat(BIGINT, values))
 
 
 def _counts(start: Tensor, stop: Tensor, step: Tensor, closed: bool) -> Tensor:

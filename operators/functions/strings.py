@@ -38,7 +38,7 @@ from tensorsql.operators.functions.text_blocks import (
 )
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
-from tensorsql.storage.columns.column import Column, Constant, Flat, present_rows
+from tensorsql.storage.columns.column import CPU, Column, Constant, Flat, present_rows
 from tensorsql.storage.columns.types import VARCHAR, Kind, Type
 
 # An Arrow array and the values of the other arguments give an Arrow array of as many rows.
@@ -65,7 +65,7 @@ def run_text(apply: Apply, arguments: Sequence[Column], call: Call) -> Column:
         return _column(apply(array, *scalars), call.type)
     keys, values = _combinations(parameters)
     if not values:
-        return null_constant(call.type, 0)
+        return null_constant(call.type, 0, CPU)
     order = np.argsort(keys, kind="stable")
     array, combinations = array.take(pa.array(order)), iter(values)
 
@@ -333,7 +333,7 @@ def _wide_character(number: int, exists: bool) -> str:
 def append(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     """||: two texts or blobs, one after the other."""
     if call.type.kind is Kind.NULL:
-        return null_constant(call.type, frame.count)
+        return null_constant(call.type, frame.count, CPU)
     kind = arrow_type_of(call.type)
     parts = [_part(argument) for argument in arguments]
     empty = pa.scalar(b"" if call.type.kind is Kind.BLOB else "", kind)

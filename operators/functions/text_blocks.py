@@ -74,7 +74,7 @@ def of_blocks(
 def block_ends(weights: Tensor) -> list[int]:
     """The row behind each block of about BLOCK bytes; `weights` are those of the rows so far."""
     count, total = len(weights), int(weights[-1])
-    marks = torch.arange(1, max(-(-total // BLOCK), 1), dtype=torch.int64) * BLOCK
+    marks = weights.new_tensor(range(BLOCK, total, BLOCK))
     ends = torch.searchsorted(weights, marks) + 1
     return [*torch.unique_consecutive(ends[ends < count]).tolist(), count]
 
@@ -109,9 +109,12 @@ def _ends(arguments: Sequence[Column], count: int, makes_text: bool) -> list[int
     shared = _total(others, makes_text)
     if not own:
         return [*range(step := max(BLOCK * count // shared, 1), count, step), count]
-    weights = sum((each.offsets[1:] - each.offsets[0] for each in own), torch.zeros(()).long())
+    weights = sum(
+        (each.offsets[1:] - each.offsets[0] for each in own), own[0].offsets.new_zeros(())
+    )
     if shared:
-        weights = weights + torch.arange(1, count + 1) * shared // count
+        rows = torch.arange(1, count + 1, device=weights.device)
+        weights = weights + rows * shared // count
     return block_ends(weights)
 
 

@@ -73,7 +73,8 @@ def lead(rows: Partitions, arguments: Sequence[Column], call: AggregateCall) -> 
 def _neighbour(
     rows: Partitions, arguments: Sequence[Column], call: AggregateCall, sign: int
 ) -> Column:
-    distance, valid = torch.ones(1, dtype=torch.int64), torch.ones(1, dtype=torch.bool)
+    distance = torch.ones_like(rows.places[:1])
+    valid = distance.bool()
     if len(arguments) > 1:
         distance, valid = _whole(arguments[1])
     place = rows.places + sign * distance.clamp(-rows.rows, rows.rows)

@@ -26,25 +26,27 @@ class BuildRecipe:
 
     def start(self, run: Run) -> BuildSink:
         """Compile the keys."""
-        return BuildSink(self.columns, compile_expressions(self.keys, run.context), recipe=self)
+        keys = compile_expressions(self.keys, run.context)
+        return BuildSink(self.columns, keys, recipe=self, device=run.context.device)
 
 
 class BuildSide(KeptRows):
     """All rows of the build side in one batch, with their keys and whether each met a partner."""
 
-    def __init__(self, kept: KeptRows, recipe: BuildRecipe) -> None:
-        rows = kept.joined()
+    def __init__(self, kept: KeptRows, recipe: BuildRecipe, device: torch.device) -> None:
+        rows = kept.joined(device)
         super().__init__(recipe.columns, [rows])
-        self.keys = rows.keys if kept.rows else [null_column(key.type, 0) for key in recipe.keys]
+        nothing = [null_column(key.type, 0, device) for key in recipe.keys]
+        self.keys = rows.keys if kept.rows else nothing
         self.null_equal = recipe.null_equal
-        self.matched = torch.zeros(rows.batch.count, dtype=torch.bool)
+        self.matched = torch.zeros(rows.batch.count, dtype=torch.bool, device=device)
         self.distinct_keys: KeySet | None = None
 
     def matcher(self, places: Sequence[int] | None = None, probes: int = 0) -> Matcher:
         """A matcher by these of the keys (None = all of them), for some `probes` rows."""
         chosen = range(len(self.keys)) if places is None else places
         if not chosen:
-            return Matcher(self.rows)
+            return Matcher(self.rows, self.matched.device)
         keys = [self.keys[place] for place in chosen]
         return KeyMatcher.fit(keys, [self.null_equal[place] for place in chosen], probes)
 
@@ -60,7 +62,8 @@ class BuildSink(Keeping):
     """Keeps rows and keys in order."""
 
     recipe: BuildRecipe
+    device: torch.device
 
     def merge(self, states: Sequence[KeptRows]) -> BuildSide:
         """The build side; its matchers are made by the probes that need them."""
-        return BuildSide(super().merge(states), self.recipe)
+        return BuildSide(super().merge(states), self.recipe, self.device)

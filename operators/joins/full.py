@@ -46,7 +46,7 @@ class FullSink(Keeping):
         kept = super().merge(states)
         rows = kernels.nonzero(~self.build.matched)
         count = int(rows.shape[0])
-        columns = {id: null_column(kind, count) for id, kind in self.probe}
+        columns = {id: null_column(kind, count, rows.device) for id, kind in self.probe}
         for id, column in self.build.table().columns.items():
             columns[id] = take(column, rows)
         if count:

@@ -49,11 +49,12 @@ class Matcher:
     """Without keys every build row matches every probe row."""
 
     build_rows: int
+    device: torch.device
 
     def match(self, keys: Sequence[Column], rows: int) -> Matches:
         """All build rows for each probe row."""
-        starts = torch.zeros(rows, dtype=torch.int32)
-        return Matches(starts, torch.full((rows,), self.build_rows, dtype=torch.int32))
+        starts = torch.zeros(rows, dtype=torch.int32, device=self.device)
+        return Matches(starts, torch.full_like(starts, self.build_rows))
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,13 @@ class KeyMatcher(Matcher):
         table = codes.new_full((encoder.size + 1,), -1, dtype=torch.int32)
         kernels.write(table, codes, present)
         if bool((table.index_select(0, codes) == present).all()):
-            return KeyMatcher(rows, encoder, table, None)
+            return KeyMatcher(rows, table.device, encoder, table, None)
         if encoder.size < 2**31:
             codes = codes.to(torch.int32)
         runs, distinct = Runs.fit(codes, present, rows)
         number = _counting(int(distinct.shape[0]), codes)
         kernels.write(table.fill_(int(distinct.shape[0])), distinct, number)
-        return KeyMatcher(rows, encoder, table, runs)
+        return KeyMatcher(rows, table.device, encoder, table, runs)
 
     def match(self, keys: Sequence[Column], rows: int) -> Matches:
         """The build rows with the probe rows' keys."""

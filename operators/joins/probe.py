@@ -80,7 +80,7 @@ class JoinProbe:
         residual = recipe.condition.residual
         self.residual = None if residual is None else PairFilter(residual, context)
         self.distinct_keys: KeySet | None = None
-        self.matcher = Matcher(build.rows)
+        self.matcher = Matcher(build.rows, build.matched.device)
         if self.only_existence and keys and residual is None:
             self.distinct_keys = self.key_set(build)
         else:
@@ -127,7 +127,7 @@ class JoinProbe:
             return self.distinct_keys.holds(self.keys(batch))
         if self.residual is None:
             return matched(self.match(batch))
-        flags = torch.zeros(batch.rows, dtype=torch.bool)
+        flags = torch.zeros(batch.rows, dtype=torch.bool, device=self.build.matched.device)
         for block in self.pairs(batch):
             kernels.mark(flags, block.probe)
         return flags
@@ -211,7 +211,7 @@ def gather(batch: Batch, ids: Iterable[int], rows: Tensor) -> dict[int, Column]:
 
 
 def _is_identity(rows: Tensor) -> bool:
-    return bool((rows == torch.arange(int(rows.shape[0]), dtype=rows.dtype)).all())
+    return torch.equal(rows, torch.arange(len(rows), dtype=rows.dtype, device=rows.device))
 
 
 def _build_column(column: Column, rows: Tensor) -> Column:

@@ -187,7 +187,10 @@ def power(a: Tensor, b: Tensor) -> Tensor:
 
 def cube_root(values: Tensor) -> Tensor:
     """The real third root."""
-    return torch.copysign(values.abs().pow(1.0 / 3.0), values)
+    size = values.abs()
+    root = size.pow(1.0 / 3.0)  # as a third is no float, a step of Newton's has to mend the digits
+    nearer = root - (root - size / (root * root)) / 3.0
+    return torch.copysign(torch.where(nearer.isfinite(), nearer, root), values)
 
 
 def arcsine(values: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ class Grouped:
     def sorted_by(self, column: Column) -> Tensor:
         """int64 rows by group, then ascending by a column, then in row order."""
         keys = [KeyCodes(self.numbers, max(self.count, 1)), *order_codes([column], [Direction()])]
-        return sort_rows(keys, len(column))
+        return sort_rows(keys)
 
     def ranked(self, column: Column) -> Callable[[Tensor], Tensor]:
         """From places in each group's ascending order to rows, -1 where the group has none."""
@@ -102,7 +102,7 @@ class Grouped:
     def distinct(self, columns: Sequence[Column]) -> Tensor:
         """int64 different values per group."""
         keys: list[Column] = [Flat(BIGINT, self.numbers), *columns]
-        first = group_rows(keys, len(columns[0])).first
+        first = group_rows(keys).first
         return kernels.count_by(self.numbers.index_select(0, first), self.count)
 
     def first(self) -> Tensor:
@@ -116,7 +116,7 @@ class Grouped:
     def pick(self, column: Column, rows: Tensor) -> Column:
         """The column at one row per group, NULL where it is -1."""
         if len(column) == 0:
-            return null_column(column.type, self.count)
+            return null_column(column.type, self.count, self.numbers.device)
         return take_or_null(column, rows)
 
 

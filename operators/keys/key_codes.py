@@ -22,7 +22,7 @@ from torch import Tensor
 from tensorsql.operators import kernels
 from tensorsql.operators.keys.key_parts import Part, key_parts, nullable_parts, text_codes
 from tensorsql.storage.columns.arrow import tensor_of
-from tensorsql.storage.columns.column import Column, Dictionary, StringDictionary
+from tensorsql.storage.columns.column import Column, Dictionary, StringDictionary, device_of
 
 LIMIT = 2**62  # sizes below it multiply and add without overflow checks
 
@@ -48,10 +48,16 @@ class Groups:
     ordered: bool = False
 
     @staticmethod
-    def single(rows: int) -> Groups:
+    def single(rows: int, device: torch.device) -> Groups:
         """Every row a group of its own."""
-        numbers = torch.arange(rows)
+        numbers = torch.arange(rows, device=device)
         return Groups(numbers, rows, numbers, ordered=True)
+
+    @staticmethod
+    def whole(rows: int, device: torch.device) -> Groups:
+        """One group of all rows, even of none."""
+        numbers = torch.zeros(rows, dtype=torch.int64, device=device)
+        return Groups(numbers, 1, numbers[:1], ordered=True)
 
 
 def key_codes(columns: Sequence[Column], nulls: Literal["group", "never"] = "group") -> KeyCodes:
@@ -59,11 +65,8 @@ def key_codes(columns: Sequence[Column], nulls: Literal["group", "never"] = "gro
     return fit(columns, [nulls == "group"] * len(columns))[1]
 
 
-def group_rows(columns: Sequence[Column], rows: int) -> Groups:
-    """Number the distinct keys by first appearance; no columns = one group of all rows."""
-    if not columns:
-        first = torch.zeros(min(rows, 1), dtype=torch.int64)
-        return Groups(torch.zeros(rows, dtype=torch.int64), min(rows, 1), first, ordered=True)
+def group_rows(columns: Sequence[Column]) -> Groups:
+    """Number the distinct keys, of at least one column, by first appearance."""
     return number_groups(key_codes(columns))
 
 
@@ -181,9 +184,9 @@ class TextCoder:
             lookup = self._entries(part.dictionary)
             if not len(lookup):
                 return torch.full_like(part.codes, self.size)
-            return lookup.index_select(0, part.codes)
+            return lookup.to(part.codes.device).index_select(0, part.codes)
         texts = text_codes(part, ordered=False)
-        return self._places(texts.values).index_select(0, texts.codes)
+        return self._places(texts.values).to(texts.codes.device).index_select(0, texts.codes)
 
     def _entries(self, dictionary: StringDictionary) -> Tensor:
         if id(dictionary) not in self.entry_places:
@@ -291,7 +294,7 @@ def fit(columns: Sequence[Column], null_equal: Sequence[bool]) -> tuple[KeyEncod
     many as rows; if that is still too much, so is the digit itself.
     """
     digits: list[Digit] = []
-    codes, size = torch.zeros(0, dtype=torch.int64), 1
+    codes, size = torch.zeros(0, dtype=torch.int64, device=device_of(columns[0])), 1
     for part, validity in _flatten(columns, null_equal):
         digit, own = _fit_digit(part, validity)
         if digits and size * digit.size >= LIMIT:

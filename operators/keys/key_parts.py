@@ -33,6 +33,7 @@ from tensorsql.storage.columns.column import (
     Struct,
     TimeSpan,
     Wide,
+    device_of,
     present_rows,
     slice_column,
 )
@@ -129,41 +130,46 @@ class TextCodes:
 def text_codes(part: Dictionary | Bytes, ordered: bool) -> TextCodes:
     """Number the distinct texts of a part; `ordered`: in ascending order."""
     check_cancelled()
+    device = device_of(part)
     if isinstance(part, Bytes):
         encoded = binary_array(part.offsets, part.data).dictionary_encode()
-        codes, values = _indices(encoded.indices), encoded.dictionary
+        codes, values = _indices(encoded.indices, device), encoded.dictionary
         lookup = None
     else:
-        lookup, values = _dictionary_codes(part.dictionary)
+        lookup, values = _dictionary_codes(part.dictionary, device)
         codes = part.codes
     if ordered and len(values):
-        ranks, values = _ranks(part, values)
+        ranks, values = _ranks(part, values, device)
         lookup = ranks if lookup is None else ranks.index_select(0, lookup)
     if lookup is not None and len(values):
         codes = lookup.index_select(0, codes)
     return TextCodes(codes.to(torch.int64), values)
 
 
-def _dictionary_codes(dictionary: StringDictionary) -> tuple[Tensor | None, pa.LargeBinaryArray]:
+def _dictionary_codes(
+    dictionary: StringDictionary, device: torch.device
+) -> tuple[Tensor | None, pa.LargeBinaryArray]:
     values = dictionary.entries.cast(pa.large_binary())
     if dictionary.unique:
         return None, values
     encoded = values.dictionary_encode()
-    return _indices(encoded.indices), encoded.dictionary
+    return _indices(encoded.indices, device), encoded.dictionary
 
 
 def _ranks(
-    part: Dictionary | Bytes, values: pa.LargeBinaryArray
+    part: Dictionary | Bytes, values: pa.LargeBinaryArray, device: torch.device
 ) -> tuple[Tensor, pa.LargeBinaryArray]:
     """The rank of each distinct value, and the values by rank."""
     if part.type.kind is Kind.ENUM:
         members = pa.array([name.encode() for name in part.type.members], pa.large_binary())
-        return _indices(pc.index_in(values, members).fill_null(0)), members  # "" under NULL
+        return _indices(pc.index_in(values, members).fill_null(0), device), members  # "" under NULL
     order = pa.array(text_order(values))
-    ranks = torch.empty(len(values), dtype=torch.int64)
-    ranks[tensor_of(order)] = torch.arange(len(values))
-    return ranks, values.take(order)
+
+    places = tensor_of(order)
+    ranks = torch.empty_like(places)
+    ranks[places] = torch.arange(len(places), device=places.device)
+    return ranks.to(device), values.take(order)
 
 
-def _indices(array: pa.Array) -> Tensor:
-    return tensor_of(array).to(torch.int64)
+def _indices(array: pa.Array, device: torch.device) -> Tensor:
+    return tensor_of(array).to(device, torch.int64)

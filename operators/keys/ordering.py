@@ -62,10 +62,8 @@ def _part_codes(part: Part, direction: Direction) -> KeyCodes:
     return KeyCodes(coder.size - 1 - codes if direction.descending else codes, coder.size)
 
 
-def sort_rows(keys: Sequence[KeyCodes], rows: int) -> Tensor:
-    """int64 rows in ascending order of the keys, equal ones in their own order."""
-    if not keys:
-        return torch.arange(rows)
+def sort_rows(keys: Sequence[KeyCodes]) -> Tensor:
+    """int64 rows in ascending order of the keys, at least one; equal ones in their own order."""
     order = kernels.argsort(keys[-1].codes)
     for key in reversed(keys[:-1]):
         order = order.index_select(0, kernels.argsort(key.codes.index_select(0, order)))
@@ -74,9 +72,9 @@ def sort_rows(keys: Sequence[KeyCodes], rows: int) -> Tensor:
 
 def first_rows(keys: Sequence[KeyCodes], rows: int, count: int) -> Tensor:
     """The first `count` of `sort_rows`, without sorting all rows."""
-    if not keys or count * 4 >= rows or count == 0:
-        return sort_rows(keys, rows)[:count]
+    if count * 4 >= rows or count == 0:
+        return sort_rows(keys)[:count]
     largest = torch.topk(keys[0].codes, count, largest=False).values.max()
     near = kernels.nonzero(keys[0].codes <= largest)
     nearest = [KeyCodes(key.codes.index_select(0, near), key.size) for key in keys]
-    return near.index_select(0, sort_rows(nearest, int(near.shape[0]))[:count]).to(torch.int64)
+    return near.index_select(0, sort_rows(nearest)[:count]).to(torch.int64)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from tensorsql.storage.columns.column import CPU
+
 DEFAULT_BYTES = 256 * 2**20
 
 # The model's identity (weights, preprocessing, how it is run), the layer ("" = the model's output)
@@ -25,8 +27,9 @@ def content_hash(rows: Tensor) -> Tensor:
     """int64 [n] from rows of bytes [n, width]: a polynomial that wraps, so equal rows agree."""
     width = rows.shape[1]
     padded = torch.nn.functional.pad(rows, (0, -width % 8)).contiguous().view(torch.int64)
-    generator = torch.Generator().manual_seed(0x5EED)
-    factors = torch.randint(-(2**62), 2**62, (padded.shape[1],), generator=generator) * 2 + 1
+    random = torch.Generator(CPU).manual_seed(0x5EED)
+    drawn = torch.randint(-(2**62), 2**62, (padded.shape[1],), generator=random, device=CPU)
+    factors = drawn.to(rows.device) * 2 + 1
     mixed = padded ^ (padded >> 29)
     return (mixed * factors).sum(1)
 
@@ -43,7 +46,10 @@ class LayerRows:
     inputs: Tensor
     hashes: Tensor
     values: Tensor
-    order: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    order: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.order = torch.argsort(self.hashes)
 
     @property
     def row_bytes(self) -> int:
@@ -58,7 +64,7 @@ class LayerRows:
     def find(self, inputs: Tensor, hashes: Tensor) -> Tensor:
         """The place of each input [n], -1 where it is not kept."""
         if not len(self.hashes) or inputs.shape[1] != self.inputs.shape[1]:
-            return torch.full((len(inputs),), -1, dtype=torch.int64)
+            return torch.full_like(hashes, -1)
         ranks = torch.searchsorted(self.hashes[self.order], hashes).clamp(max=len(self.order) - 1)
         places = self.order[ranks]
         same = (self.hashes[places] == hashes) & (self.inputs[places] == inputs).all(1)
@@ -97,7 +103,7 @@ class ActivationCache:
         with self._lock:
             layer = self._layers.get(key)
             if layer is None:
-                return torch.zeros(len(rows), dtype=torch.bool), None
+                return rows.new_zeros(len(rows), dtype=torch.bool), None
             inputs = as_bytes(rows)
             places = layer.find(inputs, content_hash(inputs))
             cached = places >= 0

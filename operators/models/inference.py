@@ -24,10 +24,11 @@ from tensorsql.operators.runtime.program import Context, Services
 from tensorsql.planner.analysis.neurons import NeuronGroup, TargetRow
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.arrow import to_arrow
-from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, slice_column
+from tensorsql.storage.columns.column import CPU, Column, Constant, Flat, RowRef, slice_column
 from tensorsql.storage.columns.types import BOOLEAN
 from tensorsql.storage.tables.catalog import ModelEntry, Reader, Relation
 
+WHERE = CPU  # models lie there: inputs are moved to them, and outputs are kept
 CHUNK = 1024  # inputs between two looks at the cancel flag
 LOOKUP_ROWS = 65536
 TARGETS_KEPT = 64
@@ -112,7 +113,7 @@ class Inference:
         row, activations = self._target(target, context.relation(target.table), entry, layer)
         indices = _indices(group, tuple(activations.shape), activations)
         weights = call.option("weights")
-        factors = None if weights is None else torch.tensor(weights, dtype=torch.float64)
+        factors = None if weights is None else activations.new_tensor(weights, dtype=torch.float64)
         if factors is not None and len(factors) != len(indices):
             raise BindError(f"there are {len(factors)} weights for {len(indices)} neurons")
         chosen = activations.index_select(0, indices).double()
@@ -145,8 +146,8 @@ def _indices(group: NeuronGroup, shape: tuple[int, ...], target: Tensor | None) 
         assert target is not None
         return torch.argsort(target, descending=True, stable=True)[: group.top]
     if group.indices is None:
-        return torch.arange(math.prod(shape))
-    return torch.tensor(group.indices, dtype=torch.int64)
+        return torch.arange(math.prod(shape), device=WHERE)
+    return torch.tensor(group.indices, dtype=torch.int64, device=WHERE)
 
 
 def inference_of(context: Context) -> Inference:
@@ -165,7 +166,7 @@ def tensor_rows(column: Column) -> Tensor | None:
         one = tensor_rows(column.one)
         return None if one is None else one.expand(column.length, *one.shape[1:])
     if isinstance(column, RowRef):
-        column = column.source.fetch(column.rows)
+        column = column.source.fetch(column.rows.cpu())
     if not isinstance(column, Flat):
         raise DataError(f"a model takes a TENSOR, not {column.type}")
     if len(column) == 1 and column.validity is not None and not bool(column.validity[0]):
@@ -176,7 +177,7 @@ def tensor_rows(column: Column) -> Tensor | None:
 def find_row(target: TargetRow, relation: Relation, reader: Reader) -> int:
     """The position of the target; BindError if there is no such row, or more than one."""
     if target.id_column is None:
-        place = int(reader.positions(torch.tensor([int(target.value)]))[0])
+        place = int(reader.positions(torch.tensor([int(target.value)], device=CPU))[0])
         places = [] if place < 0 else [place]
     else:
         places = []
@@ -211,4 +212,4 @@ def chunk_of(column: Column, start: int, stop: int) -> Tensor:
     """Values of rows start … stop - 1 of a TENSOR column without NULLs."""
     values = tensor_rows(slice_column(column, start, stop))
     assert values is not None
-    return values
+    return values.to(WHERE)

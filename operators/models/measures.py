@@ -49,7 +49,7 @@ class Measure(Protocol):
 
 
 def _total(parts: Tensor) -> Tensor:
-    total = torch.zeros(parts.shape[1], dtype=torch.float64)
+    total = parts.new_zeros(parts.shape[1], dtype=torch.float64)
     for part in parts:
         total = total + part
     return total
@@ -137,7 +137,7 @@ class Cosine:
     @property
     def _weight(self) -> Tensor:
         return (
-            torch.ones(len(self.target), 1).double()
+            torch.ones_like(self.target)[:, None]
             if self.weights is None
             else (self.weights[:, None])
         )

@@ -111,7 +111,7 @@ class Model:
         return in_helper(lambda: self._outputs(rows, layer))
 
     def _outputs(self, rows: Tensor, layer: str | None) -> Tensor:
-        result = torch.zeros(0)
+        result = rows.new_zeros(0, dtype=torch.float32)
         step = 1 if self.alone else self.batch
         for start in range(0, len(rows), step):
             check_cancelled()

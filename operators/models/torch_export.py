@@ -19,6 +19,7 @@ from tensorsql.operators.models.file import ModelFile
 from tensorsql.operators.models.model import CANONICAL_BATCH, Model
 from tensorsql.operators.models.options import ModelOptions
 from tensorsql.operators.models.trust import PlainArchive, Untrusted, plain_archive
+from tensorsql.storage.columns.column import CPU
 
 _ONE_TENSOR = tree_structure(((0,), {}))  # of positional arguments and of keywords
 LARGEST_EXPANDED = 2**24  # values of a tensor that repeats those of its file
@@ -138,11 +139,9 @@ def _tensors(
 
 
 def _storage(content: bytes) -> Tensor:
-    return (
-        torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        if content
-        else torch.empty(0, dtype=torch.uint8)
-    )
+    if not content:
+        return torch.empty(0, dtype=torch.uint8, device=CPU)
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8).to(CPU)
 
 
 def _view(storage: Tensor, dtype: torch.dtype, meta: Mapping[str, Any]) -> Tensor:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from tensorsql.operators.columns.building import concat_batches, take_batch
 from tensorsql.operators.runtime.program import Merging, Run, Scope, Source
-from tensorsql.storage.columns.column import Batch, Column, slice_column, take
+from tensorsql.storage.columns.column import CPU, Batch, Column, slice_column, take
 from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import Type
 
@@ -65,11 +66,11 @@ class KeptRows:
         """Keep the batch's selected rows of the columns, behind the others."""
         self.pieces.append(KeyedBatch(batch.compact(id for id, _ in self.columns), keys))
 
-    def joined(self) -> KeyedBatch:
-        """All rows in one batch; no key columns if there never was a batch."""
+    def joined(self, device: torch.device = CPU) -> KeyedBatch:
+        """All rows in one batch; if there never was one, no key columns, and others on a device."""
         with self.lock:
             if len(self.pieces) != 1:
-                self.pieces = [_joined(self.pieces, self.columns)]
+                self.pieces = [_joined(self.pieces, self.columns, device)]
             return self.pieces[0]
 
     def table(self) -> Batch:
@@ -87,12 +88,12 @@ class KeptRows:
         return Batch(slice_batch(table, start, stop).columns, stop - start, None, morsel)
 
 
-def _joined(pieces: Sequence[KeyedBatch], columns: Columns) -> KeyedBatch:
+def _joined(pieces: Sequence[KeyedBatch], columns: Columns, device: torch.device) -> KeyedBatch:
     batches = [piece.batch for piece in pieces]
     if batches:
         columns = tuple((id, column.type) for id, column in batches[0].columns.items())
     keys = zip(*(piece.keys for piece in pieces), strict=True)
-    return KeyedBatch(concat_batches(batches, columns), [concat(parts) for parts in keys])
+    return KeyedBatch(concat_batches(batches, columns, device), [concat(parts) for parts in keys])
 
 
 def in_order(columns: Columns, states: Iterable[KeptRows]) -> KeptRows:

@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
+import torch
+
 from tensorsql.cancellation import MESSAGE
 from tensorsql.errors import CatalogError, InterruptedError, nearest
 from tensorsql.operators.runtime.metrics import Metrics
 from tensorsql.planner.analysis.basis import Basis, with_values
 from tensorsql.planner.plans.expressions import ParameterValues
-from tensorsql.storage.columns.column import Batch
+from tensorsql.storage.columns.column import CPU, Batch
 from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, TableName
 
 AGAIN = "plan the statement again"
@@ -64,7 +66,7 @@ class Services(Protocol):
 @dataclass
 class Context:
     """What a running query may use: settings, cancellation, metrics, services, its snapshot,
-    parameters."""
+    parameters; and where its rows lie."""
 
     settings: Mapping[str, Any]
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -73,6 +75,7 @@ class Context:
     catalog: Catalog | None = None
     parameters: ParameterValues = field(default_factory=ParameterValues)
     crew: Any = None  # the Crew that runs the current pipeline, if one does
+    device: torch.device = CPU
 
     def check(self) -> None:
         """Raise InterruptedError once the query was cancelled; called between morsels."""

@@ -78,7 +78,7 @@ class Search:
             return self.verified
         rows, criteria = self.verified.joined(), self.criteria
         codes = order_codes(rows.keys, [*criteria.order, Direction()])
-        chosen = sort_rows(codes, rows.batch.count)[criteria.plan.offset : criteria.wanted]
+        chosen = sort_rows(codes)[criteria.plan.offset : criteria.wanted]
         return KeptRows.of(self.verified.columns, take_batch(rows.batch, chosen))
 
 
@@ -89,7 +89,7 @@ def ranks(
     rows: list[np.ndarray] = []
     for interval, direction in zip(intervals, order, strict=True):
         rows += _rank(interval, direction, best)
-    return np.stack([*rows, places.numpy().astype(np.float64)])
+    return np.stack([*rows, places.cpu().numpy().astype(np.float64)])
 
 
 def ranks_of(all_ranks: Ranks, rows: Tensor) -> Ranks:

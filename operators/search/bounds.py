@@ -1,5 +1,7 @@
 """Bounds of expressions: compiled once to a tree, evaluated per batch to an `Interval` per row.
 
+They lie on the CPU, where indexes are read and the best of them are sought.
+
 A call that an index covers becomes a probe; a part without costly calls is evaluated exactly and is
 its own bounds; everything between is composed by the rules of `planner.intervals`; what has no
 rule, or raises an error in some row, is unbounded there and decided by exact evaluation later.
@@ -23,8 +25,9 @@ from tensorsql.planner.analysis.interval_rules import compose
 from tensorsql.planner.analysis.intervals import EXACT, INFINITY, Interval, constant, unknown
 from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.index_plans import IndexUse
-from tensorsql.storage.columns.changes import expand, widen
+from tensorsql.storage.columns.changes import expand, to_device, widen
 from tensorsql.storage.columns.column import (
+    CPU,
     Batch,
     Column,
     Constant,
@@ -63,7 +66,7 @@ def evaluated(type: Type, evaluator: Evaluator) -> Bounds:
             (column,) = evaluator(batch)
         except Error:
             return unknown(type)
-        return exact_interval(column)
+        return exact_interval(to_device(column, CPU))
 
     return Bounds(interval)
 
@@ -76,7 +79,7 @@ def probed(type: Type, probe: Probe, arguments: Evaluator, row_id: int) -> Bound
             values = arguments(batch)
         except Error:
             return unknown(type)
-        return probe.bounds(row_ids(batch, row_id), values)
+        return probe.bounds(row_ids(batch, row_id), [to_device(each, CPU) for each in values])
 
     return Bounds(interval, probe, row_id)
 
@@ -88,7 +91,7 @@ def composed(call: Call, arguments: Sequence[Bounds]) -> Bounds:
 
 def row_ids(batch: Batch, id: int) -> Tensor:
     """int64 row ids, -1 where an outer join found no row."""
-    column = expand(batch.column(id))
+    column = to_device(expand(batch.column(id)), CPU)
     assert isinstance(column, Flat)
     ids = column.values.to(torch.int64)
     return ids if column.validity is None else ids.masked_fill(~column.validity, -1)
@@ -177,8 +180,8 @@ def _doubles(column: Column) -> tuple[Tensor, Tensor]:
         if column.type.kind is Kind.DECIMAL and column.type.scale:
             whole = column.values % 10**column.type.scale == 0
         else:
-            whole = torch.ones(len(column), dtype=torch.bool)
-    exact = whole & (values.abs() <= EXACT) | torch.tensor(column.type.is_float)
+            whole = torch.ones_like(values, dtype=torch.bool)
+    exact = whole & (values.abs() <= EXACT) | column.type.is_float
     return values / 10.0 ** _scale(column.type), exact
 
 
@@ -190,7 +193,7 @@ def full_interval(value: Interval, rows: int) -> Interval:
     """Bounds and flags as tensors of `rows` entries."""
 
     def full(part: object, dtype: torch.dtype) -> Tensor:
-        return torch.as_tensor(part, dtype=dtype).expand(rows)
+        return torch.as_tensor(part, dtype=dtype, device=CPU).expand(rows)
 
     return Interval(
         full(value.lower, torch.float64),
@@ -203,7 +206,7 @@ def full_interval(value: Interval, rows: int) -> Interval:
 def key_interval(key: Column) -> Interval:
     """The exact bounds of a number; any other key stays open."""
     if is_bounded(key.type):
-        return full_interval(exact_interval(key), len(key))
+        return full_interval(exact_interval(to_device(key, CPU)), len(key))
     return open_interval(len(key))
 
 

@@ -56,7 +56,8 @@ class IndexFilterOperator:
         passing = decided.accepts.clone()
         open_rows = kernels.nonzero(~(passing | decided.rejects))
         if len(open_rows):
-            passing[open_rows.long()] = self._verify(batch.select(open_rows))
+            verified = self._verify(batch.select(open_rows.to(self.context.device)))
+            passing[open_rows.long()] = verified.cpu()
         accepted = int(decided.accepts.sum())
         self.context.metrics.note(
             self.node,
@@ -64,7 +65,7 @@ class IndexFilterOperator:
             rejected=batch.rows - accepted - len(open_rows),
             verified=len(open_rows),
         )
-        yield batch.select(kernels.nonzero(passing))
+        yield batch.select(kernels.nonzero(passing).to(self.context.device))
 
     def _verify(self, batch: Batch) -> Tensor:
         before = bytes_read(batch)

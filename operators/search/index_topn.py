@@ -22,7 +22,7 @@ from tensorsql.operators.search.threshold import sorted_access, walk
 from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.index_plans import IndexTopN
 from tensorsql.planner.plans.logical import Values
-from tensorsql.storage.columns.column import Batch, Column, Flat
+from tensorsql.storage.columns.column import CPU, Batch, Column, Flat
 from tensorsql.storage.columns.types import BOOLEAN, DOUBLE
 
 
@@ -62,7 +62,8 @@ class IndexTopNSink(Keeping):
         """Keep the rows that the predicate's bounds do not reject."""
         possible = self.criteria.possible(batch)
         if not bool(possible.all()):
-            batch = batch.select(kernels.nonzero(possible))
+            rows = kernels.nonzero(possible).to(self.criteria.context.device)
+            batch = batch.select(rows)
         batch = batch.compact(id for id, _ in self.columns)
         bounds = self.criteria.bounds(batch)
         state.add(batch, [column for interval in bounds for column in _columns_of(interval)])
@@ -73,10 +74,11 @@ class IndexTopNSink(Keeping):
         if not kept.rows or criteria.plan.count == 0:
             return KeptRows(self.output)
         rows = kept.joined()
-        places = torch.arange(rows.batch.count)
+        places = torch.arange(rows.batch.count, device=CPU)
         best = ranks(_intervals_of(rows.keys), criteria.order, places, best=True)
 
         def verify(positions: Tensor) -> KeyedBatch:
+            positions = positions.to(criteria.context.device)
             return criteria.verified(take_batch(rows.batch, positions), positions)
 
         search = Search(criteria, best, verify, KeptRows(self.output))

@@ -40,7 +40,8 @@ from tensorsql.planner.plans.expressions import AggregateCall, Call, ColumnRef, 
 from tensorsql.planner.plans.index_plans import IndexTopN
 from tensorsql.planner.plans.plan import fresh_id
 from tensorsql.storage.columns import types
-from tensorsql.storage.columns.column import Batch, Flat, take
+from tensorsql.storage.columns.changes import to_device
+from tensorsql.storage.columns.column import CPU, Batch, Flat, take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ def aggregated(call: AggregateCall, argument: Bounds) -> Bounds:
     def interval(batch: Batch) -> Interval:
         assert isinstance(batch, GroupBatch)
         value = full_interval(argument.interval(batch.members), batch.members.rows)
-        return aggregate(call, value, Members(batch.groups.numbers, batch.count))
+        return aggregate(call, value, Members(batch.groups.numbers.cpu(), batch.count))
 
     return Bounds(interval)
 
@@ -84,8 +85,8 @@ def group_probed(
         except Error:
             return unknown(call.type)
         ids = row_ids(batch.members, row_id)
-        members = GroupMembers(ids, batch.groups.numbers, batch.count)
-        return probe.group_bounds(combined, members, values)
+        members = GroupMembers(ids, batch.groups.numbers.cpu(), batch.count)
+        return probe.group_bounds(combined, members, [to_device(each, CPU) for each in values])
 
     return Bounds(interval)
 
@@ -189,11 +190,12 @@ class GroupSink(Keeping):
             return KeptRows(self.output)
         table = self._groups(kept.table())
         possible = kernels.nonzero(criteria.possible(table)).to(torch.int64)
-        places = torch.arange(table.count)
+        places = torch.arange(table.count, device=CPU)
         best = ranks(criteria.bounds(table), criteria.order, places, best=True)
 
         def verify(positions: Tensor) -> KeyedBatch:
-            return self._verified(table, possible.index_select(0, positions))
+            chosen = possible.index_select(0, positions).to(criteria.context.device)
+            return self._verified(table, chosen)
 
         search = Search(criteria, ranks_of(best, possible), verify, KeptRows(self.output))
         best_first(search)
@@ -201,7 +203,7 @@ class GroupSink(Keeping):
 
     def _groups(self, members: Batch) -> GroupBatch:
         keys = self.group_keys(members)
-        groups = group_rows(keys, members.count)
+        groups = group_rows(keys)
         ids = (id for id, _ in self.output)
         columns = {id: take(key, groups.first) for id, key in zip(ids, keys, strict=False)}
         return GroupBatch(columns, groups.count, members=members, groups=Grouped.of(groups))

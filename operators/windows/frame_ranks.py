@@ -52,13 +52,13 @@ class FramedRows:
     def pick(self, column: Column, rows: Tensor) -> Column:
         """The column at one row per frame, NULL where it is -1."""
         if len(column) == 0:
-            return null_column(column.type, self.count)
+            return null_column(column.type, self.count, self.low.device)
         return take_or_null(column, rows)
 
     def ranked(self, column: Column) -> Callable[[Tensor], Tensor]:
         """From places in each frame's ascending order to rows, -1 where the frame has none."""
         rows = len(column)
-        everything = Grouped(torch.zeros(rows, dtype=torch.int64), 1)
+        everything = Grouped(self.low.new_zeros(rows), 1)
         order = everything.sorted_by(column)
         ranks = torch.empty_like(order)
         ranks[order] = torch.arange(rows, device=order.device)
@@ -78,7 +78,7 @@ class FramedRows:
 
 def previous(columns: Sequence[Column]) -> Tensor:
     """int64 row before each one that has the same values, -1 where there is none."""
-    numbers = group_rows(columns, len(columns[0])).numbers
+    numbers = group_rows(columns).numbers
     order = kernels.argsort(numbers)
     sorted_numbers = numbers.index_select(0, order)
     before = order.roll(1)

@@ -32,15 +32,17 @@ class FrameTree:
     starts: Sequence[int]
 
     @classmethod
-    def of(cls, call: ReducingCall, columns: Sequence[Column], rows: int) -> FrameTree:
-        """From the call's arguments, one row each."""
-        level = call.state(columns, Grouped.of(Groups.single(rows)))
+    def of(cls, call: ReducingCall, columns: Sequence[Column], places: Tensor) -> FrameTree:
+        """From the call's arguments, one row for each place."""
+        rows, device = len(places), places.device
+        level = call.state(columns, Grouped.of(Groups.single(rows, device)))
         levels, starts, size = [level], [0], rows
         while size > 1:
             check_cancelled()
             starts.append(starts[-1] + size)
-            pairs = torch.arange(0, size, 2)
-            groups = Groups(torch.arange(size) // 2, len(pairs), pairs, ordered=True)
+            places = torch.arange(size, device=device)
+            pairs = places[::2]
+            groups = Groups(places // 2, len(pairs), pairs, ordered=True)
             level, size = call.combined(groups, level), len(pairs)
             levels.append(level)
         return cls(call, [concat(parts) for parts in zip(*levels, strict=True)], starts)

@@ -88,7 +88,7 @@ class FramedCall:
         paired = paired_call(self.call, self.context)
         if paired is None:
             return None
-        return FrameTree.of(paired, self.columns, self.rows).results(self.low, self.high)
+        return FrameTree.of(paired, self.columns, self.start).results(self.low, self.high)
 
     def of_short(self) -> Column:
         """A row per frame, from all rows of all frames, some at a time."""

@@ -16,7 +16,7 @@ import torch
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.functions.registry import kernel_for
-from tensorsql.operators.keys.key_codes import KeyCodes, group_rows, number_groups
+from tensorsql.operators.keys.key_codes import Groups, KeyCodes, group_rows, number_groups
 from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
 from tensorsql.operators.keys.partitions import Partitions, partitions
 from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows
@@ -86,9 +86,10 @@ class WindowSink(Keeping):
     def _compute(self, call: WindowCall, inputs: Sequence[Column], rows: int) -> Column:
         """The call's column for all rows, in their own order."""
         own, middle = len(call.call.children), len(call.call.children) + len(call.partition)
-        groups = group_rows(inputs[own:middle], rows)
+        parts, device = inputs[own:middle], self.context.device
+        groups = group_rows(parts) if parts else Groups.whole(rows, device)
         keys = order_codes(inputs[middle:], directions(call.order))
-        order = sort_rows([KeyCodes(groups.numbers, max(groups.count, 1)), *keys], rows)
+        order = sort_rows([KeyCodes(groups.numbers, max(groups.count, 1)), *keys])
         keys = [KeyCodes(key.codes.index_select(0, order), key.size) for key in keys]
         window = partitions(groups.numbers.index_select(0, order), keys, call.frame)
         arguments = [take(column, order) for column in inputs[:own]]

@@ -1,4 +1,4 @@
-"""Columns from Arrow arrays and back.
+"""Columns from Arrow arrays and back. CPU only: that is where Arrow keeps values.
 
 Inwards everything passes through the physical form (`storage/columns/physical.py`), which tensors
 then wrap without copying.
@@ -18,8 +18,9 @@ from torch import Tensor
 
 from tensorsql.errors import InternalError, OutOfRangeError
 from tensorsql.storage.columns.arrow_types import BOX_FIELDS, arrow_type, type_of_arrow
-from tensorsql.storage.columns.changes import fetch, widen
+from tensorsql.storage.columns.changes import fetch, to_device, widen
 from tensorsql.storage.columns.column import (
+    CPU,
     Bytes,
     Column,
     Constant,
@@ -194,6 +195,7 @@ def _interval(column: TimeSpan) -> pa.Array:
         raise OutOfRangeError(
             "an INTERVAL of more than 292 years in microseconds cannot leave in Arrow"
         )
+    column = cast("TimeSpan", to_device(column, CPU))
     words = torch.empty((len(column), 2), dtype=torch.int64)
     halves = words.view(torch.int32)
     halves[:, 0], halves[:, 1] = column.months, column.days

@@ -16,6 +16,7 @@ from tensorsql.storage.columns.column import (
     Part,
     RowRef,
     Wide,
+    device_of,
     take,
     take_part,
 )
@@ -27,7 +28,8 @@ def expand(column: Column) -> Column:
     """The column without the Constant layout."""
     if not isinstance(column, Constant):
         return column
-    return take(expand(column.one), torch.zeros(column.length, dtype=torch.int32))
+    rows = torch.zeros(column.length, dtype=torch.int32, device=device_of(column))
+    return take(expand(column.one), rows)
 
 
 def with_nulls(column: Column, missing: Tensor) -> Column:
@@ -88,12 +90,14 @@ def fetch(column: Column) -> Column:
         dtype = getattr(torch, column.type.element or "float32")
         zeros = column.rows.new_zeros((len(column), *column.type.shape), dtype=dtype)
         return Flat(column.type, zeros, column.validity)
-    fetched: Column = column.source.fetch(column.rows)
+    fetched = to_device(column.source.fetch(column.rows.cpu()), column.rows.device)
     return fetched if column.validity is None else with_nulls(fetched, ~column.validity)
 
 
-def to_device(column: Column, device: str) -> Column:
+def to_device(column: Column, device: torch.device) -> Column:
     """The column with all its tensors on a device; what lies outside tensors stays."""
+    if device_of(column) == device:
+        return column
     if isinstance(column, Constant):
         return Constant(to_device(column.one, device), column.length)
 

@@ -32,6 +32,7 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.storage.columns.ragged import Ragged, ragged_take, take_bytes
 from tensorsql.storage.columns.types import Kind, Type
 
+CPU = torch.device("cpu")
 VALUE_DTYPE: dict[Kind, torch.dtype] = {
     Kind.NULL: torch.bool,
     Kind.BOOLEAN: torch.bool,
@@ -366,11 +367,23 @@ def bare(column: Column) -> Column:
     return column.one if isinstance(column, Constant) else column
 
 
+def device_of(column: Column) -> torch.device:
+    """Where its tensors lie."""
+    part: Any = column
+    while not isinstance(part, Tensor):
+        part = part.offsets if isinstance(part, Ragged) else _first_part(part)
+    return part.device
+
+
+def _first_part(column: Column) -> Part:
+    return _first_part(column.one) if isinstance(column, Constant) else column.parts()[0]
+
+
 def present_rows(column: Column) -> Tensor:
     """bool per row: not NULL."""
     if column.validity is not None:
         return column.validity
-    return torch.ones(len(column), dtype=torch.bool)
+    return torch.ones(len(column), dtype=torch.bool, device=device_of(column))
 
 
 def valid_rows(columns: Sequence[Column]) -> Tensor | None:

@@ -15,8 +15,9 @@ from torch import Tensor
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError
 from tensorsql.storage.columns.arrow import column_of
-from tensorsql.storage.columns.changes import expand, fetch, two_words, with_nulls
+from tensorsql.storage.columns.changes import expand, fetch, to_device, two_words, with_nulls
 from tensorsql.storage.columns.column import (
+    CPU,
     Bytes,
     Column,
     Constant,
@@ -61,7 +62,8 @@ def bytes_of(column: Column) -> Column:
     if not isinstance(column, Dictionary):
         return column
     if len(column.dictionary):
-        text = take(column_of(column.dictionary.entries, column.type), column.codes)
+        entries = column_of(column.dictionary.entries, column.type)
+        text = take(to_device(entries, column.codes.device), column.codes)
     else:
         offsets = column.codes.new_zeros(len(column) + 1, dtype=torch.int64)
         text = Bytes(column.type, offsets, column.codes.new_zeros(0, dtype=torch.uint8))
@@ -69,7 +71,7 @@ def bytes_of(column: Column) -> Column:
 
 
 def merge_dictionaries(
-    dictionaries: Sequence[StringDictionary],
+    dictionaries: Sequence[StringDictionary], device: torch.device = CPU
 ) -> tuple[StringDictionary, list[Tensor]]:
     """One dictionary of all entries and, per given dictionary, its code → merged code (int32).
 
@@ -78,12 +80,12 @@ def merge_dictionaries(
     used = [dictionary for dictionary in dictionaries if len(dictionary)] or dictionaries[:1]
     first = used[0]
     if all(d is first or d.entries.equals(first.entries) for d in used):
-        same = torch.arange(len(first), dtype=torch.int32)
+        same = torch.arange(len(first), dtype=torch.int32, device=device)
         return first, [same[: len(dictionary)] for dictionary in dictionaries]
     together = pc.unique(pa.chunked_array([d.entries for d in dictionaries]))
     entries = together.take(pc.sort_indices(together))
     lookups = [
-        torch.from_numpy(pc.index_in(d.entries, value_set=entries).to_numpy().copy())
+        torch.from_numpy(pc.index_in(d.entries, value_set=entries).to_numpy().copy()).to(device)
         for d in dictionaries
     ]
     return StringDictionary(entries, sorted=True), lookups
@@ -106,7 +108,7 @@ class ConcatSource:
 
     def __init__(self, sources: Sequence[object]) -> None:
         self.sources = tuple(sources)
-        counts = torch.tensor([source.rows for source in sources], dtype=torch.int64)  # type: ignore[attr-defined]
+        counts = torch.tensor([source.rows for source in sources], device=CPU)  # type: ignore[attr-defined]
         self.ends = torch.cumsum(counts, 0)
         self.starts = self.ends - counts
 
@@ -147,7 +149,9 @@ def _alike(parts: list[Column]) -> list[Any]:
         raise InternalError(f"no common layout of {sorted(layout.__name__ for layout in layouts)}")
     if layouts == {Dictionary}:
         coded = cast("list[Dictionary]", parts)
-        merged, lookups = merge_dictionaries([part.dictionary for part in coded])
+        merged, lookups = merge_dictionaries(
+            [part.dictionary for part in coded], coded[0].codes.device
+        )
         return [recode(part, merged, lookup) for part, lookup in zip(coded, lookups, strict=True)]
     return _one_source(cast("list[RowRef]", parts)) if layouts == {RowRef} else parts
 
@@ -168,11 +172,12 @@ def _one_source(parts: list[RowRef]) -> list[RowRef]:
 
 
 def _packed(sources: list[Any], rows: list[Tensor]) -> tuple[Any, list[Tensor]]:
-    blocks = [pack(source, each.numpy()) for source, each in zip(sources, rows, strict=True)]
+    blocks = [pack(source, each.cpu().numpy()) for source, each in zip(sources, rows, strict=True)]
     source = StoredMasks(blocks, sources[0].scale, sources[0].element)
     ends = accumulate(len(each) for each in rows)
     places = zip(rows, ends, strict=True)
-    return source, [torch.arange(end - len(each), end) for each, end in places]
+    device = rows[0].device
+    return source, [torch.arange(end - len(each), end, device=device) for each, end in places]
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -1,4 +1,6 @@
-"""Where MASK columns keep their pixels: blocks of any sizes, in memory or memory-mapped.
+"""Where MASK columns keep their pixels, in memory or mapped. CPU only: pixels are numpy arrays.
+
+Blocks are of masks of any sizes.
 
 A block is one flat array of pixels in their stored dtype with, per mask, where it starts, its
 height and its width; an [n, h, w] array is the regular case and is never copied. Reading fetches

@@ -40,8 +40,8 @@ def take_bytes(part: Ragged, rows: Tensor) -> Ragged:
         return Ragged(part.offsets.new_zeros(1), part.items.new_zeros(0))
     _, offsets, data = taken.buffers()
     places = np.frombuffer(offsets, np.int64, len(taken) + 1)
-    copied = torch.from_numpy(np.frombuffer(data, np.uint8, places[-1]))
-    return Ragged(torch.from_numpy(places), copied)
+    arrays = places, np.frombuffer(data, np.uint8, places[-1])
+    return Ragged(*(torch.from_numpy(array).to(rows.device) for array in arrays))
 
 
 def binary_array(offsets: Tensor, data: Tensor, type: pa.DataType | None = None) -> pa.Array:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 def square_root(values: Tensor) -> Tensor:
     """The nearest float to each square root; torch's vector library is off by one bit for some."""
-    if values.device.type != "cpu":
+    if not values.is_cpu:
         return values.sqrt()
     with np.errstate(invalid="ignore"):
-        return torch.from_numpy(np.sqrt(values.numpy()))
+        return torch.from_numpy(np.sqrt(values.numpy())).to(values.device)
 
 
 SPLITTER = float(2**27 + 1)

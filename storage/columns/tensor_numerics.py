@@ -11,7 +11,8 @@ import torch
 def _tensor(value: Any) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
         return value
-    return torch.tensor(value, dtype=torch.bool if isinstance(value, bool) else torch.float64)
+    dtype = torch.bool if isinstance(value, bool) else torch.float64
+    return torch.tensor(value, dtype=dtype, device="cpu")  # no dimensions: fits every device
 
 
 def _step(value: Any, towards: float) -> torch.Tensor:

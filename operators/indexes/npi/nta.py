@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tensorsql.operators.indexes.npi.blocks import Block
 from tensorsql.operators.models.measures import Measure
+from tensorsql.storage.columns.column import CPU
 
 Step = tuple[Tensor, float, bool]  # row ids to run, the best of all unseen rows, finished
 
@@ -37,8 +38,8 @@ class BlockWalk:
         self.lower, self.upper = block.limits(group)
         self.ids = block.partition_ids(group)
         self.order = self._order()
-        self.seen = torch.zeros(block.rows, dtype=torch.bool)
-        highest = torch.full((len(group),), torch.inf, dtype=torch.float64)
+        self.seen = self.ids.new_zeros(block.rows, dtype=torch.bool)
+        highest = self.lower.new_full((len(group),), torch.inf)
         self.target = highest if measure.target is None else measure.target
 
     @property
@@ -56,13 +57,14 @@ class BlockWalk:
     def start(self) -> Tensor:
         """sPID [group]: the target's partition, or the nearest one if the target is elsewhere."""
         if self.measure.target is None:
-            return torch.zeros(len(self.group), dtype=torch.int64)
+            return self.group.new_zeros(len(self.group))
         if self.target_place is not None:
             return self.ids[:, self.target_place].long()
         return self.distances().argmin(1)
 
     def _order(self) -> Tensor:
-        steps = (torch.arange(self.block.partitions) - self.start()[:, None]).abs()
+        partitions = torch.arange(self.block.partitions, device=self.lower.device)
+        steps = (partitions - self.start()[:, None]).abs()
         nearer = torch.argsort(steps, dim=1, stable=True)
         rank = torch.argsort(self.distances().gather(1, nearer), dim=1, stable=True)
         return nearer.gather(1, rank)
@@ -70,10 +72,10 @@ class BlockWalk:
     def steps(self) -> Iterator[Step]:
         """MAI first, then partitions in step over the group, until every row was given out."""
         yield from self._mai_steps()
-        visited_low = torch.full((len(self.group),), torch.inf, dtype=torch.float64)
+        visited_low = torch.full_like(self.lower[:, 0], torch.inf)
         visited_high = -visited_low
-        first = torch.zeros(len(self.group), dtype=torch.bool)  # V: partition 0 was visited
-        last = torch.zeros(len(self.group), dtype=torch.bool)  # F: partition P − 1 was visited
+        first = torch.zeros_like(visited_low, dtype=torch.bool)  # V: partition 0 was visited
+        last = torch.zeros_like(first)  # F: partition P − 1 was visited
         for number in range(self.block.partitions):
             visit = self.order[:, number : number + 1]
             rows = self._take((self.ids == visit).any(0))
@@ -98,7 +100,7 @@ class BlockWalk:
         rows, values = self.block.mai(self.group)
         if not rows.shape[1]:
             return
-        holds = torch.ones(len(rows), dtype=torch.bool)
+        holds = rows.new_ones(len(rows), dtype=torch.bool)
         if self.measure.target is not None:
             holds = (
                 (rows == self.target_place).any(1)
@@ -119,13 +121,13 @@ class BlockWalk:
     def _nearest_first(self, rows: Tensor, values: Tensor, holds: Tensor) -> Tensor:
         """All rows of these MAIs by their least distance on a neuron; the target first."""
         if not len(rows):
-            return torch.zeros(0, dtype=torch.int64)
+            return rows.reshape(-1)
         far = self._difference(values, self.target[holds])
-        nearest = torch.full((self.block.rows,), torch.inf, dtype=torch.float64)
+        nearest = far.new_full((self.block.rows,), torch.inf)
         nearest.scatter_reduce_(0, rows.reshape(-1), far.reshape(-1), "amin")
         if self.target_place is not None:
             nearest[self.target_place] = float("-inf")
-        members = torch.zeros(self.block.rows, dtype=torch.bool)
+        members = torch.zeros_like(self.seen)
         members[rows.reshape(-1)] = True
         places = torch.nonzero(members)[:, 0]
         return places[torch.argsort(nearest[places], stable=True)]
@@ -169,7 +171,7 @@ class BlockWalk:
 def walk_blocks(walks: list[BlockWalk]) -> Iterator[Step]:
     """All blocks in step; an unseen row is at best what the best block still offers."""
     if not walks:
-        yield torch.zeros(0, dtype=torch.int64), float("inf"), True
+        yield torch.zeros(0, dtype=torch.int64, device=CPU), float("inf"), True
         return
     limits = {number: walk.worst for number, walk in enumerate(walks)}
     running = {number: walk.steps() for number, walk in enumerate(walks)}

@@ -33,9 +33,8 @@ class NpiProbe:
 
     def bounds(self, row_ids: Tensor, arguments: Sequence[Column] = ()) -> Interval:
         """Bounds of the distance or score; rows in no block may have any value, or none."""
-        lower = torch.full(row_ids.shape, -torch.inf, dtype=torch.float64)
-        upper = torch.full(row_ids.shape, torch.inf, dtype=torch.float64)
-        unknown = torch.ones(row_ids.shape, dtype=torch.bool)
+        upper = torch.full_like(row_ids, torch.inf, dtype=torch.float64)
+        lower, unknown = -upper, torch.ones_like(row_ids, dtype=torch.bool)
         for block in self.blocks:
             places, inside = block.places(row_ids)
             lower[inside], upper[inside] = self._block_bounds(block, places)
@@ -56,7 +55,7 @@ class WalkingProbe(NpiProbe):
 
     def covered(self, row_ids: Tensor) -> Tensor:
         """Which rows (bool [n]) `steps` will give out; the others have to be run beside it."""
-        inside = torch.zeros(row_ids.shape, dtype=torch.bool)
+        inside = torch.zeros_like(row_ids, dtype=torch.bool)
         for block in self.blocks:
             inside |= block.places(row_ids)[1]
         return inside
@@ -72,7 +71,7 @@ class WalkingProbe(NpiProbe):
     def _target_place(self, block: Block) -> int | None:
         if self.target_row is None:
             return None
-        places, inside = block.places(torch.tensor([self.target_row]))
+        places, inside = block.places(block.ids.new_tensor([self.target_row]))
         return int(places[0]) if bool(inside[0]) else None
 
 
