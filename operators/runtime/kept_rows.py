@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -49,8 +48,11 @@ class KeptRows:
         """Batches that have these columns only and no selection."""
         return cls(columns, [KeyedBatch(batch) for batch in batches])
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return partial(KeptRows, self.columns, self.pieces), ()
+    def __getstate__(self) -> dict[str, object]:
+        return {name: part for name, part in self.__dict__.items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, lock=threading.Lock())
 
     @property
     def rows(self) -> int:
