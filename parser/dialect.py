@@ -80,7 +80,7 @@ from tensorsql.parser.door import first_problem, nodes_of, watch
 from tensorsql.parser.grammar import TensorParser
 from tensorsql.parser.pieces import pieces, unescaped
 from tensorsql.parser.runs import RUN, LiteralRun, without_runs
-from tensorsql.parser.statements import FullRoi, MaskAggregate
+from tensorsql.parser.syntax import FullRoi, MaskAggregate
 
 
 class TensorDialect(DuckDB):

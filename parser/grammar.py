@@ -9,7 +9,7 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.parser import statements
+from tensorsql.parser import syntax
 from tensorsql.parser.runs import RUN, run_node
 from tensorsql.parser.statement_parser import StatementParser
 
@@ -208,11 +208,11 @@ class TensorParser(StatementParser):
             and self._next.token_type in ARGUMENT_ENDS
         ):
             self._advance()
-            return statements.FullRoi().update_positions(self._prev)
+            return syntax.FullRoi().update_positions(self._prev)
         return super()._parse_lambda(alias=alias)
 
-    def _parse_mask_aggregate(self, kind: str) -> statements.MaskAggregate:
-        return self.expression(statements.MaskAggregate(this=self._parse_disjunction(), kind=kind))
+    def _parse_mask_aggregate(self, kind: str) -> syntax.MaskAggregate:
+        return self.expression(syntax.MaskAggregate(this=self._parse_disjunction(), kind=kind))
 
     def _parse_position_call(self) -> exp.Expr:
         """`POSITION(a IN b)` searches text; `POSITION(y, x)` is a function like any other."""

@@ -9,7 +9,7 @@ from sqlglot import exp
 from sqlglot.parsers.duckdb import DuckDBParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from tensorsql.parser import statements
+from tensorsql.parser import syntax
 from tensorsql.parser.diagnosis import SyntaxProblem, error_at
 from tensorsql.parser.runs import RUN
 
@@ -34,9 +34,9 @@ class StatementParser(DuckDBParser):
 
     def _parse_statement(self) -> exp.Expr | None:
         word = self._word()
-        if word in COMMANDS:
+        if word in STATEMENT_WORDS:
             self._advance()
-            return COMMANDS[word](self)
+            return STATEMENT_WORDS[word](self)
         if word in QUERY_WORDS:
             return self._parse_query(super()._parse_statement)
         if word in NATIVE_WORDS:
@@ -159,7 +159,7 @@ class StatementParser(DuckDBParser):
             self.raise_error("expected a type")
         return exp.Create(this=name, kind="TYPE", expression=kind)
 
-    def _parse_create_model(self, replace: bool | None) -> statements.CreateModel:
+    def _parse_create_model(self, replace: bool | None) -> syntax.CreateModel:
         self._advance()
         if_not_exists = self._parse_exists(not_=True)
         name = self._parse_name("a model name")
@@ -167,7 +167,7 @@ class StatementParser(DuckDBParser):
         source = self._parse_string()
         if source is None:
             self.raise_error("expected the model's file in quotes")
-        return statements.CreateModel(
+        return syntax.CreateModel(
             this=name,
             source=source,
             options=self._parse_with_options(),
@@ -177,7 +177,7 @@ class StatementParser(DuckDBParser):
 
     def _parse_create_method(self, replace: bool | None) -> exp.Expression:
         """`INDEX name ON table USING method (arguments) WITH (options)`, and SAMPLE alike."""
-        node = statements.CreateSample if self._word() == "SAMPLE" else statements.CreateMethodIndex
+        node = syntax.CreateSample if self._word() == "SAMPLE" else syntax.CreateMethodIndex
         what = "a sample name" if self._word() == "SAMPLE" else "an index name"
         self._advance()
         if_not_exists = self._parse_exists(not_=True)
@@ -201,9 +201,9 @@ class StatementParser(DuckDBParser):
 
     def _parse_drop_statement(self) -> exp.Expr:
         nodes = {
-            "MODEL": statements.DropModel,
-            "INDEX": statements.DropIndex,
-            "SAMPLE": statements.DropSample,
+            "MODEL": syntax.DropModel,
+            "INDEX": syntax.DropIndex,
+            "SAMPLE": syntax.DropSample,
         }
         word = self._word()
         if word in ("TABLE", "VIEW", "TYPE"):
@@ -223,35 +223,35 @@ class StatementParser(DuckDBParser):
         inside = self._prev.token_type == TokenType.L_PAREN and kwargs.get("table")
         if inside and word in DESCRIBING_WORDS:
             self._advance()
-            return COMMANDS[word](self)
+            return STATEMENT_WORDS[word](self)
         return super()._parse_select_query(*args, **kwargs)
 
     def _parse_show_statement(self) -> exp.Expression:
         if not self._curr:
-            return statements.ShowStatement(this=exp.var("tables"))
+            return syntax.ShowStatement(this=exp.var("tables"))
         if self._word() in SHOW_WORDS:
             what = self._parse_word("a name")
             if what.name == "all":
                 self._match_text_seq("TABLES")
-            return statements.ShowStatement(this=what)
+            return syntax.ShowStatement(this=what)
         return self._describe_table(self._parse_table_name())
 
     def _parse_describe_statement(self) -> exp.Expression:
         if not self._curr:
-            return statements.ShowStatement(this=exp.var("tables"))
+            return syntax.ShowStatement(this=exp.var("tables"))
         if self._word() == "MODEL" and self._next:
             self._advance()
-            return statements.DescribeStatement(
+            return syntax.DescribeStatement(
                 this=self._parse_name("a model name"), kind=exp.var("model")
             )
         return self._describe_table(self._parse_table_or_query())
 
-    def _describe_table(self, target: exp.Expr) -> statements.DescribeStatement:
+    def _describe_table(self, target: exp.Expr) -> syntax.DescribeStatement:
         kind = "table" if isinstance(target, exp.Table) else "query"
-        return statements.DescribeStatement(this=target, kind=exp.var(kind))
+        return syntax.DescribeStatement(this=target, kind=exp.var(kind))
 
     def _parse_summarize_statement(self) -> exp.Expression:
-        return statements.SummarizeStatement(this=self._parse_table_or_query())
+        return syntax.SummarizeStatement(this=self._parse_table_or_query())
 
     def _parse_explain_statement(self) -> exp.Expression:
         analyze = bool(self._match_text_seq("ANALYZE"))
@@ -263,7 +263,7 @@ class StatementParser(DuckDBParser):
                     analyze = analyze or option.expression == exp.true()
                 else:
                     others.append(option)
-        return statements.ExplainStatement(
+        return syntax.ExplainStatement(
             this=self._parse_statement(), analyze=analyze, options=others
         )
 
@@ -287,7 +287,7 @@ class StatementParser(DuckDBParser):
             self.raise_error("expected a file name in quotes")
         self._match(TokenType.WITH)
         wrapped = self._match(TokenType.L_PAREN, advance=False)
-        return statements.CopyStatement(
+        return syntax.CopyStatement(
             this=source,
             columns=columns,
             direction=direction,
@@ -303,7 +303,7 @@ class StatementParser(DuckDBParser):
             self.raise_error("expected a folder name in quotes")
         name = self._parse_name("a name") if self._match_text_seq("AS") else None
         wrapped = self._match(TokenType.L_PAREN, advance=False)
-        return statements.AttachStatement(
+        return syntax.AttachStatement(
             this=path,
             name=name,
             options=self._parse_options() if wrapped else [],
@@ -313,7 +313,7 @@ class StatementParser(DuckDBParser):
     def _parse_detach_statement(self) -> exp.Expression:
         self._match_text_seq("DATABASE")
         exists = bool(self._parse_exists())
-        return statements.DetachStatement(this=self._parse_name("a name"), exists=exists)
+        return syntax.DetachStatement(this=self._parse_name("a name"), exists=exists)
 
     # Settings and transactions
 
@@ -322,15 +322,15 @@ class StatementParser(DuckDBParser):
         name = self._parse_word("a setting")
         if not self._match(TokenType.EQ) and not self._match_text_seq("TO"):
             self.raise_error("expected = or TO")
-        return statements.SetStatement(this=name, value=self._parse_option_value())
+        return syntax.SetStatement(this=name, value=self._parse_option_value())
 
     def _parse_reset_statement(self) -> exp.Expression:
         self._match_texts(("SESSION", "GLOBAL", "LOCAL"))
-        return statements.ResetStatement(this=self._parse_word("a setting"))
+        return syntax.ResetStatement(this=self._parse_word("a setting"))
 
     def _parse_start(self) -> exp.Expression:
         self._expect("TRANSACTION")
-        return statements.Begin()
+        return syntax.Begin()
 
     def _parse_transaction_word(self, node: type[exp.Expression]) -> exp.Expression:
         self._match_texts(("TRANSACTION", "WORK"))
@@ -338,14 +338,14 @@ class StatementParser(DuckDBParser):
 
     def _parse_checkpoint(self) -> exp.Expression:
         name = self._parse_name("a database") if self._curr else None
-        return statements.Checkpoint(this=name)
+        return syntax.Checkpoint(this=name)
 
     def _parse_pragma(self) -> exp.Expression:
         self._expect("INTEGRITY_CHECK")
-        return statements.IntegrityCheck()
+        return syntax.IntegrityCheck()
 
 
-COMMANDS: dict[str, Callable[[StatementParser], exp.Expr]] = {
+STATEMENT_WORDS: dict[str, Callable[[StatementParser], exp.Expr]] = {
     "CREATE": StatementParser._parse_create_statement,
     "DROP": StatementParser._parse_drop_statement,
     "SHOW": StatementParser._parse_show_statement,
@@ -358,12 +358,12 @@ COMMANDS: dict[str, Callable[[StatementParser], exp.Expr]] = {
     "DETACH": StatementParser._parse_detach_statement,
     "SET": StatementParser._parse_set_statement,
     "RESET": StatementParser._parse_reset_statement,
-    "BEGIN": lambda parser: parser._parse_transaction_word(statements.Begin),
+    "BEGIN": lambda parser: parser._parse_transaction_word(syntax.Begin),
     "START": StatementParser._parse_start,
-    "COMMIT": lambda parser: parser._parse_transaction_word(statements.Commit),
-    "END": lambda parser: parser._parse_transaction_word(statements.Commit),
-    "ROLLBACK": lambda parser: parser._parse_transaction_word(statements.Rollback),
-    "ABORT": lambda parser: parser._parse_transaction_word(statements.Rollback),
+    "COMMIT": lambda parser: parser._parse_transaction_word(syntax.Commit),
+    "END": lambda parser: parser._parse_transaction_word(syntax.Commit),
+    "ROLLBACK": lambda parser: parser._parse_transaction_word(syntax.Rollback),
+    "ABORT": lambda parser: parser._parse_transaction_word(syntax.Rollback),
     "CHECKPOINT": StatementParser._parse_checkpoint,
     "PRAGMA": StatementParser._parse_pragma,
 }

@@ -47,10 +47,10 @@ def suggest(text: str, cursor: int, names: Names) -> list[Suggestion]:
     qualifier = QUALIFIED.search(before[: len(before) - len(word)])
     scope = _tables_in(_statement_at(text, cursor), names)
     if qualifier:
-        candidates = [(name, "column") for name in scope.get(unquoted(qualifier[1]).lower(), ())]
+        completions = [(name, "column") for name in scope.get(unquoted(qualifier[1]).lower(), ())]
     else:
-        candidates = list(_candidates(statement, scope, names))
-    return list(_matching(candidates, word))
+        completions = list(_completions(statement, scope, names))
+    return list(_matching(completions, word))
 
 
 def _in_comment(before: str, tokens: Sequence[Token]) -> bool:
@@ -95,12 +95,12 @@ def _can_alias(token: Token) -> bool:
     return bool(re.match(r"\w+\Z", token.text)) and _word(token) not in NO_ALIAS
 
 
-Candidates = Iterator[tuple[str, str]]
+Completions = Iterator[tuple[str, str]]
 
 
-def _candidates(
+def _completions(
     statement: Sequence[Token], scope: dict[str, tuple[str, ...]], names: Names
-) -> Candidates:
+) -> Completions:
     """(name, kind) of everything that fits after these tokens of the statement."""
     if not statement:
         yield from ((word, "keyword") for word in STATEMENTS)
@@ -144,24 +144,24 @@ def _clause(words: Sequence[str]) -> str:
     return ""
 
 
-def _tables(names: Names) -> Candidates:
+def _tables(names: Names) -> Completions:
     yield from ((name, "table") for name in names.tables)
 
 
-def _sources(names: Names) -> Candidates:
+def _sources(names: Names) -> Completions:
     yield from _tables(names)
     yield from ((name, "function") for name in names.table_functions)
 
 
-def _models(names: Names) -> Candidates:
+def _models(names: Names) -> Completions:
     yield from ((name, "model") for name in names.models)
 
 
-def _settings(names: Names) -> Candidates:
+def _settings(names: Names) -> Completions:
     yield from ((name, "setting") for name in names.settings)
 
 
-SPECIAL: dict[str, Callable[[Names], Candidates]] = {
+SPECIAL: dict[str, Callable[[Names], Completions]] = {
     "table": _tables,
     "source": _sources,
     "model": _models,
@@ -169,9 +169,9 @@ SPECIAL: dict[str, Callable[[Names], Candidates]] = {
 }
 
 
-def _matching(candidates: Iterable[tuple[str, str]], word: str) -> Iterator[Suggestion]:
+def _matching(completions: Iterable[tuple[str, str]], word: str) -> Iterator[Suggestion]:
     seen = set()
-    for name, kind in candidates:
+    for name, kind in completions:
         folded = name.lower()
         if folded.startswith(word.lower()) and folded not in seen:
             seen.add(folded)

@@ -13,23 +13,23 @@ import numpy as np
 
 from tensorsql.repl.cells import cell, cells
 from tensorsql.repl.table import write_table
-from tensorsql.result import Rows
+from tensorsql.result import ResultRows
 from tensorsql.storage.columns.types import Type
 
 CHUNK = 10_000  # rows turned into text at a time
 
 
-def write_csv(rows: Rows, output: TextIO) -> None:
+def write_csv(rows: ResultRows, output: TextIO) -> None:
     """Comma-separated values with a header; NULL is empty."""
     _separated(rows, output, ",")
 
 
-def write_tsv(rows: Rows, output: TextIO) -> None:
+def write_tsv(rows: ResultRows, output: TextIO) -> None:
     """As csv, with tabs."""
     _separated(rows, output, "\t")
 
 
-def _separated(rows: Rows, output: TextIO, delimiter: str) -> None:
+def _separated(rows: ResultRows, output: TextIO, delimiter: str) -> None:
     writer = csv.writer(output, delimiter=delimiter, lineterminator="\n")
     writer.writerow(rows.names)
     for row in _rows(rows):
@@ -42,7 +42,7 @@ def _field(value: Any, type: Type) -> str:
     return _json(value) if isinstance(value, (np.ndarray, list, dict)) else cell(value, type)
 
 
-def write_json(rows: Rows, output: TextIO) -> None:
+def write_json(rows: ResultRows, output: TextIO) -> None:
     """An array of one object per row; decimals keep their digits, NaN and infinity are null."""
     separator = "["
     for row in _rows(rows):
@@ -74,7 +74,7 @@ def _json(value: Any) -> str:
     return json.dumps(str(value))
 
 
-def write_line(rows: Rows, output: TextIO) -> None:
+def write_line(rows: ResultRows, output: TextIO) -> None:
     """`name = value`, one column a line, an empty line between rows."""
     width = max(map(len, rows.names))
     for number, row in enumerate(_texts(rows)):
@@ -84,7 +84,7 @@ def write_line(rows: Rows, output: TextIO) -> None:
         )
 
 
-def write_markdown(rows: Rows, output: TextIO) -> None:
+def write_markdown(rows: ResultRows, output: TextIO) -> None:
     """A table of Markdown, numbers to the right."""
     marks = ["---:" if type.is_numeric else "---" for type in rows.types]
     output.write(_markdown_row(rows.names) + _markdown_row(marks))
@@ -96,19 +96,19 @@ def _markdown_row(texts: Any) -> str:
     return "| " + " | ".join(escaped) + " |\n"
 
 
-def _rows(rows: Rows) -> Iterator[tuple[Any, ...]]:
+def _rows(rows: ResultRows) -> Iterator[tuple[Any, ...]]:
     for start in range(0, len(rows), CHUNK):
         yield from rows.python(start, min(start + CHUNK, len(rows)))
 
 
-def _texts(rows: Rows) -> Iterator[tuple[str, ...]]:
+def _texts(rows: ResultRows) -> Iterator[tuple[str, ...]]:
     for start in range(0, len(rows), CHUNK):
         table = rows.arrow(start, min(start + CHUNK, len(rows)))
         columns = (cells(part, type) for part, type in zip(table.columns, rows.types, strict=True))
         yield from zip(*columns, strict=True)
 
 
-MODES: dict[str, Callable[[Rows, TextIO], None]] = {
+MODES: dict[str, Callable[[ResultRows, TextIO], None]] = {
     "table": write_table,
     "markdown": write_markdown,
     "csv": write_csv,

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tensorsql.repl.cells import cells
-from tensorsql.result import Rows
+from tensorsql.result import ResultRows
 from tensorsql.storage.columns.types import Type
 
 MAX_ROWS = 40  # more are shown as the first and the last half of so many
@@ -40,7 +40,7 @@ class Shown:
         return max(map(cell_len, (self.name, self.type, *self.values)))
 
 
-def write_table(rows: Rows, output: TextIO) -> None:
+def write_table(rows: ResultRows, output: TextIO) -> None:
     """Write the rows as a box; a single text of several lines, such as a plan, as lines."""
     table = _head_and_tail(rows)
     lines = _only_text(table)
@@ -56,7 +56,7 @@ def write_table(rows: Rows, output: TextIO) -> None:
     output.write(_footer(len(rows), table.num_rows, len(columns), hidden) + "\n")
 
 
-def _head_and_tail(rows: Rows) -> pa.Table:
+def _head_and_tail(rows: ResultRows) -> pa.Table:
     count = len(rows)
     if count <= MAX_ROWS:
         return rows.arrow(0, count)

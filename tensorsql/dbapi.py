@@ -17,7 +17,7 @@ from tensorsql import errors
 from tensorsql.cancellation import cancelled_by, check_cancelled
 from tensorsql.errors import guarded
 from tensorsql.registration import Registering
-from tensorsql.result import Rows
+from tensorsql.result import ResultRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,7 +167,7 @@ class Cursor:
         self.seconds = 0.0
         self._closed = False
         self._changes = -1
-        self._rows: Rows | None = None
+        self._rows: ResultRows | None = None
         self._position = 0
         self._fetched: Iterator[Row] = iter(())
 
@@ -216,7 +216,7 @@ class Cursor:
         return self._changes if self._rows is None else len(self._rows)
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> ResultRows:
         """All rows of the last query, by position; InterfaceError if there was none."""
         self._check_open()
         if self._rows is None:
@@ -331,7 +331,7 @@ class Cursor:
         self._fetched = iter(())
 
     def _keep(self, result: Result) -> None:
-        self._rows = Rows(result) if result.has_rows else None
+        self._rows = ResultRows(result) if result.has_rows else None
         self._changes = result.changes
         self.seconds = result.seconds
 

@@ -13,7 +13,7 @@ from tensorsql.errors import CatalogError, IntegrityError, TransactionError, Uns
 from tensorsql.index_upkeep import extend_index
 from tensorsql.operators.indexes import find_index
 from tensorsql.planner.explain import explain as explain_plan
-from tensorsql.planner.plans import statements
+from tensorsql.planner.plans import bound_statements as bound
 from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.result import Result
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from tensorsql.storage.tables.database import Transaction
 
 FEW = 4096  # rows that are put together at once
-Created = (
-    statements.CreateTable | statements.CreateView | statements.CreateModel | statements.CreateIndex
-)
+Created = bound.CreateTable | bound.CreateView | bound.CreateModel | bound.CreateIndex
 
 
 @dataclass
@@ -76,19 +74,19 @@ class Work:
         return [to_device(column, CPU) for column in columns]
 
 
-def carry_out(statement: statements.BoundStatement, work: Work) -> Result:
+def carry_out(statement: bound.BoundStatement, work: Work) -> Result:
     """Do what the statement says and return its result."""
     return CARRY_OUT[type(statement)](statement, work)
 
 
-def query(statement: statements.Query, work: Work) -> Result:
+def query(statement: bound.Query, work: Work) -> Result:
     """The rows of a query."""
     result = work.result
     result.names = statement.names
     return result
 
 
-def explain(statement: statements.Explain, work: Work) -> Result:
+def explain(statement: bound.Explain, work: Work) -> Result:
     """The optimized plan as text; ANALYZE has run it and adds what each node did."""
     if work.plan is None:
         raise UnsupportedError("EXPLAIN needs a statement that has a plan, such as a SELECT")
@@ -114,7 +112,7 @@ def _note(metrics: Metrics, number: int) -> str:
     return f"  ({', '.join(parts)})"
 
 
-def create_table(statement: statements.CreateTable, work: Work) -> Result:
+def create_table(statement: bound.CreateTable, work: Work) -> Result:
     """Create a table, filled if the statement has a query."""
     schema = statement.schema
     columns = None if statement.plan is None else work.columns
@@ -129,7 +127,7 @@ def create_table(statement: statements.CreateTable, work: Work) -> Result:
     )
 
 
-def insert(statement: statements.Insert, work: Work) -> Result:
+def insert(statement: bound.Insert, work: Work) -> Result:
     """Append rows."""
     columns = work.columns
     schema = statement.relation.schema
@@ -142,13 +140,13 @@ def insert(statement: statements.Insert, work: Work) -> Result:
         raise located_rows(error, statement.plan) from None
 
 
-def delete(statement: statements.Delete, work: Work) -> Result:
+def delete(statement: bound.Delete, work: Work) -> Result:
     """Delete rows by their ids."""
     (ids,) = work.columns
     return Result(changes=work.transaction.delete(statement.relation.name, _row_ids(ids)))
 
 
-def update(statement: statements.Update, work: Work) -> Result:
+def update(statement: bound.Update, work: Work) -> Result:
     """Delete the old rows, append the new."""
     ids, *columns = work.columns
     schema = statement.relation.schema
@@ -165,7 +163,7 @@ def _row_ids(column: Column) -> Any:
     return flat.values
 
 
-def create_view(statement: statements.CreateView, work: Work) -> Result:
+def create_view(statement: bound.CreateView, work: Work) -> Result:
     """Keep a view's text."""
     if _stays("view", statement.name, statement, work.transaction):
         return Result()
@@ -206,7 +204,7 @@ def _drop(kind: str, name: str, transaction: Transaction) -> None:
     drops[kind](name)
 
 
-def drop(statement: statements.Drop, work: Work) -> Result:
+def drop(statement: bound.Drop, work: Work) -> Result:
     """Drop a table, view, model or index."""
     missing = _existing(statement.kind, statement.name, work.transaction) is None
     if not (missing and statement.if_exists):
@@ -214,7 +212,7 @@ def drop(statement: statements.Drop, work: Work) -> Result:
     return Result()
 
 
-def create_model(statement: statements.CreateModel, work: Work) -> Result:
+def create_model(statement: bound.CreateModel, work: Work) -> Result:
     """Read a model's file and keep it; others may write while it is loaded and tried."""
     import_whole("tensorsql.operators.models.load")
     from tensorsql.operators.models import keep_file, load_model
@@ -231,7 +229,7 @@ def create_model(statement: statements.CreateModel, work: Work) -> Result:
     return Result()
 
 
-def create_index(statement: statements.CreateIndex, work: Work) -> Result:
+def create_index(statement: bound.CreateIndex, work: Work) -> Result:
     """Build an index over the table's rows."""
     if _stays("index", statement.name, statement, work.transaction):
         return Result()
@@ -249,7 +247,7 @@ def create_index(statement: statements.CreateIndex, work: Work) -> Result:
     return Result()
 
 
-def copy_to(statement: statements.CopyTo, work: Work) -> Result:
+def copy_to(statement: bound.CopyTo, work: Work) -> Result:
     """Write a query's rows to a file."""
     table = in_helper(query(statement.query, work).arrow)
     check_cancelled()
@@ -257,38 +255,38 @@ def copy_to(statement: statements.CopyTo, work: Work) -> Result:
     return Result(changes=table.num_rows)
 
 
-def set_setting(statement: statements.Set, work: Work) -> Result:
+def set_setting(statement: bound.Set, work: Work) -> Result:
     """Give a setting a value."""
     work.session.settings = settings.changed(work.session.settings, statement.name, statement.value)
     return Result()
 
 
-def reset(statement: statements.Reset, work: Work) -> Result:
+def reset(statement: bound.Reset, work: Work) -> Result:
     """Give a setting its default."""
     setting = settings.find(statement.name)
     work.session.settings = {**work.session.settings, setting.name: setting.default}
     return Result()
 
 
-def begin(_: statements.Begin, work: Work) -> Result:
+def begin(_: bound.Begin, work: Work) -> Result:
     """BEGIN."""
     work.session.begin(work.transaction)
     return Result()
 
 
-def commit(_: statements.Commit, work: Work) -> Result:
+def commit(_: bound.Commit, work: Work) -> Result:
     """COMMIT."""
     work.session.end(commit=True)
     return Result()
 
 
-def rollback(_: statements.Rollback, work: Work) -> Result:
+def rollback(_: bound.Rollback, work: Work) -> Result:
     """ROLLBACK."""
     work.session.end(commit=False)
     return Result()
 
 
-def checkpoint(_: statements.Checkpoint, work: Work) -> Result:
+def checkpoint(_: bound.Checkpoint, work: Work) -> Result:
     """Check all files, join small segments, drop deleted rows for good, index new rows."""
     if work.session.transaction is not None and work.session.transaction.changed:
         raise TransactionError("the open transaction has changes; COMMIT it before CHECKPOINT")
@@ -304,7 +302,7 @@ def checkpoint(_: statements.Checkpoint, work: Work) -> Result:
     return Result()
 
 
-def check_integrity(_: statements.IntegrityCheck, work: Work) -> Result:
+def check_integrity(_: bound.IntegrityCheck, work: Work) -> Result:
     """Every table, index and model with its files, and what is wrong with them."""
     findings = work.session.database.check(work.context.check)
     rows = [(f.kind, f.name, f.files, f.bytes, f.problem or "ok") for f in findings]
@@ -314,26 +312,26 @@ def check_integrity(_: statements.IntegrityCheck, work: Work) -> Result:
 
 # what cannot be undone once it has been carried out
 LASTING = (
-    *(statements.Begin, statements.Commit, statements.Rollback),
-    *(statements.Set, statements.Reset, statements.Checkpoint, statements.CopyTo),
+    *(bound.Begin, bound.Commit, bound.Rollback),
+    *(bound.Set, bound.Reset, bound.Checkpoint, bound.CopyTo),
 )
-CARRY_OUT: dict[type[statements.BoundStatement], Callable[..., Result]] = {
-    statements.Query: query,
-    statements.Explain: explain,
-    statements.CreateTable: create_table,
-    statements.Insert: insert,
-    statements.Delete: delete,
-    statements.Update: update,
-    statements.CreateView: create_view,
-    statements.Drop: drop,
-    statements.CreateModel: create_model,
-    statements.CreateIndex: create_index,
-    statements.CopyTo: copy_to,
-    statements.Set: set_setting,
-    statements.Reset: reset,
-    statements.Begin: begin,
-    statements.Commit: commit,
-    statements.Rollback: rollback,
-    statements.Checkpoint: checkpoint,
-    statements.IntegrityCheck: check_integrity,
+CARRY_OUT: dict[type[bound.BoundStatement], Callable[..., Result]] = {
+    bound.Query: query,
+    bound.Explain: explain,
+    bound.CreateTable: create_table,
+    bound.Insert: insert,
+    bound.Delete: delete,
+    bound.Update: update,
+    bound.CreateView: create_view,
+    bound.Drop: drop,
+    bound.CreateModel: create_model,
+    bound.CreateIndex: create_index,
+    bound.CopyTo: copy_to,
+    bound.Set: set_setting,
+    bound.Reset: reset,
+    bound.Begin: begin,
+    bound.Commit: commit,
+    bound.Rollback: rollback,
+    bound.Checkpoint: checkpoint,
+    bound.IntegrityCheck: check_integrity,
 }

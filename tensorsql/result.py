@@ -88,7 +88,7 @@ class Result:
         return list(zip(*lists, strict=True))
 
 
-class Rows:
+class ResultRows:
     """The rows of a query's result; its length is their number."""
 
     def __init__(self, result: Result) -> None:

@@ -13,13 +13,13 @@ from tensorsql.cancellation import check_cancelled, import_engine
 from tensorsql.errors import ConversionError, Error
 from tensorsql.execution import LASTING, Work, carry_out
 from tensorsql.nesting import NESTING
-from tensorsql.parser import statements
+from tensorsql.parser import syntax
 from tensorsql.parser.diagnosis import too_deep
 from tensorsql.parser.dialect import parse, tokenize
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.parameters import check_count
 from tensorsql.planner.optimizer import optimize
-from tensorsql.planner.plans.statements import plan_of, runs
+from tensorsql.planner.plans.bound_statements import plan_of, runs
 from tensorsql.result import Result
 from tensorsql.session_catalog import SessionCatalog
 from tensorsql.session_state import SessionState
@@ -39,17 +39,17 @@ CHANGES = (
     exp.Create,
     exp.Drop,
     exp.Alter,
-    statements.DropModel,
-    statements.CreateMethodIndex,
-    statements.DropIndex,
+    syntax.DropModel,
+    syntax.CreateMethodIndex,
+    syntax.DropIndex,
 )
-WITHOUT_ROWS = (exp.Drop, exp.Alter, statements.DropModel, statements.DropIndex)
+WITHOUT_ROWS = (exp.Drop, exp.Alter, syntax.DropModel, syntax.DropIndex)
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 def changes(tree: exp.Expr) -> bool:
     """Whether the statement changes the database; COPY … TO only writes a file."""
-    if isinstance(tree, statements.CopyStatement):
+    if isinstance(tree, syntax.CopyStatement):
         return bool(tree.args["direction"] == "from")
     return isinstance(tree, CHANGES)
 

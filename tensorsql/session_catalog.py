@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SessionCatalog:
-    """Implements `planner.binder.environment.BindCatalog`; tables hide registered objects."""
+    """Implements `planner.binder.environment.SessionNames`; tables hide registered objects."""
 
     def __init__(self, transaction: Transaction, registered: Mapping[str, Relation]) -> None:
         self.transaction = transaction

@@ -13,8 +13,8 @@ from tensorsql.errors import IOError as FileError
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.types import bind_type
+from tensorsql.planner.plans.bound_statements import BoundStatement, Query
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.statements import BoundStatement, Query
 from tensorsql.planner.plans.traversal import free_columns
 from tensorsql.planner.plans.verify import verify
 from tensorsql.storage.columns import types
@@ -53,7 +53,7 @@ def relation(name: str, columns: str, primary_key: tuple[str, ...] = ()) -> Rela
 
 @dataclass
 class MemoryCatalog:
-    """A BindCatalog of dictionaries by lower-case name."""
+    """SessionNames of dictionaries by lower-case name."""
 
     relations: dict[str, Relation] = field(default_factory=dict)
     views: dict[str, ViewEntry] = field(default_factory=dict)

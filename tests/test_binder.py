@@ -10,6 +10,19 @@ import pytest
 from binding import MemoryCatalog, bound, error_of, plan_of, sample
 
 from tensorsql.errors import BindError, CatalogError, InternalError, UnsupportedError
+from tensorsql.planner.plans.bound_statements import (
+    CopyTo,
+    CreateIndex,
+    CreateTable,
+    CreateView,
+    Delete,
+    Drop,
+    Explain,
+    Insert,
+    Query,
+    Set,
+    Update,
+)
 from tensorsql.planner.plans.expressions import TRUE, Call, Literal, WindowCall
 from tensorsql.planner.plans.logical import (
     Aggregate,
@@ -24,19 +37,6 @@ from tensorsql.planner.plans.logical import (
     With,
 )
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.statements import (
-    CopyTo,
-    CreateIndex,
-    CreateTable,
-    CreateView,
-    Delete,
-    Drop,
-    Explain,
-    Insert,
-    Query,
-    Set,
-    Update,
-)
 from tensorsql.planner.plans.traversal import free_columns, walk_plan
 from tensorsql.planner.plans.verify import verify
 from tensorsql.storage.columns import types

@@ -29,7 +29,7 @@ from tensorsql.storage.formats import FORMATS
 ROOT = Path(__file__).parent.parent
 # What a folder of extensions has beside them.
 SHARED = {
-    "planner/functions/signatures": {"results"},
+    "planner/functions/signatures": {"result_types"},
     "storage/formats": {
         *("names", "objects", "options", "paths"),
         *("late_images", "libtiff", "picture_depth", "pictures"),
@@ -75,7 +75,7 @@ def test_every_kernel_has_a_signature_and_every_signature_a_kernel() -> None:
         }
         for name, value in own(module).items():
             parameters = list(getattr(value, "__annotations__", {}))
-            if parameters[1:] == ["call", "frame", "return"]:
+            if parameters[1:] == ["call", "extent", "return"]:
                 kernels.add(name)
         for name in kernels:
             assert name.startswith("_") or f"{file}.{name}" in named, f"{file}.{name}"

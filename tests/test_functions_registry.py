@@ -40,7 +40,7 @@ def test_every_kernel_has_a_signature() -> None:
             if name.startswith("_") or not callable(value) or isinstance(value, type):
                 continue
             parameters = getattr(value, "__annotations__", {})
-            is_kernel = list(parameters) == ["arguments", "call", "frame", "return"]
+            is_kernel = list(parameters) == ["arguments", "call", "extent", "return"]
             if is_kernel and value.__module__ == loaded.__name__:
                 assert f"{module}.{name}" in named, f"{module}.{name}"
 

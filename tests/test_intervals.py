@@ -24,7 +24,7 @@ from tensorsql.operators.runtime.program import Context
 from tensorsql.operators.search.bounds import exact_interval, full_interval
 from tensorsql.parser.dialect import parse
 from tensorsql.planner.analysis.facts import facts
-from tensorsql.planner.analysis.group_intervals import Members, aggregate
+from tensorsql.planner.analysis.group_intervals import MemberGroups, aggregate
 from tensorsql.planner.analysis.interval_rules import compose
 from tensorsql.planner.analysis.intervals import (
     Interval,
@@ -42,8 +42,8 @@ from tensorsql.planner.analysis.intervals import (
 from tensorsql.planner.binder import bind
 from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate
 from tensorsql.planner.optimizer import optimize
+from tensorsql.planner.plans.bound_statements import plan_of as bound_plan
 from tensorsql.planner.plans.expressions import AggregateCall, Call, ColumnRef, Expression, Literal
-from tensorsql.planner.plans.statements import plan_of as bound_plan
 from tensorsql.session import Session
 from tensorsql.session_catalog import SessionCatalog
 from tensorsql.storage.columns import types
@@ -204,7 +204,7 @@ def test_aggregates_enclose(
     exact = full_interval(exact_interval(found), groups)
     (inner,) = call.args
     value = full_interval(tree_interval(inner, known), batch.rows)
-    interval = full_interval(aggregate(call, value, Members(codes, groups)), groups)
+    interval = full_interval(aggregate(call, value, MemberGroups(codes, groups)), groups)
     assert encloses(interval, exact), f"{name}({argument}): {interval} lacks {exact}"
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlglot import exp
 
 from tensorsql.errors import ParseError
-from tensorsql.parser import statements
+from tensorsql.parser import syntax
 from tensorsql.parser.dialect import DIALECT, is_complete, parse, position, split
 from tensorsql.parser.door import CHECKS, first_problem, nodes_of
 
@@ -395,12 +395,12 @@ def test_an_error_shows_its_line_and_a_caret() -> None:
 
 def test_options_as_a_dictionary() -> None:
     tree = one("CREATE INDEX i ON t USING NPI (m, 'l') WITH (Partitions = 64, ratio = 0.05)")
-    found = statements.options(tree)
+    found = syntax.options(tree)
     assert {name: value.name for name, value in found.items()} == {
         "partitions": "64",
         "ratio": "0.05",
     }
-    assert statements.options(one("CHECKPOINT")) == {}
+    assert syntax.options(one("CHECKPOINT")) == {}
 
 
 def test_empty_statements_are_dropped() -> None:

@@ -9,7 +9,7 @@ from side_by_side import SideBySide
 from torch import Tensor
 
 from tensorsql.errors import Error
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.functions.signatures import SIGNATURES
@@ -56,7 +56,7 @@ def _run(signature: Signature, columns: list[Column]) -> Tensor | None:
     call = Call(signature.result_type(kinds), signature, ())
     try:
         result = kernel_of(signature.kernel)(
-            columns, call, Frame(len(columns[0]), None, Context({}))
+            columns, call, Extent(len(columns[0]), None, Context({}))
         )
     except Error:
         return None

@@ -25,9 +25,9 @@ from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.explain import explain
 from tensorsql.planner.optimizer import optimize
+from tensorsql.planner.plans.bound_statements import Query
 from tensorsql.planner.plans.index_plans import IndexTopN
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.statements import Query
 from tensorsql.planner.plans.traversal import walk_plan
 from tensorsql.result import Result
 from tensorsql.session import compile_plan, run

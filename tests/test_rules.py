@@ -20,9 +20,9 @@ from tensorsql.parser.dialect import parse
 from tensorsql.planner.binder import bind
 from tensorsql.planner.explain import explain
 from tensorsql.planner.optimizer import RULES, optimize
+from tensorsql.planner.plans.bound_statements import Query
 from tensorsql.planner.plans.expressions import columns_of
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.statements import Query
 from tensorsql.planner.plans.traversal import clone, has_work, walk_plan
 from tensorsql.planner.plans.verify import verify
 from tensorsql.session import Session

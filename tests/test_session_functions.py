@@ -12,7 +12,7 @@ import torch
 import tensorsql
 from tensorsql import errors
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.keys.grouping import Collecting, Grouped
 from tensorsql.operators.keys.partitions import Partitions
 from tensorsql.planner.functions.signatures import SIGNATURES
@@ -22,7 +22,7 @@ from tensorsql.storage.columns.column import Column, Flat
 from tensorsql.storage.columns.types import BIGINT, DOUBLE
 
 
-def triple(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def triple(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     return Flat(call.type, values_of(arguments[0]) * 3)
 
 

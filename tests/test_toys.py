@@ -158,7 +158,7 @@ TOYS = {
         (
             Line(
                 "parser/statement_parser.py",
-                "COMMANDS: dict[str, Callable[[StatementParser], exp.Expr]] = {",
+                "STATEMENT_WORDS: dict[str, Callable[[StatementParser], exp.Expr]] = {",
                 '    "PING": parse_ping,',
                 "from tensorsql.parser.ping import parse_ping",
             ),

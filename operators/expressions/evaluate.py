@@ -19,7 +19,7 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import Error
 from tensorsql.operators.columns.literals import constant, to_python
 from tensorsql.operators.expressions.propagate import Propagate
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.logic import NARROWING, narrow
 from tensorsql.operators.functions.ranges import (
     Proofs,
@@ -154,8 +154,8 @@ class Apply(Step):
         assert self.call is not None
         assert self.kernel is not None
         registers = state.registers
-        frame = Frame(state.batch.rows, registers[self.active], state.context, self.proven)
-        return self.kernel([registers[place] for place in self.arguments], self.call, frame)
+        extent = Extent(state.batch.rows, registers[self.active], state.context, self.proven)
+        return self.kernel([registers[place] for place in self.arguments], self.call, extent)
 
 
 @dataclass
@@ -167,8 +167,8 @@ class Strict(Apply):
     def run(self, state: State) -> Column:
         assert self.propagate is not None
         registers = state.registers
-        frame = Frame(state.batch.rows, registers[self.active], state.context, self.proven)
-        return self.propagate.apply([registers[place] for place in self.arguments], frame)
+        extent = Extent(state.batch.rows, registers[self.active], state.context, self.proven)
+        return self.propagate.apply([registers[place] for place in self.arguments], extent)
 
 
 class Evaluator:

@@ -18,7 +18,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import operand
 from tensorsql.operators.columns.literals import logical, wide_numbers
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.ranges import always_fits
 from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.expressions import Call
@@ -39,100 +39,100 @@ NOUNS = {
 }
 
 
-def add(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def add(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """+."""
-    return _apply("+", arguments, call, frame)
+    return _apply("+", arguments, call, extent)
 
 
-def subtract(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def subtract(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """-."""
-    return _apply("-", arguments, call, frame)
+    return _apply("-", arguments, call, extent)
 
 
-def multiply(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def multiply(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """*; the scales of decimals add up."""
-    return _apply("*", arguments, call, frame)
+    return _apply("*", arguments, call, extent)
 
 
-def divide(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def divide(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """/ of floats: by zero gives infinity or NaN."""
     a, b = _tensors(arguments)
     return Flat(call.type, a / b)
 
 
-def float_quotient(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def float_quotient(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """// of floats, which divides as / does but raises by zero."""
     a, b = _tensors(arguments)
-    _refuse_zero(b, frame)
+    _refuse_zero(b, extent)
     return Flat(call.type, a / b)
 
 
-def float_remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def float_remainder(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """% of floats, with the sign of the dividend; by zero gives NaN."""
     return Flat(call.type, kernels.remainder(*_tensors(arguments)))
 
 
-def checked_remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def checked_remainder(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """% of decimals as floats, where 38 digits do not hold both; raises by zero."""
-    _refuse_zero(_tensors(arguments)[1], frame)
-    return float_remainder(arguments, call, frame)
+    _refuse_zero(_tensors(arguments)[1], extent)
+    return float_remainder(arguments, call, extent)
 
 
-def integer_divide(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def integer_divide(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """// of integers, towards zero; raises by zero."""
     if call.type.is_wide:
-        return _divide_wide(_quotient, arguments, call, frame)
+        return _divide_wide(_quotient, arguments, call, extent)
     a, b = _tensors(arguments)
-    _refuse_zero(b, frame)
+    _refuse_zero(b, extent)
     minus = b == -1
     # INT_MIN / -1 traps in hardware, so division by -1 is negation.
     result = torch.div(a, b.masked_fill(minus | (b == 0), 1), rounding_mode="trunc")
     if bool(minus.any()):
         bad = minus & (a == torch.iinfo(a.dtype).min)
-        _refuse(bad, arguments, call, frame)
+        _refuse(bad, arguments, call, extent)
         result = torch.where(minus, -a, result)
     return Flat(call.type, result)
 
 
-def remainder(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def remainder(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """% of integers or decimals of one scale, with the sign of the dividend; raises by zero."""
     if call.type.is_wide:
-        return _divide_wide(_remainder, arguments, call, frame)
+        return _divide_wide(_remainder, arguments, call, extent)
     a, b = _tensors(arguments)
-    _refuse_zero(b, frame)
+    _refuse_zero(b, extent)
     safe = b.masked_fill((b == 0) | (b == -1), 1)
     return Flat(call.type, torch.fmod(a, safe))
 
 
-def negate(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def negate(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Unary -."""
     (column,) = arguments
     if isinstance(column, Wide):
         bad = (column.hi == wide.SIGN) & (column.lo == 0)
-        _refuse(bad, arguments, call, frame)
+        _refuse(bad, arguments, call, extent)
         return Wide(call.type, *wide.negate((column.hi, column.lo)))
     values = operand(column)
-    if call.type.is_integer and not frame.proven:
-        _refuse(values == torch.iinfo(values.dtype).min, arguments, call, frame)
+    if call.type.is_integer and not extent.proven:
+        _refuse(values == torch.iinfo(values.dtype).min, arguments, call, extent)
     return Flat(call.type, -values)
 
 
-def _apply(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def _apply(name: str, arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     if call.type.is_wide:
         a, b = (wide.words(argument) for argument in arguments)
         result, bad = WIDE[name](a, b)
         if call.type.kind is Kind.DECIMAL:
             bad = bad | _outside(result, call.type)
-        _refuse(bad, arguments, call, frame)
+        _refuse(bad, arguments, call, extent)
         return Wide(call.type, *result)
     left, right = operand(arguments[0]), operand(arguments[1])
     if call.type.is_float:
         dtype = VALUE_DTYPE[call.type.kind]
-        return Flat(call.type, _tensor(PLAIN[name](left, right), dtype, frame.device))
-    if frame.proven or always_fits(name, call.type, _extremes(left), _extremes(right)):
+        return Flat(call.type, _tensor(PLAIN[name](left, right), dtype, extent.device))
+    if extent.proven or always_fits(name, call.type, _extremes(left), _extremes(right)):
         dtype = VALUE_DTYPE[call.type.kind]
-        return Flat(call.type, _integers(name, left, right, dtype, frame.device))
-    return _checked(name, arguments, call, frame)
+        return Flat(call.type, _integers(name, left, right, dtype, extent.device))
+    return _checked(name, arguments, call, extent)
 
 
 def _integers(name: str, a: Any, b: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -143,10 +143,10 @@ def _integers(name: str, a: Any, b: Any, dtype: torch.dtype, device: torch.devic
     return _tensor(PLAIN[name](a, b), dtype, device)
 
 
-def _checked(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def _checked(name: str, arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """In 128 bits, then back."""
     result, bad = WIDE[name](wide.words(arguments[0]), wide.words(arguments[1]))
-    _refuse(bad | _outside(result, call.type), arguments, call, frame)
+    _refuse(bad | _outside(result, call.type), arguments, call, extent)
     return Flat(call.type, result[1].to(VALUE_DTYPE[call.type.kind]))
 
 
@@ -180,17 +180,17 @@ def _tensors(arguments: Sequence[Column]) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-def _refuse_zero(divisor: Tensor, frame: Frame) -> None:
+def _refuse_zero(divisor: Tensor, extent: Extent) -> None:
     zero = divisor == 0
-    if bool(zero.any()) and frame.failing(zero.expand(frame.count)) is not None:
+    if bool(zero.any()) and extent.failing(zero.expand(extent.count)) is not None:
         raise OutOfRangeError("division by zero; use NULLIF(divisor, 0) to get NULL instead")
 
 
-def _refuse(bad: Tensor, arguments: Sequence[Column], call: Call, frame: Frame) -> None:
+def _refuse(bad: Tensor, arguments: Sequence[Column], call: Call, extent: Extent) -> None:
     """Raise for the first active row where `bad`."""
     if not bool(bad.any()):
         return
-    row = frame.failing(bad.expand(frame.count))
+    row = extent.failing(bad.expand(extent.count))
     if row is None:
         return
     values = " and ".join(str(_value(argument, row)) for argument in arguments)
@@ -212,16 +212,16 @@ def _value(column: Column, row: int) -> Any:
 
 
 def _divide_wide(
-    apply: Callable[[int, int], int], arguments: Sequence[Column], call: Call, frame: Frame
+    apply: Callable[[int, int], int], arguments: Sequence[Column], call: Call, extent: Extent
 ) -> Column:
     a, b = (wide.words(argument) for argument in arguments)
     zero = (b[0] == 0) & (b[1] == 0)
-    _refuse_zero(zero.logical_not(), frame)
+    _refuse_zero(zero.logical_not(), extent)
     one = wide.number(1, b[0].device)
     unsafe = zero
     if apply is _quotient:
         over = (a[0] == wide.SIGN) & (a[1] == 0) & (b[0] == -1) & (b[1] == -1)
-        _refuse(over, arguments, call, frame)
+        _refuse(over, arguments, call, extent)
         unsafe = zero | over
     safe = torch.where(unsafe, one[0], b[0]), torch.where(unsafe, one[1], b[1])
     result = wide.by_python(apply, a, safe, HUGEINT)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat
@@ -18,7 +18,7 @@ from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat
 def _of_words(apply: Callable[..., Tensor]) -> Kernel:
     """The kernel of a tensor function of integers that cannot leave the type."""
 
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
         dtype = VALUE_DTYPE[call.type.kind]
         return Flat(call.type, apply(*(values_of(column).to(dtype) for column in arguments)))
 
@@ -39,7 +39,7 @@ complement = _of_words(torch.bitwise_not)
 shift_right = _of_words(_shifted_right)
 
 
-def shift_left(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def shift_left(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """<<; raises for negative numbers and for bits shifted out of the type."""
     dtype = VALUE_DTYPE[call.type.kind]
     values, places = (values_of(column).to(dtype) for column in arguments)
@@ -47,6 +47,6 @@ def shift_left(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     inside = (places >= 0) & (places < width)
     shifted = values << torch.where(inside, places, 0)
     lost = (values != 0) & (~inside | ((shifted >> torch.where(inside, places, 0)) != values))
-    if frame.failing(lost | (values < 0) | (places < 0)) is not None:
+    if extent.failing(lost | (values < 0) | (places < 0)) is not None:
         raise OutOfRangeError(f"a left shift leaves {call.type}; cast the number to a wider type")
     return Flat(call.type, torch.where(inside, shifted, 0))

@@ -15,7 +15,7 @@ from tensorsql.errors import ConversionError
 from tensorsql.operators.columns.layouts import null_constant, with_validity
 from tensorsql.operators.columns.literals import to_python
 from tensorsql.operators.functions.calendar import DAY, midnights
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.operators.functions.tensor_casts import convert_tensor, lists_to_tensor
 from tensorsql.operators.functions.text_casts import parse_text, write_text
@@ -38,23 +38,23 @@ from tensorsql.storage.columns.types import BIGINT, DOUBLE, Kind, Type, list_of
 Converted = tuple[Column, Tensor | None]
 
 
-def cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def cast(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """CAST of a conversion that may fail."""
     (column,) = arguments
     result, bad = convert(column, call.type)
     if bad is not None:
-        row = frame.failing(bad)
+        row = extent.failing(bad)
         if row is not None:
             raise conversion_error(column, row, call.type)
     return result
 
 
-def safe_cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def safe_cast(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """CAST of a conversion that cannot fail."""
     return convert(arguments[0], call.type)[0]
 
 
-def try_cast(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def try_cast(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """TRY_CAST: NULL where CAST would raise, within lists and structs too."""
     result, bad = convert(arguments[0], call.type, lenient=True)
     return result if bad is None else with_validity(result, bad.logical_not())

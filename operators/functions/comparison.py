@@ -21,7 +21,7 @@ from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.building import comparable
 from tensorsql.operators.columns.layouts import operand, values_of, with_validity
 from tensorsql.operators.columns.text import entries_of, flat_of_arrow, text_array, text_scalar
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.keys.key_codes import key_codes
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand, widen
@@ -56,47 +56,47 @@ DAY = 86_400_000_000
 LISTED = 4  # so many numbers of an IN list are worth a lookup
 
 
-def equal(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def equal(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """=."""
     return Flat(BOOLEAN, compare("eq", *arguments))
 
 
-def not_equal(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def not_equal(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """<>."""
     return Flat(BOOLEAN, compare("ne", *arguments))
 
 
-def less(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def less(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """<."""
     return Flat(BOOLEAN, compare("lt", *arguments))
 
 
-def less_or_equal(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def less_or_equal(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """<=."""
     return Flat(BOOLEAN, compare("le", *arguments))
 
 
-def greater(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def greater(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """>."""
     return Flat(BOOLEAN, compare("gt", *arguments))
 
 
-def greater_or_equal(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def greater_or_equal(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """>=."""
     return Flat(BOOLEAN, compare("ge", *arguments))
 
 
-def is_distinct_from(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def is_distinct_from(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """<> where NULL is a value like any other."""
     return Flat(BOOLEAN, _same(*arguments).logical_not())
 
 
-def is_not_distinct_from(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def is_not_distinct_from(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """= where NULL is a value like any other."""
     return Flat(BOOLEAN, _same(*arguments))
 
 
-def contained(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def contained(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """x IN (items): TRUE if any is equal, else NULL if x or any item is, else FALSE."""
     subject, *items = arguments
     fixed = all(isinstance(item, Constant) for item in items)
@@ -116,16 +116,16 @@ def contained(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     return Flat(BOOLEAN, true, (true | decided).expand(len(true)))
 
 
-def contained_in_values(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def contained_in_values(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """x IN (many literals), as `contained`; each distinct value is looked for once."""
     subject, listed = arguments
     if isinstance(subject, Constant):
-        one = contained_in_values([subject.one, listed], call, frame)
+        one = contained_in_values([subject.one, listed], call, extent)
         return Constant(one, subject.length)
     if not isinstance(listed, Constant) or not isinstance(listed.one, List):
         raise UnsupportedError("IN values takes a list of literals")
     if isinstance(subject, Dictionary) and len(subject.dictionary):
-        among = contained_in_values([entries_of(subject), listed], call, frame)
+        among = contained_in_values([entries_of(subject), listed], call, extent)
         return with_validity(take(among, subject.codes), subject.validity)
     items = listed.one.child
     codes = key_codes([concat([widen(subject), items])], nulls="never").codes

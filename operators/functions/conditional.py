@@ -12,24 +12,24 @@ from torch import Tensor
 
 from tensorsql.operators.columns.layouts import null_constant, true_rows, values_of
 from tensorsql.operators.functions.comparison import compare
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Constant, Flat, bare, take
 from tensorsql.storage.columns.concat import concat
 
 
-def case(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def case(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """(condition, value)… and the ELSE value: the first value whose condition is TRUE."""
     conditions, values = arguments[:-1:2], [*arguments[1:-1:2], arguments[-1]]
-    place = _filled(frame, len(conditions))
+    place = _filled(extent, len(conditions))
     for index in reversed(range(len(conditions))):
         place = place.masked_fill(true_rows(conditions[index]), index)
     return choose(place, values)
 
 
-def coalesce(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def coalesce(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """The first value that is not NULL."""
-    place = _filled(frame, len(arguments) - 1)
+    place = _filled(extent, len(arguments) - 1)
     for index in reversed(range(len(arguments) - 1)):
         validity = arguments[index].validity
         if validity is None:
@@ -39,21 +39,21 @@ def coalesce(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     return choose(place, arguments)
 
 
-def _filled(frame: Frame, value: int) -> Tensor:
-    return torch.full((frame.count,), value, dtype=torch.int32, device=frame.device)
+def _filled(extent: Extent, value: int) -> Tensor:
+    return torch.full((extent.count,), value, dtype=torch.int32, device=extent.device)
 
 
-def greatest(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def greatest(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """The greatest value that is not NULL."""
-    return _extreme("gt", arguments, call, frame)
+    return _extreme("gt", arguments, call, extent)
 
 
-def least(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def least(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """The least value that is not NULL."""
-    return _extreme("lt", arguments, call, frame)
+    return _extreme("lt", arguments, call, extent)
 
 
-def _extreme(name: str, arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def _extreme(name: str, arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     best = arguments[0]
     for other in arguments[1:]:
         better = compare(name, other, best)

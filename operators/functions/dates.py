@@ -23,7 +23,7 @@ from tensorsql.operators.functions.calendar import (
     trunc_div,
     weekday,
 )
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.operators.functions.strings import run_text
 from tensorsql.operators.functions.temporal import dated, interval, microseconds_of, parts_of
@@ -97,7 +97,7 @@ OF_INTERVAL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 def _part(name: str) -> Kernel:
     """The kernel of one part of a date, timestamp, time or interval."""
 
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
         (column,) = arguments
         if column.type.kind is Kind.INTERVAL:
             months, days, micros = parts_of(column)
@@ -136,7 +136,7 @@ millisecond = _part("millisecond")
 microsecond = _part("microsecond")
 
 
-def epoch(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def epoch(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Seconds since 1970, since midnight, or of an interval (30-day months)."""
     (column,) = arguments
     if column.type.kind is Kind.INTERVAL:
@@ -149,7 +149,7 @@ def epoch(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     return Flat(call.type, microseconds_of(column).to(torch.float64) / 1e6)
 
 
-def epoch_ms(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def epoch_ms(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Milliseconds since 1970, the nearest; halves go away from 0."""
     micros = microseconds_of(arguments[0])
     return Flat(call.type, trunc_div(micros + torch.where(micros < 0, -500, 500), 1000))
@@ -171,7 +171,7 @@ _UNITS = {
 }
 
 
-def date_trunc(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def date_trunc(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """The start of the year, month, week, hour, … as a TIMESTAMP."""
     part, micros = call.option("part"), microseconds_of(arguments[0])
     if part in _UNITS:
@@ -187,10 +187,10 @@ def date_trunc(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
         start = days - weekday(days)
         if part == "isoyear":
             start = start - (iso_week(days)[1] - 1) * 7
-    return Flat(call.type, dated(start, frame) * DAY)
+    return Flat(call.type, dated(start, extent) * DAY)
 
 
-def date_diff(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def date_diff(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """How many starts of the part lie between two times; weeks are counted in whole ones."""
     part = call.option("part")
     start, stop = (microseconds_of(argument) for argument in arguments)
@@ -211,7 +211,7 @@ def _months(micros: Tensor, size: int) -> Tensor:
     return floor_div(years * 12 + in_year - 1, size)
 
 
-def date_sub(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def date_sub(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """How many whole parts lie between two times."""
     part = call.option("part")
     part = "year" if part == "isoyear" else part
@@ -228,38 +228,38 @@ def date_sub(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
     return Flat(call.type, torch.where(backwards, -months, months))
 
 
-def make_date(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def make_date(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """A date of its year, month and day; raises if there is no such day."""
     years, in_year, in_month = (values_of(argument) for argument in arguments)
     plausible = (in_year >= 1) & (in_year <= 12) & (in_month >= 1) & (years.abs() < 5_000_000)
     safe_year = torch.where(plausible, years, 2000)
     safe_month = torch.where(plausible, in_year, 1)
     bad = ~plausible | (in_month > month_length(safe_year, safe_month))
-    row = frame.failing(bad)
+    row = extent.failing(bad)
     if row is not None:
         text = "-".join(str(int(values_of(argument)[row])) for argument in arguments)
         raise ConversionError(f"there is no date {text}")
     day_numbers = days_of(safe_year, safe_month, in_month).masked_fill(bad, 0)
-    return Flat(call.type, dated(day_numbers, frame).to(torch.int32))
+    return Flat(call.type, dated(day_numbers, extent).to(torch.int32))
 
 
-def last_day(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def last_day(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """The last day of the month."""
     years, in_year, _ = civil(_days(arguments[0]))
     return Flat(call.type, days_of(years, in_year, month_length(years, in_year)).to(torch.int32))
 
 
-def monthname(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def monthname(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """January … December."""
     return named(MONTH_NAMES, civil(_days(arguments[0]))[1] - 1)
 
 
-def dayname(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def dayname(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Monday … Sunday."""
     return named(DAY_NAMES, weekday(_days(arguments[0])))
 
 
-def strftime(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def strftime(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """A time written by a format, in either order of arguments."""
     time, form = arguments if arguments[1].type.kind is Kind.VARCHAR else arguments[::-1]
     # Formatting one distinct format at a time: the texts of rows travel as their row numbers.
@@ -283,7 +283,7 @@ def _formatter(micros: Tensor) -> Callable[[pa.Array, str], pa.Array]:
 def _amount(unit: str) -> Kernel:
     """The kernel of to_years, to_days, …."""
 
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
         amount = values_of(arguments[0])
         none = torch.zeros_like(amount, dtype=torch.int64)
         size = _MONTHS.get(unit) or {"week": 7, "day": 1}.get(unit) or _UNITS[unit]
@@ -291,15 +291,15 @@ def _amount(unit: str) -> Kernel:
             bad = ~((amount.double() * size).abs() < 2.0**63)
         else:
             bad = (amount > LONGEST // size) | (amount < -((LONGEST + 1) // size))
-        if frame.failing(bad) is not None:
+        if extent.failing(bad) is not None:
             raise OutOfRangeError(f"the interval of {unit}s is out of range")
         scaled = amount.masked_fill(bad, 0) * size
         scaled = (torch.round(scaled) if scaled.is_floating_point() else scaled).to(torch.int64)
         if unit in _MONTHS:
-            return interval(scaled, none, none, frame)
+            return interval(scaled, none, none, extent)
         if unit in ("day", "week"):
-            return interval(none, scaled, none, frame)
-        return interval(none, none, scaled, frame)
+            return interval(none, scaled, none, extent)
+        return interval(none, none, scaled, extent)
 
     return run
 

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import torch
 
 from tensorsql.operators import kernels
-from tensorsql.operators.functions.frame import Frame, live_rows
+from tensorsql.operators.functions.extent import Extent, live_rows
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Flat, RowRef
 
 
-def is_readable(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def is_readable(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Whether a value can be read; those that were read already can."""
     column = expand(arguments[0])
-    flags = torch.ones(len(column), dtype=torch.bool, device=frame.device)
+    flags = torch.ones(len(column), dtype=torch.bool, device=extent.device)
     readable = getattr(column.source, "readable", None) if isinstance(column, RowRef) else None
     if readable is not None:
-        live = live_rows(frame, column)
+        live = live_rows(extent, column)
         asked = kernels.nonzero(flags if live is None else live)
-        flags[asked] = readable(column.rows[asked].cpu()).to(frame.device)  # type: ignore[union-attr]
+        flags[asked] = readable(column.rows[asked].cpu()).to(extent.device)  # type: ignore[union-attr]
     return Flat(call.type, flags)

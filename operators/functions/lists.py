@@ -10,7 +10,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns.building import null_column
 from tensorsql.operators.columns.layouts import null_constant, values_of, with_validity
 from tensorsql.operators.functions.comparison import compare
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Constant, Flat, List, Struct, take
@@ -18,14 +18,14 @@ from tensorsql.storage.columns.concat import concat
 from tensorsql.storage.columns.types import NULL
 
 
-def list_value(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def list_value(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """A list of the arguments."""
-    count, size = frame.count, len(arguments)
-    offsets = torch.arange(count + 1, device=frame.device) * size
+    count, size = extent.count, len(arguments)
+    offsets = torch.arange(count + 1, device=extent.device) * size
     if not size:
-        return List(call.type, offsets, null_column(call.type.child or NULL, 0, frame.device))
+        return List(call.type, offsets, null_column(call.type.child or NULL, 0, extent.device))
     joined = concat([expand(argument) for argument in arguments])
-    rows = torch.arange(count * size, device=frame.device).reshape(size, count).T.reshape(-1)
+    rows = torch.arange(count * size, device=extent.device).reshape(size, count).T.reshape(-1)
     return List(call.type, offsets, take(joined, rows))
 
 
@@ -35,24 +35,24 @@ def _list(column: Column) -> List:
     return spread
 
 
-def length(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def length(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """How many elements, NULL ones included."""
     column = _list(arguments[0])
     return Flat(call.type, column.offsets[1:] - column.offsets[:-1])
 
 
-def list_extract(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def list_extract(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """The element at a position, from 1 or from -1 at the end; NULL where there is none."""
     column, place = _list(arguments[0]), values_of(arguments[1])
     starts, stops = column.offsets[:-1], column.offsets[1:]
     rows = torch.where(place > 0, starts + place - 1, stops + place)
     inside = (rows >= starts) & (rows < stops) & (place != 0)
     if not len(column.child):
-        return null_constant(call.type, frame.count, frame.device)
+        return null_constant(call.type, extent.count, extent.device)
     return with_validity(take(expand(column.child), rows.masked_fill(~inside, 0)), inside)
 
 
-def list_contains(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def list_contains(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Whether an element equals the value; NULL elements equal nothing."""
     column = _list(arguments[0])
     owners, items = kernels.ranges(column.offsets[:-1], column.offsets.diff())
@@ -60,21 +60,21 @@ def list_contains(arguments: Sequence[Column], call: Call, frame: Frame) -> Colu
     equal = compare("eq", child, take(expand(arguments[1]), owners))
     if child.validity is not None:
         equal = equal & child.validity
-    containing = torch.zeros(len(column), dtype=torch.bool, device=frame.device)
+    containing = torch.zeros(len(column), dtype=torch.bool, device=extent.device)
     kernels.mark(containing, owners[equal])
     return Flat(call.type, containing)
 
 
-def struct_pack(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def struct_pack(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """A struct of the arguments; never NULL itself."""
-    return Struct(call.type, tuple(arguments), frame.count)
+    return Struct(call.type, tuple(arguments), extent.count)
 
 
-def struct_extract(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def struct_extract(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """A field of a struct, by the option "field"."""
     (column,) = arguments
     if isinstance(column, Constant):
-        return Constant(struct_extract([column.one], call, frame), column.length)
+        return Constant(struct_extract([column.one], call, extent), column.length)
     assert isinstance(column, Struct)
     place: int = call.option("field")
     return column.children[place]

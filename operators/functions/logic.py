@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators.columns.layouts import true_rows, values_of
-from tensorsql.operators.functions.frame import Frame, narrowed
+from tensorsql.operators.functions.extent import Extent, narrowed
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Constant, Flat, present_rows
 from tensorsql.storage.columns.types import BOOLEAN
@@ -42,7 +42,7 @@ def narrow(name: str, active: Tensor | None, column: Column) -> Tensor | None:
     return narrowed(active, rows)
 
 
-def conjunction(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def conjunction(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """AND: FALSE if any operand is, else NULL if any is, else TRUE."""
     if all(argument.validity is None for argument in arguments):
         return Flat(BOOLEAN, reduce(operator.and_, map(values_of, arguments)))
@@ -51,7 +51,7 @@ def conjunction(arguments: Sequence[Column], call: Call, frame: Frame) -> Column
     return Flat(BOOLEAN, true, true | false)
 
 
-def disjunction(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def disjunction(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """OR: TRUE if any operand is, else NULL if any is, else FALSE."""
     if all(argument.validity is None for argument in arguments):
         return Flat(BOOLEAN, reduce(operator.or_, map(values_of, arguments)))
@@ -60,17 +60,17 @@ def disjunction(arguments: Sequence[Column], call: Call, frame: Frame) -> Column
     return Flat(BOOLEAN, true, true | false)
 
 
-def negation(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def negation(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """NOT."""
     (operand,) = arguments
     return Flat(BOOLEAN, values_of(operand).logical_not())
 
 
-def is_null(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def is_null(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """IS NULL; never NULL itself."""
     (operand,) = arguments
     if operand.validity is None:
         return Constant(
-            Flat(BOOLEAN, torch.zeros(1, dtype=torch.bool, device=frame.device)), frame.count
+            Flat(BOOLEAN, torch.zeros(1, dtype=torch.bool, device=extent.device)), extent.count
         )
     return Flat(BOOLEAN, operand.validity.logical_not())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import DataError
-from tensorsql.operators.functions.frame import Frame, narrowed
+from tensorsql.operators.functions.extent import Extent, narrowed
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, take, valid_rows
@@ -29,23 +29,23 @@ from tensorsql.storage.masks.levels import lower_levels, successor, upper_level,
 Arguments = Sequence[Column]
 
 
-def cp(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def cp(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """CP over the whole mask."""
     mask, low, high = arguments
-    return _count(arguments, frame, mask, None, (low, high))
+    return _count(arguments, extent, mask, None, (low, high))
 
 
-def cp_box(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def cp_box(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """CP inside a box, clipped to the mask."""
     mask, box, low, high = arguments
-    return _count(arguments, frame, mask, box, (low, high))
+    return _count(arguments, extent, mask, box, (low, high))
 
 
 def _count(
-    arguments: Arguments, frame: Frame, mask: Column, box: Column | None, ends: Arguments
+    arguments: Arguments, extent: Extent, mask: Column, box: Column | None, ends: Arguments
 ) -> Column:
-    chosen, validity = _rows(arguments, frame)
-    result = np.zeros(frame.count, dtype=np.int64)
+    chosen, validity = _rows(arguments, extent)
+    result = np.zeros(extent.count, dtype=np.int64)
     if len(chosen):
         source, rows = _masks(mask, chosen)
         low, high = (_chosen(end, chosen) for end in ends)
@@ -55,12 +55,12 @@ def _count(
     return Flat(BIGINT, torch.from_numpy(result), validity)
 
 
-def _rows(arguments: Arguments, frame: Frame) -> tuple[Integers, Tensor | None]:
+def _rows(arguments: Arguments, extent: Extent) -> tuple[Integers, Tensor | None]:
     """The rows to compute on (active and valid in every argument), and the result's validity."""
     validity = valid_rows([expand(each) for each in arguments])
-    wanted = narrowed(frame.active, validity)
+    wanted = narrowed(extent.active, validity)
     if wanted is None:
-        return np.arange(frame.count), validity
+        return np.arange(extent.count), validity
     return np.flatnonzero(wanted.numpy()), validity
 
 
@@ -76,19 +76,19 @@ def _masks(column: Column, chosen: Integers) -> tuple[MaskSource, Integers]:
     return source, column.rows.numpy()[chosen]
 
 
-def area(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def area(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """Pixels of each mask."""
-    return _area(arguments, frame, None)
+    return _area(arguments, extent, None)
 
 
-def area_in(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def area_in(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """Pixels of the box that lie on the mask."""
-    return _area(arguments, frame, arguments[1])
+    return _area(arguments, extent, arguments[1])
 
 
-def _area(arguments: Arguments, frame: Frame, box: Column | None) -> Column:
-    chosen, validity = _rows(arguments, frame)
-    result = np.zeros(frame.count, dtype=np.int64)
+def _area(arguments: Arguments, extent: Extent, box: Column | None) -> Column:
+    chosen, validity = _rows(arguments, extent)
+    result = np.zeros(extent.count, dtype=np.int64)
     if len(chosen):
         source, rows = _masks(arguments[0], chosen)
         heights, widths = source.sizes(rows)
@@ -101,23 +101,23 @@ def _area(arguments: Arguments, frame: Frame, box: Column | None) -> Column:
     return Flat(BIGINT, torch.from_numpy(result), validity)
 
 
-def area_of_box(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def area_of_box(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """Width times height; 0 where a side is negative."""
     return Flat(DOUBLE, _box_area(_corners(arguments[0])), arguments[0].validity)
 
 
-def box_xyxy(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def box_xyxy(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """The box of 0-based half-open corners."""
     return _box(_doubles(arguments))
 
 
-def box_xywh(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def box_xywh(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """The box of a 0-based corner, width and height."""
     x, y, width, height = _doubles(arguments)
     return _box([x, y, x + width, y + height])
 
 
-def box_corners(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def box_corners(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """The box of 1-based corner pixels, both included."""
     x1, y1, x2, y2 = _doubles(arguments)
     return _box([x1 - 1, y1 - 1, x2, y2])
@@ -143,12 +143,12 @@ def _box_area(box: Tensor) -> Tensor:
     return sides[:, 0] * sides[:, 1]
 
 
-def iou(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def iou(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """Pixels above both thresholds over pixels above either; NULL where there are none.
 
     DataError for two masks of different sizes.
     """
-    chosen, validity = _rows(arguments, frame)
+    chosen, validity = _rows(arguments, extent)
     first, second = _above(arguments[:2], chosen), _above(arguments[2:], chosen)
     both = np.zeros(len(chosen), dtype=np.int64)
     for height, width, part in same_size(*_common_size(first, second)):
@@ -157,12 +157,12 @@ def iou(arguments: Arguments, call: Call, frame: Frame) -> Column:
             one, other = (_binary(each, rows, height) for each in (first, second))
             both[rows] = np.count_nonzero(one & other, axis=(1, 2))
     total = sum(_count_above(each, None) for each in (first, second))
-    return _ratio(frame, chosen, validity, (both, total - both))
+    return _ratio(extent, chosen, validity, (both, total - both))
 
 
-def iou_box(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def iou_box(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """Pixels above the threshold inside the box over those in either; NULL where there are none."""
-    chosen, validity = _rows(arguments, frame)
+    chosen, validity = _rows(arguments, extent)
     above = _above(arguments[:2], chosen)
     region = box_values(_chosen(arguments[2], chosen))
     both = _count_above(above, region)
@@ -170,18 +170,18 @@ def iou_box(arguments: Arguments, call: Call, frame: Frame) -> Column:
     heights, widths = source.sizes(rows) if len(rows) else (rows, rows)
     x0, x1, y0, y1 = corners(region, 1, 1) if not len(rows) else _clipped(region, heights, widths)
     total = _count_above(above, None) + (x1 - x0) * (y1 - y0)
-    return _ratio(frame, chosen, validity, (both, total - both))
+    return _ratio(extent, chosen, validity, (both, total - both))
 
 
-def iou_of_boxes(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def iou_of_boxes(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """The area two boxes share over the area they cover; NULL where they cover none."""
     one, other = (_corners(each) for each in arguments)
     low = torch.maximum(one[:, :2], other[:, :2])
     high = torch.minimum(one[:, 2:], other[:, 2:])
     both = _box_area(torch.cat([low, high], dim=1))
     either = _box_area(one) + _box_area(other) - both
-    chosen, validity = _rows(arguments, frame)
-    return _ratio(frame, chosen, validity, (both.numpy()[chosen], either.numpy()[chosen]))
+    chosen, validity = _rows(arguments, extent)
+    return _ratio(extent, chosen, validity, (both.numpy()[chosen], either.numpy()[chosen]))
 
 
 Above = tuple[Any, Integers, np.ndarray]  # source, its rows, the least level that is above
@@ -240,13 +240,13 @@ def _clipped(region: np.ndarray, heights: Integers, widths: Integers) -> tuple[I
 
 
 def _ratio(
-    frame: Frame,
+    extent: Extent,
     chosen: Integers,
     validity: Tensor | None,
     parts: tuple[np.ndarray, np.ndarray],
 ) -> Column:
     both, either = parts
-    result, defined = np.zeros(frame.count), np.zeros(frame.count, dtype=np.bool_)
+    result, defined = np.zeros(extent.count), np.zeros(extent.count, dtype=np.bool_)
     result[chosen] = both / np.where(either > 0, either, 1)
     defined[chosen] = either > 0
     valid = torch.from_numpy(defined)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError
-from tensorsql.operators.functions.frame import Frame, live_rows
+from tensorsql.operators.functions.extent import Extent, live_rows
 from tensorsql.operators.models.inference import CHUNK, chunk_of, inference_of
 from tensorsql.planner.analysis.neurons import check_range
 from tensorsql.planner.plans.expressions import Call
@@ -23,76 +23,76 @@ from tensorsql.storage.columns.types import DOUBLE, Kind
 Arguments = Sequence[Column]
 
 
-def distance(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def distance(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """Distance of each image to the target over a group of neurons, DOUBLE; NULL for no image."""
-    return _measured(arguments, call, frame)
+    return _measured(arguments, call, extent)
 
 
-def score(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def score(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """Score of a group of neurons for each image, DOUBLE; NULL for no image."""
-    return _measured(arguments, call, frame)
+    return _measured(arguments, call, extent)
 
 
-def _measured(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def _measured(arguments: Arguments, call: Call, extent: Extent) -> Column:
     column = expand(arguments[0])
-    places = wanted_rows(column, frame)
-    values = torch.zeros(frame.count, dtype=torch.float64, device=frame.device)
+    places = wanted_rows(column, extent)
+    values = torch.zeros(extent.count, dtype=torch.float64, device=extent.device)
     if len(places):
-        question = inference_of(frame.context).question(_checked(call), frame.context)
-        for part, outputs in runs(column, places, call, frame):
+        question = inference_of(extent.context).question(_checked(call), extent.context)
+        for part, outputs in runs(column, places, call, extent):
             neurons = torch.arange(outputs.shape[1], device=outputs.device)
             group = question.group if len(question.group) else neurons
             check_range(tuple(group.tolist()), outputs.shape[1])
             chosen = outputs.index_select(1, group).T.double()
-            values[part] = question.measure.values(chosen).to(frame.device)
+            values[part] = question.measure.values(chosen).to(extent.device)
     return Flat(DOUBLE, values, column.validity)
 
 
-def activations(arguments: Arguments, call: Call, frame: Frame) -> Column:
+def activations(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """The activations of a group of neurons as a list of REAL; NULL for no image."""
     column = expand(arguments[0])
-    places = wanted_rows(column, frame)
+    places = wanted_rows(column, extent)
     indices = _checked(call).option("neurons").indices
     parts = []
-    for _, outputs in runs(column, places, call, frame):
+    for _, outputs in runs(column, places, call, extent):
         if indices is not None:
             check_range(indices, outputs.shape[1])
             outputs = outputs.index_select(1, torch.tensor(indices, device=outputs.device))
-        parts.append(outputs.to(frame.device))
+        parts.append(outputs.to(extent.device))
     assert call.type.child is not None
     wide = call.type.child.kind is Kind.DOUBLE
-    parts = parts or [torch.zeros(0, 0, device=frame.device)]
+    parts = parts or [torch.zeros(0, 0, device=extent.device)]
     values = torch.cat(parts).to(torch.float64 if wide else torch.float32)
-    offsets = list_offsets(frame, places, values.shape[1])
+    offsets = list_offsets(extent, places, values.shape[1])
     return List(call.type, offsets, Flat(call.type.child, values.reshape(-1)), column.validity)
 
 
-def wanted_rows(column: Column, frame: Frame) -> Tensor:
+def wanted_rows(column: Column, extent: Extent) -> Tensor:
     """Positions of the active rows that have a value."""
-    return places_of(live_rows(frame, column), frame)
+    return places_of(live_rows(extent, column), extent)
 
 
-def places_of(wanted: Tensor | None, frame: Frame) -> Tensor:
+def places_of(wanted: Tensor | None, extent: Extent) -> Tensor:
     """int64 positions of the wanted rows (None = all)."""
     if wanted is None:
-        return torch.arange(frame.count, device=frame.device)
+        return torch.arange(extent.count, device=extent.device)
     return torch.nonzero(wanted)[:, 0]
 
 
-def list_offsets(frame: Frame, places: Tensor, width: int) -> Tensor:
+def list_offsets(extent: Extent, places: Tensor, width: int) -> Tensor:
     """The offsets of lists of so many elements at these places, empty ones elsewhere."""
-    lengths = torch.zeros(frame.count, dtype=torch.int64, device=frame.device)
+    lengths = torch.zeros(extent.count, dtype=torch.int64, device=extent.device)
     return cumulated(lengths.index_fill_(0, places, width))
 
 
 def runs(
-    column: Column, places: Tensor, call: Call, frame: Frame
+    column: Column, places: Tensor, call: Call, extent: Extent
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(positions, outputs [n, neurons]) chunk by chunk, of the call's layer or the whole model."""
-    inference, model = inference_of(frame.context), frame.context.model(call.option("model"))
+    inference, model = inference_of(extent.context), extent.context.model(call.option("model"))
     for part in torch.split(places, CHUNK):
         if len(part):
-            frame.context.check()
+            extent.context.check()
             chunk = chunk_of(take(column, part), 0, len(part))
             yield part, inference.outputs(model, call.option("layer"), chunk)
 

@@ -13,7 +13,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.columns.literals import constant
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Flat, Wide
@@ -24,7 +24,7 @@ from tensorsql.storage.columns.types import DOUBLE
 def _of_floats(apply: Callable[..., Tensor]) -> Kernel:
     """The kernel of a tensor function of floats."""
 
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
         return Flat(call.type, apply(*(values_of(argument) for argument in arguments)))
 
     return run
@@ -56,12 +56,12 @@ isinf = _of_floats(torch.isinf)
 isfinite = _of_floats(torch.isfinite)
 
 
-def pi(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def pi(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """π."""
-    return constant(math.pi, DOUBLE, frame.count, frame.device)
+    return constant(math.pi, DOUBLE, extent.count, extent.device)
 
 
-def abs(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def abs(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """The magnitude; raises for the least integer of a type."""
     (column,) = arguments
     if isinstance(column, Wide):
@@ -72,12 +72,12 @@ def abs(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
         values = values_of(column)
         bad = values == torch.iinfo(values.dtype).min if call.type.is_integer else values != values
         result = Flat(call.type, values.abs())
-    if call.type.is_integer and frame.failing(bad) is not None:
+    if call.type.is_integer and extent.failing(bad) is not None:
         raise OutOfRangeError(f"abs of the least {call.type} does not fit; cast it to a wider type")
     return result
 
 
-def sign(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def sign(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """-1, 0 or 1; 0 for NaN."""
     (column,) = arguments
     if isinstance(column, Wide):

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from tensorsql.errors import InternalError
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.storage.columns.changes import to_device
 from tensorsql.storage.columns.column import CPU, Column
 from tensorsql.storage.columns.types import Kind
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tensorsql.planner.plans.expressions import Call
     from tensorsql.planner.plans.signature import Signature
 
-    Kernel = Callable[[Sequence[Column], Call, Frame], Column]
+    Kernel = Callable[[Sequence[Column], Call, Extent], Column]
 else:
     Kernel = object
 
@@ -43,13 +43,13 @@ def is_of_cpu(call: Call) -> bool:
 def on_cpu(kernel: Kernel) -> Kernel:
     """The kernel over columns brought to the CPU; its own goes where the rows lie."""
 
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
-        if frame.device == CPU:
-            return kernel(arguments, call, frame)
-        active = None if frame.active is None else frame.active.to(CPU)
-        here = Frame(frame.count, active, replace(frame.context, device=CPU), frame.proven)
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
+        if extent.device == CPU:
+            return kernel(arguments, call, extent)
+        active = None if extent.active is None else extent.active.to(CPU)
+        here = Extent(extent.count, active, replace(extent.context, device=CPU), extent.proven)
         near = [to_device(argument, CPU) for argument in arguments]
-        return to_device(kernel(near, call, here), frame.device)
+        return to_device(kernel(near, call, here), extent.device)
 
     return run
 

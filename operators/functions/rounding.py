@@ -11,7 +11,7 @@ from torch import Tensor
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import retype, values_of
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.functions.casts import MAX_DIGITS
@@ -30,7 +30,7 @@ EXACT_POWERS = 22
 def _rounding(apply: Callable[[Tensor], Tensor], up: int) -> Kernel:
     """CEIL (up = 1) and FLOOR (up = -1) of floats and decimals."""
 
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
         (column,) = arguments
         if call.type.is_float:
             return Flat(call.type, apply(values_of(column)))
@@ -69,7 +69,7 @@ def _half_away(values: Tensor) -> Tensor:
     return torch.copysign(whole, values)
 
 
-def round(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def round(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """To a whole number, half away from zero."""
     (column,) = arguments
     if call.type.is_float:
@@ -89,27 +89,27 @@ def _rescaled(column: Column, call: Call) -> Column:
     return retype(result, call.type)
 
 
-def trunc(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def trunc(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Towards zero."""
     (column,) = arguments
     if call.type.is_float:
         return Flat(call.type, torch.trunc(values_of(column)))
     if call.type.is_integer:
         return column
-    return _decimal_to_digits(column, 0, call, frame, cut=True)
+    return _decimal_to_digits(column, 0, call, extent, cut=True)
 
 
-def round_to(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def round_to(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """To a number of digits after the point (before it, if negative), half away from zero."""
-    return _to_digits(arguments, call, frame, cut=False)
+    return _to_digits(arguments, call, extent, cut=False)
 
 
-def trunc_to(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def trunc_to(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Cut to a number of digits after the point (before it, if negative)."""
-    return _to_digits(arguments, call, frame, cut=True)
+    return _to_digits(arguments, call, extent, cut=True)
 
 
-def _to_digits(arguments: Sequence[Column], call: Call, frame: Frame, cut: bool) -> Column:
+def _to_digits(arguments: Sequence[Column], call: Call, extent: Extent, cut: bool) -> Column:
     column, digits = arguments
     places = values_of(bare(digits)).to(torch.int64)
     if call.type.is_float:
@@ -118,8 +118,8 @@ def _to_digits(arguments: Sequence[Column], call: Call, frame: Frame, cut: bool)
         return Flat(call.type, result.to(values.dtype))
     if call.type.kind is Kind.DECIMAL:
         place = int(places[0]) if len(places) else 0
-        return _decimal_to_digits(column, place, call, frame, cut)
-    return _integer_to_digits(column, places, call, frame, cut)
+        return _decimal_to_digits(column, place, call, extent, cut)
+    return _integer_to_digits(column, places, call, extent, cut)
 
 
 def _float_to_digits(values: Tensor, places: Tensor, cut: bool) -> Tensor:
@@ -164,7 +164,7 @@ def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
     return high, values - high
 
 
-def _decimal_to_digits(column: Column, place: int, call: Call, frame: Frame, cut: bool) -> Column:
+def _decimal_to_digits(column: Column, place: int, call: Call, extent: Extent, cut: bool) -> Column:
     column = bare(column)
     dropped, zeros = column.type.scale - place, max(-place, 0)
     if dropped <= 0:
@@ -172,12 +172,12 @@ def _decimal_to_digits(column: Column, place: int, call: Call, frame: Frame, cut
     words, bad = _shortened(wide.words(column), dropped, zeros, cut)
     if zeros:
         limit = 10**MAX_DIGITS - 1
-        _refuse(bad | wide.outside(words, -limit, limit), call, frame)
+        _refuse(bad | wide.outside(words, -limit, limit), call, extent)
     return _of_words(words, call.type)
 
 
 def _integer_to_digits(
-    column: Column, places: Tensor, call: Call, frame: Frame, cut: bool
+    column: Column, places: Tensor, call: Call, extent: Extent, cut: bool
 ) -> Column:
     """Integers change only for negative digits."""
     words = wide.words(column)
@@ -191,7 +191,7 @@ def _integer_to_digits(
     allowed = call.type.limits
     if allowed is not None:
         bad = bad | wide.outside(words, *allowed)
-    _refuse(bad, call, frame)
+    _refuse(bad, call, extent)
     return _of_words(words, call.type)
 
 
@@ -204,8 +204,8 @@ def _shortened(words: wide.Words, dropped: int, zeros: int, cut: bool) -> tuple[
     return wide.scale_up(shorter, zeros)
 
 
-def _refuse(bad: Tensor, call: Call, frame: Frame) -> None:
-    if frame.failing(bad.expand(frame.count)) is not None:
+def _refuse(bad: Tensor, call: Call, extent: Extent) -> None:
+    if extent.failing(bad.expand(extent.count)) is not None:
         raise OutOfRangeError(
             f"rounding gives a number that does not fit {call.type}; cast it to a wider type"
         )

@@ -27,7 +27,7 @@ from tensorsql.operators.columns.text import (
     text_scalar,
 )
 from tensorsql.operators.functions import graphemes
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.operators.functions.text_blocks import (
     BLOCK,
@@ -50,7 +50,7 @@ FARTHEST = 1 << 31  # a place behind all characters, within what Arrow can count
 def kernel(apply: Apply) -> Kernel:
     """The kernel of a function of one text and scalar parameters."""
 
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
         return run_text(apply, arguments, call)
 
     run.__doc__ = apply.__doc__
@@ -254,22 +254,22 @@ def _padded(array: pa.Array, length: int, pad: str, left: bool) -> pa.Array:
 
 
 def _checked_pad(apply: Apply) -> Kernel:
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
         empty = pc.equal(text_array(arguments[2]), "")
         if pc.any(empty).as_py():
-            _refuse_empty_padding(arguments, empty, frame)
+            _refuse_empty_padding(arguments, empty, extent)
         return run_text(apply, arguments, call)
 
     run.__doc__ = apply.__doc__
     return run
 
 
-def _refuse_empty_padding(arguments: Sequence[Column], empty: pa.Array, frame: Frame) -> None:
+def _refuse_empty_padding(arguments: Sequence[Column], empty: pa.Array, extent: Extent) -> None:
     length = expand(arguments[1])
     assert isinstance(length, Flat)
     short = pc.less(pc.utf8_length(text_array(arguments[0])), pa.array(numpy_view(length.values)))
     bad = flat_of_arrow(pc.and_(short, empty), Type(Kind.BOOLEAN))
-    if frame.failing(bad.values) is not None:
+    if extent.failing(bad.values) is not None:
         raise OutOfRangeError("the padding is empty; give at least one character to pad with")
 
 
@@ -309,11 +309,11 @@ lpad = _checked_pad(_padder(left=True))
 rpad = _checked_pad(_padder(left=False))
 
 
-def chr(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def chr(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """The character of a code point."""
     (column,) = arguments
     codes = operand(column)
-    row = frame.failing((codes < 0) | (codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000)))
+    row = extent.failing((codes < 0) | (codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000)))
     if row is not None:
         raise OutOfRangeError(f"{int(codes[row])} is not the code of a character")
     numbers, places = np.unique(numpy_view(codes), return_inverse=True)
@@ -330,10 +330,10 @@ def _wide_character(number: int, exists: bool) -> str:
     return number.to_bytes(4, "little").decode("utf-32-le") if exists else ""
 
 
-def append(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def append(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """||: two texts or blobs, one after the other."""
     if call.type.kind is Kind.NULL:
-        return null_constant(call.type, frame.count, CPU)
+        return null_constant(call.type, extent.count, CPU)
     kind = arrow_type_of(call.type)
     parts = [_part(argument) for argument in arguments]
     empty = pa.scalar(b"" if call.type.kind is Kind.BLOB else "", kind)
@@ -346,13 +346,13 @@ def _part(column: Column) -> Any:
     return text_array(column)
 
 
-def concat(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def concat(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """CONCAT: NULLs are left out."""
     parts = [_valid_text(argument)[0] for argument in arguments]
     return bytes_of_arrow(pc.binary_join_element_wise(*parts, pa.scalar("", TEXT)), VARCHAR)
 
 
-def concat_ws(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def concat_ws(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """CONCAT_WS: NULLs are left out, a NULL separator gives NULL."""
     separator, empty = text_array(arguments[0]), pa.scalar("", TEXT)
     joined, started = _valid_text(arguments[1])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled, in_helper
 from tensorsql.errors import OutOfMemoryError
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.plans.expressions import Call, Literal
 from tensorsql.storage.columns.column import Bytes, Column, Constant, Dictionary, List, slice_column
@@ -31,15 +31,15 @@ def in_blocks(kernel: Kernel, call: Call) -> Kernel:
     if call.function.lazy or not (varying or makes_text):
         return kernel
 
-    def run(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+    def run(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
         total = _total(arguments, makes_text)
-        if total <= BLOCK or frame.count < 2:
-            return _apart(kernel, total, arguments, call, frame)
-        ends = _ends(arguments, frame.count, makes_text)
+        if total <= BLOCK or extent.count < 2:
+            return _apart(kernel, total, arguments, call, extent)
+        ends = _ends(arguments, extent.count, makes_text)
 
         def block(start: int, stop: int) -> Column:
-            active = None if frame.active is None else frame.active[start:stop]
-            own = Frame(stop - start, active, frame.context, frame.proven)
+            active = None if extent.active is None else extent.active[start:stop]
+            own = Extent(stop - start, active, extent.context, extent.proven)
             parts = [slice_column(each, start, stop) for each in arguments]
             return _apart(kernel, _total(parts, makes_text), parts, call, own)
 
@@ -49,12 +49,12 @@ def in_blocks(kernel: Kernel, call: Call) -> Kernel:
 
 
 def _apart(
-    kernel: Kernel, total: int, arguments: Sequence[Column], call: Call, frame: Frame
+    kernel: Kernel, total: int, arguments: Sequence[Column], call: Call, extent: Extent
 ) -> Column:
     """The kernel's column; of a text that is long in itself, on a thread that can be left."""
     if total <= LONG:
-        return kernel(arguments, call, frame)
-    return in_helper(lambda: kernel(arguments, call, frame))
+        return kernel(arguments, call, extent)
+    return in_helper(lambda: kernel(arguments, call, extent))
 
 
 def of_blocks(

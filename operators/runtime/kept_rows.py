@@ -128,7 +128,7 @@ class Keeping(Merging):
 
 
 @dataclass(frozen=True)
-class ReadResult:
+class ReadPipeline:
     """Source recipe: the result of pipeline `number`."""
 
     node: int

@@ -26,27 +26,11 @@ from tensorsql.operators.runtime.metrics import Metrics
 from tensorsql.planner.analysis.basis import Basis, with_values
 from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.storage.columns.column import CPU, Batch
-from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, TableName
+from tensorsql.storage.tables.catalog import Catalog, IndexEntry, ModelEntry, Relation, TableName
 
 AGAIN = "plan the statement again"
 Shared = TypeVar("Shared")
 Scope = Literal["worker", "ordered"]
-
-
-class Catalog(Protocol):
-    """The snapshot that a program reads: what it names is found there when it runs."""
-
-    def relation(self, name: str) -> Relation | None:
-        """The table of that name."""
-
-    def model(self, name: str) -> ModelEntry | None:
-        """The model of that name."""
-
-    def index(self, name: str) -> IndexEntry | None:
-        """The index of that name."""
-
-    def model_names(self) -> Iterable[str]:
-        """The names of all models."""
 
 
 class Services(Protocol):

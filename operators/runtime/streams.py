@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from tensorsql.errors import UnsupportedError
-from tensorsql.operators.runtime.kept_rows import Collect, Columns, ReadResult
+from tensorsql.operators.runtime.kept_rows import Collect, Columns, ReadPipeline
 from tensorsql.operators.runtime.program import Context, Operator, Pipeline, Recipe, Sink, Source
 from tensorsql.planner.plans.plan import Fields, Plan
 from tensorsql.planner.plans.traversal import node_count
@@ -73,7 +73,7 @@ class Compiler:
 
     def reopen(self, number: int, node: int) -> Stream:
         """A stream over an earlier pipeline's result, counted as node `node`'s rows."""
-        return Stream(ReadResult(node, number))
+        return Stream(ReadPipeline(node, number))
 
 
 def columns_of(fields: Fields) -> Columns:

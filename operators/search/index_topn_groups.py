@@ -34,7 +34,7 @@ from tensorsql.operators.search.bounds import (
 )
 from tensorsql.operators.search.criteria import Criteria
 from tensorsql.operators.search.index_metrics import count_bytes
-from tensorsql.planner.analysis.group_intervals import Members, aggregate
+from tensorsql.planner.analysis.group_intervals import MemberGroups, aggregate
 from tensorsql.planner.analysis.intervals import Interval, constant, unknown
 from tensorsql.planner.plans.expressions import AggregateCall, Call, ColumnRef, Expression, walk
 from tensorsql.planner.plans.index_plans import IndexTopN
@@ -68,7 +68,7 @@ def aggregated(call: AggregateCall, argument: Bounds) -> Bounds:
     def interval(batch: Batch) -> Interval:
         assert isinstance(batch, GroupBatch)
         value = full_interval(argument.interval(batch.members), batch.members.rows)
-        return aggregate(call, value, Members(batch.groups.numbers.cpu(), batch.count))
+        return aggregate(call, value, MemberGroups(batch.groups.numbers.cpu(), batch.count))
 
     return Bounds(interval)
 

@@ -23,7 +23,7 @@ from tensorsql.planner.plans.expressions import AggregateCall
 
 
 @dataclass(frozen=True)
-class Members:
+class MemberGroups:
     """Group number per member (int64 tensor [n]) and how many groups there are."""
 
     codes: Any
@@ -48,7 +48,7 @@ class Members:
         return self.total((~flags).double()) == 0
 
 
-def aggregate(call: AggregateCall, value: Interval, members: Members) -> Interval:
+def aggregate(call: AggregateCall, value: Interval, members: MemberGroups) -> Interval:
     """Bounds of SUM, AVG, MIN, MAX or COUNT of the value; unbounded for other aggregates."""
     name = call.function.name
     repeatable = not call.distinct or name in ("min", "max")
@@ -58,7 +58,7 @@ def aggregate(call: AggregateCall, value: Interval, members: Members) -> Interva
     return typed(call.type, bounds)
 
 
-def _sum(value: Interval, members: Members) -> Interval:
+def _sum(value: Interval, members: MemberGroups) -> Interval:
     """NULL members add nothing."""
     low, high = value.lower.clone(), value.upper.clone()
     low[value.may_be_null] = low[value.may_be_null].clamp(max=0)
@@ -74,7 +74,7 @@ def _sum(value: Interval, members: Members) -> Interval:
     return Interval(lower, upper, members.all(value.may_be_null), nan)
 
 
-def _average(value: Interval, members: Members) -> Interval:
+def _average(value: Interval, members: MemberGroups) -> Interval:
     total = _sum(value, members)
     count = members.total(value.lower.new_ones(value.lower.shape))
     mean = widened(replace(total, lower=total.lower / count, upper=total.upper / count), 2.0**-51)
@@ -85,26 +85,26 @@ def _average(value: Interval, members: Members) -> Interval:
     return choose(sure, mean, between)
 
 
-def _minimum(value: Interval, members: Members) -> Interval:
+def _minimum(value: Interval, members: MemberGroups) -> Interval:
     sure = ~(value.may_be_null | value.may_be_nan)
     least = members.extreme(value.upper.masked_fill(~sure, INFINITY), False)
     upper = least.where(members.any(sure), members.extreme(value.upper, True))
     return _flagged(members.extreme(value.lower, False), upper, value, members)
 
 
-def _maximum(value: Interval, members: Members) -> Interval:
+def _maximum(value: Interval, members: MemberGroups) -> Interval:
     sure = ~(value.may_be_null | value.may_be_nan)
     most = members.extreme(value.lower.masked_fill(~sure, -INFINITY), True)
     lower = most.where(members.any(sure), members.extreme(value.lower, False))
     return _flagged(lower, members.extreme(value.upper, True), value, members)
 
 
-def _flagged(lower: Any, upper: Any, value: Interval, members: Members) -> Interval:
+def _flagged(lower: Any, upper: Any, value: Interval, members: MemberGroups) -> Interval:
     null, nan = members.all(value.may_be_null), members.any(value.may_be_nan)
     return Interval(lower, upper, null, nan)
 
 
-def _count(value: Interval, members: Members) -> Interval:
+def _count(value: Interval, members: MemberGroups) -> Interval:
     never = value.may_be_null & (value.lower > value.upper) & ~value.may_be_nan
     lower, upper = members.total((~value.may_be_null).double()), members.total((~never).double())
     return Interval(lower, upper, lower < 0, lower < 0)

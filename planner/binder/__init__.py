@@ -1,6 +1,5 @@
 """Binding: syntax trees to plans; names become columns, subqueries dependent joins."""
 
-from tensorsql.planner.binder.environment import BindCatalog
 from tensorsql.planner.binder.statements import bind
 
-__all__ = ["BindCatalog", "bind"]
+__all__ = ["bind"]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError, CatalogError, UnsupportedError, nearest
-from tensorsql.parser import statements as syntax
+from tensorsql.parser import syntax
 from tensorsql.parser.dialect import position, stored_text, text_of
 from tensorsql.planner.binder.dml import bind_default, bind_insert_plan, target_relation
 from tensorsql.planner.binder.environment import Environment
@@ -19,10 +19,7 @@ from tensorsql.planner.binder.tables import scan, table_name
 from tensorsql.planner.binder.types import bind_type
 from tensorsql.planner.binder.unread import words_of
 from tensorsql.planner.functions.casts import can_cast
-from tensorsql.planner.plans.expressions import Literal
-from tensorsql.planner.plans.logical import Limit
-from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.statements import (
+from tensorsql.planner.plans.bound_statements import (
     BoundStatement,
     CopyTo,
     CreateIndex,
@@ -34,6 +31,9 @@ from tensorsql.planner.plans.statements import (
     Options,
     Query,
 )
+from tensorsql.planner.plans.expressions import Literal
+from tensorsql.planner.plans.logical import Limit
+from tensorsql.planner.plans.plan import Plan
 from tensorsql.storage.columns.types import INTEGER, VARCHAR, Kind, Type
 from tensorsql.storage.formats import format_option, reader_of, writer_of
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema

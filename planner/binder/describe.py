@@ -9,16 +9,16 @@ from typing import Any
 from sqlglot import exp
 
 from tensorsql.errors import BindError
-from tensorsql.parser import statements as syntax
+from tensorsql.parser import syntax
 from tensorsql.parser.dialect import position
 from tensorsql.planner.binder.environment import Environment
 from tensorsql.planner.binder.models import find_model
 from tensorsql.planner.binder.tables import named_plan, table_name
 from tensorsql.planner.functions.resolve import cast, resolve, resolve_aggregate, struct_call
+from tensorsql.planner.plans.bound_statements import Query
 from tensorsql.planner.plans.expressions import AggregateCall, Expression, Literal
 from tensorsql.planner.plans.logical import Aggregate, Project, Unnest, Values
 from tensorsql.planner.plans.plan import Field, new_field
-from tensorsql.planner.plans.statements import Query
 from tensorsql.storage.columns.types import BIGINT, DOUBLE, NULL, VARCHAR, Kind, Type, decimal
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 

@@ -18,10 +18,10 @@ from tensorsql.planner.binder.scope import NOTHING, Scope, Tables, tables_of
 from tensorsql.planner.binder.subqueries import filtered, plant
 from tensorsql.planner.binder.tables import missing_table, scan, table_name, with_row_id
 from tensorsql.planner.functions.resolve import cast
+from tensorsql.planner.plans.bound_statements import Delete, Insert, Update
 from tensorsql.planner.plans.expressions import Expression, Literal
 from tensorsql.planner.plans.logical import Distinct, LiteralRows, Project, Values
 from tensorsql.planner.plans.plan import Field, Plan, new_field
-from tensorsql.planner.plans.statements import Delete, Insert, Update
 from tensorsql.storage.columns import types
 from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
 

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from sqlglot import exp
 
 from tensorsql.parser.door import nodes_of
+from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.binder.scope import ROW_ID, Scope, named_columns, renamed
 from tensorsql.planner.functions.signatures import Functions
 from tensorsql.planner.plans.logical import Reference
 from tensorsql.planner.plans.plan import Field, Plan, fresh_id, new_field
 from tensorsql.planner.plans.traversal import free_columns
-from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, Relation, ViewEntry
+from tensorsql.storage.tables.catalog import Catalog, Relation
 
 
-class BindCatalog(Protocol):
-    """One snapshot of the catalog, as the session has it; names compare case-insensitively."""
-
-    def relation(self, name: str) -> Relation | None:
-        """The table of this name."""
-
-    def view(self, name: str) -> ViewEntry | None:
-        """The view of this name."""
-
-    def model(self, name: str) -> ModelEntry | None:
-        """The model of this name."""
-
-    def index(self, name: str) -> IndexEntry | None:
-        """The index of this name."""
-
-    def table_names(self) -> Iterable[str]:
-        """All tables and registered relations."""
-
-    def view_names(self) -> Iterable[str]:
-        """All views."""
-
-    def model_names(self) -> Iterable[str]:
-        """All models."""
-
-    def index_names(self) -> Iterable[str]:
-        """All indexes."""
+class SessionNames(Catalog, Protocol):
+    """The catalog as a session has it, and what else a FROM clause may name."""
 
     def replacement(self, name: str) -> Relation | None:
         """A Python object of this name in the caller's frames, as a relation."""
@@ -57,10 +34,6 @@ class BindCatalog(Protocol):
 
         `path` may be a glob. IOError where nothing matches; BindError for an unknown option.
         """
-
-
-if TYPE_CHECKING:
-    from tensorsql.planner.binder.parameters import Parameters
 
 
 class Words:
@@ -88,7 +61,7 @@ class Environment:
     expressions, which hold queries.
     """
 
-    catalog: BindCatalog
+    catalog: SessionNames
     parameters: Parameters
     settings: Mapping[str, Any]
     words: Words

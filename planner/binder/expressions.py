@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
-from tensorsql.parser.statements import FullRoi, MaskAggregate
+from tensorsql.parser.syntax import FullRoi, MaskAggregate
 from tensorsql.planner.binder import functions, literals, runs, subqueries, windows
 from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.types import bind_type

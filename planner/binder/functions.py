@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.parser.dialect import position
-from tensorsql.parser.statements import MaskAggregate
+from tensorsql.parser.syntax import MaskAggregate
 from tensorsql.planner.binder import masks, models
 from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.calls import CallParts, call_parts

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from tensorsql.errors import BindError, TypeMismatchError
 from tensorsql.parser.dialect import position, text_of
-from tensorsql.parser.statements import FullRoi, MaskAggregate
+from tensorsql.parser.syntax import FullRoi, MaskAggregate
 from tensorsql.planner.binder.base import Binder
 from tensorsql.planner.binder.calls import CallParts
 from tensorsql.planner.functions.resolve import resolve, resolve_aggregate

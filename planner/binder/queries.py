@@ -13,7 +13,7 @@ from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError, TypeMismatchError, UnsupportedError
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.runs import LiteralRun
-from tensorsql.parser.statements import DescribeStatement, ShowStatement, SummarizeStatement
+from tensorsql.parser.syntax import DescribeStatement, ShowStatement, SummarizeStatement
 from tensorsql.planner.binder import runs
 from tensorsql.planner.binder.describe import DESCRIPTIONS
 from tensorsql.planner.binder.environment import CommonTable, Environment

@@ -11,16 +11,16 @@ from sqlglot import exp
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.nesting import nesting
-from tensorsql.parser import statements as syntax
+from tensorsql.parser import syntax
 from tensorsql.parser.dialect import position, text_of
 from tensorsql.parser.door import first_unread
 from tensorsql.planner.binder import ddl, describe, dml
-from tensorsql.planner.binder.environment import BindCatalog, Environment, Words
+from tensorsql.planner.binder.environment import Environment, SessionNames, Words
 from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.binder.queries import bind_query
 from tensorsql.planner.binder.unread import unread_error
 from tensorsql.planner.functions.signatures import SIGNATURES, Functions
-from tensorsql.planner.plans.statements import (
+from tensorsql.planner.plans.bound_statements import (
     Begin,
     BoundStatement,
     Checkpoint,
@@ -37,7 +37,7 @@ from tensorsql.planner.plans.statements import (
 @nesting
 def bind(
     statement: exp.Expr,
-    catalog: BindCatalog,
+    catalog: SessionNames,
     parameters: Sequence[Any] | Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     functions: Functions = SIGNATURES,

@@ -17,7 +17,7 @@ from tensorsql.planner.functions.folding import fold
 from tensorsql.planner.functions.overloads import choose, parameters_of
 from tensorsql.planner.functions.signatures import ALIASES, SIGNATURES, Functions
 from tensorsql.planner.functions.signatures.dates import PART_NAMES
-from tensorsql.planner.functions.signatures.results import decimal_remainder
+from tensorsql.planner.functions.signatures.result_types import decimal_remainder
 from tensorsql.planner.functions.unify import cast as cast
 from tensorsql.planner.functions.unify import unify, unify_append, unify_branches, unify_scales
 from tensorsql.planner.plans.expressions import (

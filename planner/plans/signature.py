@@ -16,7 +16,7 @@ from tensorsql.storage.columns.types import BOOLEAN, Kind, Type
 FunctionKind = Literal["scalar", "aggregate", "window"]
 # A parameter takes one exact type, any type of some kinds, or any type at all ("any").
 Parameter = Type | tuple[Kind, ...] | Literal["any"]
-Result = Type | Callable[[tuple[Type, ...]], Type]
+ResultType = Type | Callable[[tuple[Type, ...]], Type]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Signature:
 
     name: str
     parameters: tuple[Parameter, ...]
-    result: Result
+    result: ResultType
     kernel: str
     kind: FunctionKind = "scalar"
     variadic: bool = False  # the last parameter may repeat, zero times included

@@ -165,7 +165,7 @@ def _equal_within(leaf: Plan, bit: int, several: list[Link]) -> Plan:
 
 
 @dataclass
-class Candidate:
+class JoinTree:
     """The best plan found for a set of leaves."""
 
     plan: Plan
@@ -180,12 +180,12 @@ class Search:
         self.estimator = estimator
         self.full = (1 << len(leaves)) - 1
         self.base = {
-            1 << number: Candidate(leaf, estimator.rows(leaf), 0.0)
+            1 << number: JoinTree(leaf, estimator.rows(leaf), 0.0)
             for number, leaf in enumerate(leaves)
         }
         self.links = several
 
-    def join(self, left: int, right: int, best: dict[int, Candidate]) -> Candidate | None:
+    def join(self, left: int, right: int, best: dict[int, JoinTree]) -> JoinTree | None:
         """The two sets' best plans joined, smaller on the right; None if nothing connects them."""
         check_cancelled()
         parts = [part for link in self.links if (part := link.between(left, right)) is not None]
@@ -193,14 +193,14 @@ class Search:
             return None
         return self._joined(best[left], best[right], parts)
 
-    def _joined(self, a: Candidate, b: Candidate, parts: list[Expression]) -> Candidate:
+    def _joined(self, a: JoinTree, b: JoinTree, parts: list[Expression]) -> JoinTree:
         if b.rows > a.rows:
             a, b = b, a
         plan = Join("inner", a.plan, b.plan, conjunction(parts))
         rows = max(self.estimator.join_rows(plan, a.rows, b.rows), 0.5)
         # Building a table costs more per row than probing it; without keys every pair is looked at.
         pairs = 0.0 if any(equality(part) for part in parts) else a.rows * b.rows
-        return Candidate(plan, rows, a.cost + b.cost + rows + pairs + 0.5 * a.rows + b.rows)
+        return JoinTree(plan, rows, a.cost + b.cost + rows + pairs + 0.5 * a.rows + b.rows)
 
     def exact(self) -> Plan:
         """Dynamic programming over all connected subsets."""
@@ -218,7 +218,7 @@ class Search:
             return best[self.full].plan
         return self._cross(best)
 
-    def _cross(self, best: dict[int, Candidate]) -> Plan:
+    def _cross(self, best: dict[int, JoinTree]) -> Plan:
         """Disconnected parts: the largest connected sets, crossed from small to large."""
         rest, parts = self.full, []
         for subset in sorted(best, key=lambda one: -one.bit_count()):
@@ -237,7 +237,7 @@ class Search:
     def greedy(self) -> Plan:
         """Join the pair with the fewest result rows until nothing connects."""
         best = dict(self.base)
-        waiting: list[tuple[float, int, int, Candidate]] = []
+        waiting: list[tuple[float, int, int, JoinTree]] = []
         for place, one in enumerate(best):
             self._meet(one, list(best)[:place], best, waiting)
         while len(best) > 1:
@@ -255,8 +255,8 @@ class Search:
         self,
         one: int,
         others: list[int],
-        best: dict[int, Candidate],
-        waiting: list[tuple[float, int, int, Candidate]],
+        best: dict[int, JoinTree],
+        waiting: list[tuple[float, int, int, JoinTree]],
     ) -> None:
         """Put the joins of a set with those others that a predicate connects it to in the heap."""
         near = [link.mask for link in self.links if link.mask & one]

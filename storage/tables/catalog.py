@@ -1,4 +1,4 @@
-"""The catalog's records: schemas, relations, models, indexes — free of torch.
+"""The catalog and its records: schemas, relations, models, indexes — free of torch.
 
 A `Relation` is what planning sees of anything that can be scanned: schema and facts at one snapshot
 and a way to open it. Reading data (torch) happens only behind `Relation.open`, so that bind and
@@ -7,7 +7,7 @@ EXPLAIN never load torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -201,3 +201,31 @@ class Reader(Protocol):
 
     def positions(self, row_ids: Tensor) -> Tensor:
         """The position of each row id (int64), -1 where this snapshot does not have it."""
+
+
+class Catalog(Protocol):
+    """One snapshot of what a database names; names compare case-insensitively."""
+
+    def relation(self, name: str) -> Relation | None:
+        """The table of this name."""
+
+    def view(self, name: str) -> ViewEntry | None:
+        """The view of this name."""
+
+    def model(self, name: str) -> ModelEntry | None:
+        """The model of this name."""
+
+    def index(self, name: str) -> IndexEntry | None:
+        """The index of this name."""
+
+    def table_names(self) -> Iterable[str]:
+        """All tables and registered relations."""
+
+    def view_names(self) -> Iterable[str]:
+        """All views."""
+
+    def model_names(self) -> Iterable[str]:
+        """All models."""
+
+    def index_names(self) -> Iterable[str]:
+        """All indexes."""

@@ -20,10 +20,10 @@ from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.tables.segment import MemorySource, Segment
 
-Rows: TypeAlias = pa.Table | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Incoming: TypeAlias = pa.Table | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-def batches_of(rows: Rows) -> list[dict[str, Any]]:
+def batches_of(rows: Incoming) -> list[dict[str, Any]]:
     """The rows as batches of columns (Arrow arrays or engine columns) by lower-case name."""
     if isinstance(rows, pa.Table):
         rows = dict(zip(rows.column_names, rows.columns, strict=True))

@@ -17,7 +17,7 @@ from tensorsql.storage.files.forks import follow
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.tables.constraints import check_key_types, check_keys, check_not_null
 from tensorsql.storage.tables.entry_changes import EntryChanges
-from tensorsql.storage.tables.ingest import Rows, adopt_masks, batches_of, segment_of
+from tensorsql.storage.tables.ingest import Incoming, adopt_masks, batches_of, segment_of
 from tensorsql.storage.tables.keys import with_key_indexes
 from tensorsql.storage.tables.locks import Held, NoLock, Wait
 from tensorsql.storage.tables.memory_store import Store
@@ -142,7 +142,7 @@ class Transaction(EntryChanges):
         stored = tuple(self._keep(changed, segment) for segment in segments)
         self._put_table(state.changed(schema=changed, segments=stored))
 
-    def append(self, name: str, rows: Rows) -> int:
+    def append(self, name: str, rows: Incoming) -> int:
         """Add rows and return how many.
 
         Rows are an Arrow table, a mapping of column name to Arrow array or engine column, or a list
@@ -203,7 +203,7 @@ class Transaction(EntryChanges):
             self._put_table(state.changed(segments=tuple(left), deletions=deletions))
         return count
 
-    def update(self, name: str, row_ids: Any, rows: Rows) -> int:
+    def update(self, name: str, row_ids: Any, rows: Incoming) -> int:
         """Replace rows: delete these ids and append `rows`; neither happens if one fails."""
         before = self.savepoint()
         try:

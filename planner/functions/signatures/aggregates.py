@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.functions.signatures.results import first
-from tensorsql.planner.plans.signature import Parameter, Result, Signature
+from tensorsql.planner.functions.signatures.result_types import first
+from tensorsql.planner.plans.signature import Parameter, ResultType, Signature
 from tensorsql.storage.columns.types import (
     BIGINT,
     BOOLEAN,
@@ -31,12 +31,12 @@ def _list(arguments: tuple[Type, ...]) -> Type:
 
 
 def _aggregate(
-    name: str, parameters: tuple[Parameter, ...], result: Result, kernel: str
+    name: str, parameters: tuple[Parameter, ...], result: ResultType, kernel: str
 ) -> Signature:
     return Signature(name, parameters, result, kernel, kind="aggregate")
 
 
-def _keeping_nulls(name: str, result: Result, kernel: str) -> Signature:
+def _keeping_nulls(name: str, result: ResultType, kernel: str) -> Signature:
     return Signature(name, ("any",), result, kernel, kind="aggregate", nulls="own")
 
 

@@ -5,7 +5,7 @@ Integers and decimals raise on overflow; `/` gives a float; `//` and `%` by zero
 
 from __future__ import annotations
 
-from tensorsql.planner.functions.signatures.results import (
+from tensorsql.planner.functions.signatures.result_types import (
     decimal_product,
     decimal_remainder,
     decimal_sum,

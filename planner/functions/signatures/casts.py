@@ -5,7 +5,7 @@ CAST has two overloads, so that a conversion that cannot fail is known as such: 
 
 from __future__ import annotations
 
-from tensorsql.planner.functions.signatures.results import first
+from tensorsql.planner.functions.signatures.result_types import first
 from tensorsql.planner.plans.signature import Signature
 
 CAST = Signature("cast", ("any",), first, "casts.cast", fallible=True, interval="cast")

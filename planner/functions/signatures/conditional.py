@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.functions.signatures.results import first, second
+from tensorsql.planner.functions.signatures.result_types import first, second
 from tensorsql.planner.plans.signature import Signature
 
 SIGNATURES = (

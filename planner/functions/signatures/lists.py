@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.functions.signatures.results import element, first, list_of_arguments
+from tensorsql.planner.functions.signatures.result_types import element, first, list_of_arguments
 from tensorsql.planner.plans.signature import Signature
 from tensorsql.storage.columns.types import BIGINT, BOOLEAN, Kind, list_of, struct
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensorsql.planner.functions.signatures.arithmetic import DECIMALS, FLOAT_TYPES, INTEGER_TYPES
-from tensorsql.planner.functions.signatures.results import decimal_whole, first
+from tensorsql.planner.functions.signatures.result_types import decimal_whole, first
 from tensorsql.planner.plans.signature import Parameter, Signature
 from tensorsql.storage.columns.types import BOOLEAN, DOUBLE, INTEGER, TINYINT
 

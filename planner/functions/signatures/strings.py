@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.functions.signatures.results import concatenated
+from tensorsql.planner.functions.signatures.result_types import concatenated
 from tensorsql.planner.plans.signature import Signature
 from tensorsql.storage.columns.types import BIGINT, BOOLEAN, INTEGER, VARCHAR, Type
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tensorsql.planner.functions.signatures.results import first
-from tensorsql.planner.plans.signature import Parameter, Result, Signature
+from tensorsql.planner.functions.signatures.result_types import first
+from tensorsql.planner.plans.signature import Parameter, ResultType, Signature
 from tensorsql.storage.columns.types import BIGINT, DOUBLE
 
 
-def _window(name: str, parameters: tuple[Parameter, ...], result: Result) -> Signature:
+def _window(name: str, parameters: tuple[Parameter, ...], result: ResultType) -> Signature:
     return Signature(name, parameters, result, f"windows.{name}", kind="window", nulls="own")
 
 

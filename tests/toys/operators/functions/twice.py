@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.frame import Frame
+from tensorsql.operators.functions.extent import Extent
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Flat
 
 
-def twice(arguments: Sequence[Column], call: Call, frame: Frame) -> Column:
+def twice(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """2 x."""
     return Flat(call.type, values_of(arguments[0]) * 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tensorsql.planner.plans.statements import BoundStatement
+from tensorsql.planner.plans.bound_statements import BoundStatement
 
 
 @dataclass(frozen=True)

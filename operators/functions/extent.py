@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Frame:
+class Extent:
     """`count` rows, of which those where `active` is TRUE (None = all) may raise an error.
 
     `proven`: the evaluator knows from value ranges that integer results fit, so kernels need not
@@ -49,6 +49,6 @@ def narrowed(active: Tensor | None, rows: Tensor | None) -> Tensor | None:
     return active & rows
 
 
-def live_rows(frame: Frame, column: Column) -> Tensor | None:
+def live_rows(extent: Extent, column: Column) -> Tensor | None:
     """Rows that are active and valid in the column."""
-    return narrowed(frame.active, column.validity)
+    return narrowed(extent.active, column.validity)
