@@ -171,7 +171,7 @@ TOYS = {
             ),
             Line(
                 "tensorsql/execution.py",
-                "CARRY_OUT: dict[type[statements.BoundStatement], Callable[..., Result]] = {",
+                "CARRY_OUT: dict[type[bound.BoundStatement], Callable[..., Result]] = {",
                 "    BoundPing: ping,",
                 "from tensorsql.ping import ping\n"
                 "from tensorsql.planner.plans.ping import BoundPing",
