@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from tensorsql.operators.columns.building import take_batch
+from tensorsql.operators.columns.layouts import take_batch
 from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows, KeyedBatch

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import take_batch
+from tensorsql.operators.columns.layouts import take_batch
 from tensorsql.operators.distinct import DistinctRecipe
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.operators.runtime.kept_rows import Columns, KeptRows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tensorsql.operators.columns.building import take_batch
+from tensorsql.operators.columns.layouts import take_batch
 from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.keys.ordering import Direction, directions, order_codes, sort_rows
 from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows

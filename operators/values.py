@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.operators.columns.building import null_column
+from tensorsql.operators.columns.layouts import null_column
 from tensorsql.operators.columns.literals import literal_column
 from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.runtime.kept_rows import Columns, KeptRows

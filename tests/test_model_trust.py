@@ -20,7 +20,7 @@ import torch
 
 import tensorsql
 from tensorsql import errors
-from tensorsql.operators.models import loading
+from tensorsql.operators.models import load
 from tensorsql.operators.models.load import load_model, open_model
 from tests.model_archives import (
     exported,
@@ -383,7 +383,7 @@ def test_a_database_cannot_trust_its_own_models(tmp_path: Path, suffix: str) -> 
     query = "SELECT PREDICT(m, x) FROM t"
     with tensorsql.connect(path) as connection:
         answer = connection.execute(query).fetchall()
-    loading.TRUSTED.clear()  # as in another process
+    load.TRUSTED.clear()  # as in another process
     with tensorsql.connect(path) as connection:
         with pytest.raises(errors.UnsupportedError, match="SET trust_models"):
             connection.execute(query).fetchall()

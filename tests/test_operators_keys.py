@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import take_or_null
+from tensorsql.operators.columns.layouts import take_or_null
 from tensorsql.operators.columns.literals import literal_column, to_python
 from tensorsql.operators.keys.key_codes import fit, fit_dense, group_rows, key_codes
 from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows

@@ -14,7 +14,7 @@ from tensorsql import errors
 from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.keys.grouping import Collecting, Grouped
-from tensorsql.operators.keys.partitions import Partitions
+from tensorsql.operators.keys.ordering import Partitions
 from tensorsql.planner.functions.signatures import SIGNATURES
 from tensorsql.planner.plans.expressions import AggregateCall, Call
 from tensorsql.planner.plans.signature import Signature

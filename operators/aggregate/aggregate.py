@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import torch
 
 from tensorsql.operators.aggregate.calls import CallInput, Merged, call_input
-from tensorsql.operators.columns.building import null_column
+from tensorsql.operators.columns.layouts import null_column
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.functions.ranges import StoredColumns, counted_columns
 from tensorsql.operators.keys.grouping import Grouped
 from tensorsql.operators.keys.key_codes import Groups, group_rows
-from tensorsql.operators.runtime.crew import each
 from tensorsql.operators.runtime.kept_rows import Columns, KeptRows, KeyedBatch, in_order
 from tensorsql.operators.runtime.program import Context, Merging, Run, Scope
+from tensorsql.operators.runtime.scheduler import each
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
 from tensorsql.planner.plans.expressions import AggregateCall, Expression
 from tensorsql.planner.plans.logical import Aggregate

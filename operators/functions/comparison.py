@@ -18,8 +18,7 @@ from torch import Tensor
 from tensorsql.errors import UnsupportedError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
-from tensorsql.operators.columns.building import comparable
-from tensorsql.operators.columns.layouts import operand, values_of, with_validity
+from tensorsql.operators.columns.layouts import comparable, operand, values_of, with_validity
 from tensorsql.operators.columns.text import entries_of, flat_of_arrow, text_array, text_scalar
 from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.keys.key_codes import key_codes

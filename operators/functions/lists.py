@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import null_column
-from tensorsql.operators.columns.layouts import null_constant, values_of, with_validity
+from tensorsql.operators.columns.layouts import null_column, null_constant, values_of, with_validity
 from tensorsql.operators.functions.comparison import compare
 from tensorsql.operators.functions.extent import Extent
 from tensorsql.planner.plans.expressions import Call

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tensorsql.errors import DataError
-from tensorsql.operators.columns.building import null_column
+from tensorsql.operators.columns.layouts import null_column
 from tensorsql.operators.functions.masks import above_levels
 from tensorsql.operators.keys.grouping import Collecting, Grouped
 from tensorsql.planner.plans.expressions import AggregateCall

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.columns.building import take_or_null
-from tensorsql.operators.columns.layouts import with_validity
+from tensorsql.operators.columns.layouts import take_or_null, with_validity
 from tensorsql.operators.functions.aggregates import flat
-from tensorsql.operators.keys.partitions import Partitions
+from tensorsql.operators.keys.ordering import Partitions
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Flat, present_rows

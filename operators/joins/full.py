@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import null_column
+from tensorsql.operators.columns.layouts import null_column
 from tensorsql.operators.joins.build import BuildSide
 from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows
 from tensorsql.operators.runtime.program import Run

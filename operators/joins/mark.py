@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.joins.build import BuildSide
-from tensorsql.operators.joins.matcher import Matcher, matched, pairs
+from tensorsql.operators.joins.build import BuildSide, Matcher, matched, pairs
 from tensorsql.operators.joins.probe import JoinProbe, PairFilter, ProbeRecipe
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.plans.expressions import Expression, conjunction

@@ -13,11 +13,17 @@ from torch import Tensor
 
 from tensorsql.errors import DataError
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import take_or_null
-from tensorsql.operators.columns.layouts import true_rows
+from tensorsql.operators.columns.layouts import take_or_null, true_rows
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
-from tensorsql.operators.joins.build import BuildSide
-from tensorsql.operators.joins.matcher import KeySet, Matcher, Matches, Pairs, matched, pairs
+from tensorsql.operators.joins.build import (
+    BuildSide,
+    KeySet,
+    Matcher,
+    Matches,
+    Pairs,
+    matched,
+    pairs,
+)
 from tensorsql.operators.runtime.program import Context, Operator, Run
 from tensorsql.planner.analysis.predicates import Condition
 from tensorsql.planner.plans.expressions import Expression, columns_of

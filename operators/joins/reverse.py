@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tensorsql.operators import kernels
-from tensorsql.operators.joins.build import BuildSide
-from tensorsql.operators.joins.matcher import KeySet
+from tensorsql.operators.joins.build import BuildSide, KeySet
 from tensorsql.operators.joins.probe import JoinProbe, ProbeRecipe
 from tensorsql.operators.runtime.kept_rows import KeptRows
 from tensorsql.operators.runtime.program import Merging, Run, Scope

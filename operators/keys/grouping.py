@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import null_column, take_or_null
+from tensorsql.operators.columns.layouts import null_column, take_or_null
 from tensorsql.operators.keys.key_codes import Groups, KeyCodes, group_rows
 from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows
 from tensorsql.planner.plans.expressions import AggregateCall

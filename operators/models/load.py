@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,6 @@ from tensorsql.operators.models import safetensors, torch_export, torch_pickle
 from tensorsql.operators.models.describe import describe, require_unchanged
 from tensorsql.operators.models.file import ModelFile, read_model_file
 from tensorsql.operators.models.identity import module_hash
-from tensorsql.operators.models.loading import TRUSTED, alone_and_quiet
 from tensorsql.operators.models.model import Model
 from tensorsql.operators.models.modules import private_copy, ready
 from tensorsql.operators.models.options import (
@@ -26,6 +27,7 @@ from tensorsql.operators.models.options import (
     checked_options,
     model_options,
 )
+from tensorsql.storage.files.quiet import quietly
 from tensorsql.storage.tables.catalog import ModelEntry
 
 
@@ -148,3 +150,29 @@ def _format(path: str) -> Format:
         suffixes = ", ".join(FORMATS)
         raise UnsupportedError(f'"{path}" is no model file that is known here; there is {suffixes}')
     return FORMATS[suffix]
+
+
+TRUSTED: set[str] = set()  # hashes of the files that statements of this process said to trust
+
+
+@contextlib.contextmanager
+def alone_and_quiet() -> Iterator[None]:
+    """Other threads wait; what torch warns and logs about its own internals is not shown."""
+    with quietly():
+        loud = [logger for logger in _torch_loggers() if not logger.disabled]
+        for logger in loud:
+            logger.disabled = True
+        try:
+            yield
+        finally:
+            for logger in loud:
+                logger.disabled = False
+
+
+def _torch_loggers() -> list[logging.Logger]:
+    loggers = list(logging.root.manager.loggerDict.items())
+    return [
+        logger
+        for name, logger in loggers
+        if name.partition(".")[0] == "torch" and isinstance(logger, logging.Logger)
+    ]

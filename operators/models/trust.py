@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from tensorsql.operators.models.archive import read_members
+from tensorsql.operators.models.file import read_members
 
 _MEMBERS = re.compile(
     r"archive_format|archive_version|byteorder|version|\.data/\w+|\.format_version"

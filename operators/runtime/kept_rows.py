@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tensorsql.operators.columns.building import concat_batches, take_batch
+from tensorsql.operators.columns.layouts import concat_batches, take_batch
 from tensorsql.operators.runtime.program import Merging, Run, Scope, Source
 from tensorsql.storage.columns.column import CPU, Batch, Column, slice_column, take
 from tensorsql.storage.columns.concat import concat

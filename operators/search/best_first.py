@@ -6,6 +6,9 @@ Candidates have bounds per sort key and a place, the last tie-breaker. They are 
 So no search with the same bounds verifies fewer, but for the size of its batches (Hjaltason &
 Samet, Distance Browsing, TODS 1999). With several keys, ranks compare lexicographically: a bound of
 the second key counts only where the first ones are equal, as it does in a sort.
+
+Beside it the published search of DeepEverest, with the same result: an index says which rows to run
+next and when to stop, and the threshold takes the place of the bound.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tensorsql.operators.columns.building import take_batch
-from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.columns.layouts import take_batch, values_of
+from tensorsql.operators.indexes.protocol import SortedAccess
 from tensorsql.operators.keys.ordering import Direction, order_codes, sort_rows
 from tensorsql.operators.runtime.kept_rows import KeptRows, KeyedBatch
 from tensorsql.operators.search.bounds import key_interval
@@ -160,3 +163,49 @@ def _before(candidates: Ranks, last: Rank) -> int:
         after |= tied & (values > limit)
         tied &= values == limit
     return int(np.argmax(after)) if after.any() else len(after)
+
+
+Step = tuple[NDArray[np.bool_], float]  # candidates to run next, the best of the others
+
+
+def sorted_access(criteria: Criteria) -> tuple[SortedAccess, int] | None:
+    """The first key's index, if the session asks for the threshold algorithm and it applies.
+
+    With the id of the column that holds the row ids it speaks of.
+    """
+    first = criteria.keys[0]
+    if criteria.context.settings.get("neuron_search") != "nta":
+        return None
+    return (first.probe, first.row_id) if isinstance(first.probe, SortedAccess) else None
+
+
+def walk(search: Search, access: SortedAccess, row_ids: Tensor) -> None:
+    """Verify candidates until they hold the first rows; `row_ids` name the candidates' rows."""
+    unseen = np.ones(search.best.shape[1], dtype=np.bool_)
+    for rows, threshold in _steps(access, row_ids):
+        search.criteria.context.check()
+        chosen = np.flatnonzero(rows & unseen)
+        if len(chosen):
+            unseen[chosen] = False
+            search.check(chosen)
+        if not unseen.any() or _is_done(search, unseen, threshold):
+            break
+
+
+def _steps(access: SortedAccess, row_ids: Tensor) -> Iterator[Step]:
+    """Candidates the index does not cover first: no threshold bounds them."""
+    yield (~access.covered(row_ids)).numpy(), float("nan")
+    for rows, threshold, _ in access.steps():
+        yield torch.isin(row_ids, rows).numpy(), threshold
+
+
+def _is_done(search: Search, unseen: NDArray[np.bool_], threshold: float) -> bool:
+    """Whether every unseen candidate, at the threshold, comes after the last exact one wanted."""
+    last = search.last()
+    if last is None or np.isnan(threshold):
+        return False
+    limit = search.best[:, unseen]
+    descending = search.criteria.order[0].descending
+    limit[0], limit[1] = NUMBER, -threshold if descending else threshold
+    first = limit[:, np.lexsort(limit[::-1])[0]]
+    return tuple(first.tolist()) > tuple(last.tolist())

@@ -1,8 +1,8 @@
-"""What an IndexTopN asks of rows or groups: its predicate and keys, as bounds and exactly."""
+"""What an index search asks of rows or groups, as bounds and exactly, and what it notes of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -21,8 +21,8 @@ from tensorsql.operators.search.bounds import (
     is_bounded,
     open_interval,
 )
-from tensorsql.operators.search.index_metrics import begin, count_bytes, count_open, count_verified
 from tensorsql.planner.analysis.intervals import Interval
+from tensorsql.planner.plans.expressions import Call, Expression, walk
 from tensorsql.planner.plans.index_plans import IndexTopN
 from tensorsql.storage.columns.column import Batch, Flat
 from tensorsql.storage.columns.types import BIGINT
@@ -85,3 +85,27 @@ class Criteria:
         count_bytes(self.context, self.node, bytes_read(batch) - before)
         rows = KeyedBatch(batch, [*keys, Flat(BIGINT, places)])
         return rows.take(kernels.nonzero(true_rows(condition)))
+
+
+def begin(context: Context, node: int, expressions: Iterable[Expression]) -> None:
+    """Start the counts at 0: they print in any case; inferences if a model may have to run."""
+    context.metrics.note(node, accepted=0, rejected=0, verified=0)
+    calls = (part for each in expressions for part in walk(each) if isinstance(part, Call))
+    if any(call.option("model") is not None for call in calls):
+        context.metrics.note(node, inferences=0)
+
+
+def count_open(context: Context, node: int, rows: int) -> None:
+    """Candidates count as rejected until they are verified."""
+    context.metrics.note(node, rejected=rows)
+
+
+def count_verified(context: Context, node: int, rows: int) -> None:
+    """Candidates whose exact values were computed."""
+    context.metrics.note(node, verified=rows, rejected=-rows)
+
+
+def count_bytes(context: Context, node: int, bytes: int) -> None:
+    """Bytes fetched for verification."""
+    if bytes:
+        context.metrics.note(node, bytes=bytes)

@@ -13,7 +13,7 @@ from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressi
 from tensorsql.operators.runtime.program import Context, Run
 from tensorsql.operators.runtime.streams import Compiler, Stream
 from tensorsql.operators.search.bounds import Bounds, BoundsCompiler, bytes_read, full_interval
-from tensorsql.operators.search.index_metrics import begin, count_bytes
+from tensorsql.operators.search.criteria import begin, count_bytes
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexUse
 from tensorsql.storage.columns.column import Batch

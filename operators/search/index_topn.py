@@ -9,16 +9,21 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import take_batch
-from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.columns.layouts import take_batch, values_of
 from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows, KeyedBatch
 from tensorsql.operators.runtime.program import Run
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of
-from tensorsql.operators.search.best_first import MIN_BATCH, Search, best_first, ranks
+from tensorsql.operators.search.best_first import (
+    MIN_BATCH,
+    Search,
+    best_first,
+    ranks,
+    sorted_access,
+    walk,
+)
 from tensorsql.operators.search.bounds import Bounds, BoundsCompiler, row_ids
 from tensorsql.operators.search.criteria import Criteria
 from tensorsql.operators.search.index_topn_groups import GroupRecipe
-from tensorsql.operators.search.threshold import sorted_access, walk
 from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.index_plans import IndexTopN
 from tensorsql.planner.plans.logical import Values

@@ -12,8 +12,7 @@ from torch import Tensor
 from tensorsql.errors import Error
 from tensorsql.operators import kernels
 from tensorsql.operators.aggregate.aggregate import AggregateRecipe, AggregateSink
-from tensorsql.operators.columns.building import take_batch
-from tensorsql.operators.columns.layouts import values_of
+from tensorsql.operators.columns.layouts import take_batch, values_of
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.indexes.protocol import GroupMembers, GroupProbe
@@ -32,8 +31,7 @@ from tensorsql.operators.search.bounds import (
     is_bounded,
     row_ids,
 )
-from tensorsql.operators.search.criteria import Criteria
-from tensorsql.operators.search.index_metrics import count_bytes
+from tensorsql.operators.search.criteria import Criteria, count_bytes
 from tensorsql.planner.analysis.group_intervals import MemberGroups, aggregate
 from tensorsql.planner.analysis.intervals import Interval, constant, unknown
 from tensorsql.planner.plans.expressions import AggregateCall, Call, ColumnRef, Expression, walk

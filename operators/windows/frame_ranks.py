@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.operators import kernels
-from tensorsql.operators.columns.building import null_column, take_or_null
+from tensorsql.operators.columns.layouts import null_column, take_or_null
 from tensorsql.operators.keys.grouping import Grouped
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.storage.columns.column import Column

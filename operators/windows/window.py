@@ -17,8 +17,13 @@ from tensorsql.errors import UnsupportedError
 from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.functions.registry import kernel_for
 from tensorsql.operators.keys.key_codes import Groups, KeyCodes, group_rows, number_groups
-from tensorsql.operators.keys.ordering import directions, order_codes, sort_rows
-from tensorsql.operators.keys.partitions import Partitions, partitions
+from tensorsql.operators.keys.ordering import (
+    Partitions,
+    directions,
+    order_codes,
+    partitions,
+    sort_rows,
+)
 from tensorsql.operators.runtime.kept_rows import Columns, Keeping, KeptRows
 from tensorsql.operators.runtime.program import Context, Run
 from tensorsql.operators.runtime.streams import Compiler, Stream, columns_of

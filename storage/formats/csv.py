@@ -35,14 +35,16 @@ from tensorsql.storage.formats.options import (
 )
 from tensorsql.storage.formats.paths import expand, reading
 from tensorsql.storage.formats.text import compression, inference
-from tensorsql.storage.formats.text.csv_lines import line_of, other_width, start_of
 from tensorsql.storage.formats.text.csv_sniffing import (
     BadQuotes,
     Dialect,
     Record,
     check_quotes,
     has_header,
+    line_of,
+    other_width,
     sniff,
+    start_of,
 )
 from tensorsql.storage.formats.text.csv_writing import write_table as write_table
 from tensorsql.storage.formats.text.encodings import check_encoding, utf8
