@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tensorsql.planner.functions.interval_text import format_interval
+from tensorsql.planner.functions.time_span_text import format_time_span
 from tensorsql.result import python_values
 from tensorsql.storage.columns.types import Kind, Type
 
@@ -27,7 +27,7 @@ def cells(array: pa.ChunkedArray, type: Type) -> list[str]:
 def _interval(value: Any) -> str:
     if value is None:
         return "NULL"
-    return format_interval(value.months, value.days, value.nanoseconds // 1000)
+    return format_time_span(value.months, value.days, value.nanoseconds // 1000)
 
 
 def cell(value: Any, type: Type) -> str:

@@ -26,7 +26,7 @@ from tensorsql.operators.functions.calendar import (
 from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.registry import Kernel
 from tensorsql.operators.functions.strings import run_text
-from tensorsql.operators.functions.temporal import dated, interval, microseconds_of, parts_of
+from tensorsql.operators.functions.temporal import dated, microseconds_of, parts_of, time_span
 from tensorsql.operators.functions.time_format import format_times
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Flat
@@ -296,10 +296,10 @@ def _amount(unit: str) -> Kernel:
         scaled = amount.masked_fill(bad, 0) * size
         scaled = (torch.round(scaled) if scaled.is_floating_point() else scaled).to(torch.int64)
         if unit in _MONTHS:
-            return interval(scaled, none, none, extent)
+            return time_span(scaled, none, none, extent)
         if unit in ("day", "week"):
-            return interval(none, scaled, none, extent)
-        return interval(none, none, scaled, extent)
+            return time_span(none, scaled, none, extent)
+        return time_span(none, none, scaled, extent)
 
     return run
 

@@ -43,7 +43,7 @@ def parts_of(column: Column) -> Span:
     return column.months.to(torch.int64), column.days.to(torch.int64), column.microseconds
 
 
-def interval(months: Tensor, days: Tensor, microseconds: Tensor, extent: Extent) -> TimeSpan:
+def time_span(months: Tensor, days: Tensor, microseconds: Tensor, extent: Extent) -> TimeSpan:
     """An INTERVAL column; raises where months or days leave 32 bits."""
     months, days, microseconds = (
         part.expand(extent.count) for part in (months, days, microseconds)
@@ -64,17 +64,17 @@ def microseconds_of(column: Column) -> Tensor:
     return midnights(values) if column.type.kind is Kind.DATE else values
 
 
-def add_interval(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
+def plus_time_span(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """A date, timestamp or time + interval; a time stays within its day."""
     return _shift(arguments[0], parts_of(arguments[1]), call, extent)
 
 
-def interval_add(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
+def time_span_plus(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Interval + date, timestamp or time."""
     return _shift(arguments[1], parts_of(arguments[0]), call, extent)
 
 
-def subtract_interval(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
+def minus_time_span(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """A date, timestamp or time - interval."""
     months, days, micros = parts_of(arguments[1])
     return _shift(arguments[0], (-months, -days, -micros), call, extent)
@@ -131,7 +131,7 @@ def time_between(arguments: Sequence[Column], call: Call, extent: Extent) -> Col
     a, b = (values_of(argument) for argument in arguments)
     elapsed = a - b
     days = trunc_div(elapsed, DAY)
-    return interval(torch.zeros_like(days), days, elapsed - days * DAY, extent)
+    return time_span(torch.zeros_like(days), days, elapsed - days * DAY, extent)
 
 
 def date_and_time(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
@@ -145,13 +145,13 @@ def time_and_date(arguments: Sequence[Column], call: Call, extent: Extent) -> Co
     return date_and_time(arguments[::-1], call, extent)
 
 
-def add_intervals(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
+def plus_time_spans(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Interval + interval, part by part."""
     left, right = map(parts_of, arguments)
     return _part_by_part(torch.add, left, right, extent)
 
 
-def subtract_intervals(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
+def between_time_spans(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """Interval - interval, part by part."""
     left, right = map(parts_of, arguments)
     return _part_by_part(torch.sub, left, right, extent)
@@ -165,13 +165,13 @@ def _part_by_part(
     near = operation(left[2].double(), right[2].double())
     if extent.failing(((micros.double() - near).abs() > 2.0**62).expand(extent.count)) is not None:
         raise OutOfRangeError("the interval is out of range")
-    return interval(months, days, micros, extent)
+    return time_span(months, days, micros, extent)
 
 
 def negate(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     """-interval, part by part."""
     months, days, micros = parts_of(arguments[0])
-    return interval(-months, -days, -micros, extent)
+    return time_span(-months, -days, -micros, extent)
 
 
 def scale(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
@@ -195,7 +195,7 @@ def repeat(arguments: Sequence[Column], call: Call, extent: Extent) -> Column:
     if extent.failing(bad.expand(extent.count)) is not None:
         raise OutOfRangeError("the interval is out of range")
     months, days, micros = (part.masked_fill(bad, 0) for part in parts)
-    return interval(months, days, micros, extent)
+    return time_span(months, days, micros, extent)
 
 
 def _widened(values: Tensor) -> wide.Words:
@@ -233,7 +233,7 @@ def _scaled(span: Span, factor: Tensor, extent: Extent) -> Column:
     whole = [
         part.masked_fill(bad, 0).to(torch.int64) for part in (whole_months, whole_days, micros)
     ]
-    return interval(whole[0], whole[1], whole[2], extent)
+    return time_span(whole[0], whole[1], whole[2], extent)
 
 
 def _millionths(values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 from tensorsql.errors import BindError, UnsupportedError
 from tensorsql.operators.models.model import Model
 from tensorsql.operators.models.options import ModelOptions
-from tensorsql.operators.models.probe import probe
+from tensorsql.operators.models.trial import try_model
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.tables.catalog import ModelEntry
@@ -20,9 +20,9 @@ LARGEST_BATCH = 2**30  # values of one batch, which is run whole
 
 
 def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEntry:
-    """The record with inputs, layers and PREDICT's result type, once the model was probed.
+    """The record with inputs, layers and PREDICT's result type, once the model was tried.
 
-    Its identity includes what the probe saw: code is no part of a module's weights.
+    Its identity includes what the trial saw: code is no part of a module's weights.
     """
     model.shape = model.shape or input_shape(model.module)
     if model.shape is None:
@@ -34,19 +34,19 @@ def describe(entry: ModelEntry, model: Model, options: ModelOptions) -> ModelEnt
             f"the model takes batches of {model.batch} rows of {list(model.shape)}, which are too"
             f" large: {LARGEST_BATCH} values are the most"
         )
-    probed = probe(model)
-    output = _output_type(probed.running.output, options)
+    trial = try_model(model)
+    output = _output_type(trial.running.output, options)
     completed = dict(entry.options)
     if output in (types.INTEGER, types.VARCHAR):
-        completed["classes"] = list(options.labels) or list(range(max(probed.running.output)))
-    digest = hashlib.sha256(entry.weights_hash.encode() + probed.prints).hexdigest()
+        completed["classes"] = list(options.labels) or list(range(max(trial.running.output)))
+    digest = hashlib.sha256(entry.weights_hash.encode() + trial.prints).hexdigest()
     return dataclasses.replace(
         entry,
         inputs=_inputs(model, options),
         output=output,
-        layers=probed.layers,
+        layers=trial.layers,
         options=completed,
-        running=probed.running,
+        running=trial.running,
         weights_hash=digest,
         handle=model,
     )

@@ -3,7 +3,7 @@
 Every run has one batch shape, `batch` rows, the last one filled up with copies of its first row: a
 row's activation is *defined* as its value in such a batch. With the shape fixed, CPU convolutions
 and linear layers give a row the same bits whichever rows share its batch; a model that does not is
-run `alone`, every batch full of one row (probe.py finds out). So values, bounds and ties are exact.
+run `alone`, every batch full of one row (trial.py finds out). So values, bounds and ties are exact.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Model:
         return reached
 
     def run_as(self, running: Running) -> Model:
-        """The same model, run the way it was when it was probed."""
+        """The same model, run the way it was when it was tried."""
         self.dtype = getattr(torch, running.element)
         self.batch, self.alone = running.batch, running.alone
         return self

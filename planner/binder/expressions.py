@@ -227,13 +227,13 @@ class ExpressionBinder(Binder):
             )
         text = None if unit is None else unit.name
         if isinstance(node.this, exp.Literal):
-            return literals.interval(node.this.name, text)
+            return literals.time_span(node.this.name, text)
         value = self.bind(node.this)
         name = literals.UNIT_WORDS.get((text or "").lower())
         if name is None:
             return cast(value, types.INTERVAL)
         if isinstance(value, Literal) and value.type.is_numeric and value.value is not None:
-            return literals.interval(str(value.value), name)
+            return literals.time_span(str(value.value), name)
         plural = "centuries" if name == "century" else f"{name}s"
         return resolve(f"to_{plural}", [value], position(node))
 

@@ -153,14 +153,14 @@ def bind_join(
         if node.side:
             raise BindError(f"{node.side} JOIN needs ON or USING", position(node))
         return _combined(kind, left, right, TRUE)
-    both = Tables(left.plan, left.sources + right.sources, left.columns + right.columns)
+    both = Tables(left.plan, left.items + right.items, left.columns + right.columns)
     predicate = ExpressionBinder(environment, Scope(both, outer)).condition(condition, "ON")
     if not contains(predicate, SubqueryExpression):
         return _combined(kind, left, right, predicate)
     if kind != "inner":
         raise UnsupportedError("a subquery in ON of an outer join", position(condition))
     joined = _combined(kind, left, right, TRUE)
-    return Tables(filtered(joined.plan, predicate), joined.sources, joined.columns)
+    return Tables(filtered(joined.plan, predicate), joined.items, joined.columns)
 
 
 def join_kind(node: exp.Join) -> JoinKind:
@@ -176,10 +176,10 @@ def join_kind(node: exp.Join) -> JoinKind:
 
 
 def _check_aliases(left: Tables, right: Tables, node: exp.Join) -> None:
-    for source in right.sources:
-        if source.alias and source.alias != "unnamed_subquery" and left.source(source.alias):
+    for item in right.items:
+        if item.alias and item.alias != "unnamed_subquery" and left.item(item.alias):
             raise BindError(
-                f'two tables are called "{source.alias}"; give one another alias', position(node)
+                f'two tables are called "{item.alias}"; give one another alias', position(node)
             )
 
 
@@ -195,8 +195,8 @@ def _joined(kind: JoinKind, left: Plan, right: Plan, condition: Expression) -> P
 def _combined(kind: JoinKind, left: Tables, right: Tables, condition: Expression) -> Tables:
     plan = _joined(kind, left.plan, right.plan, condition)
     if kind in ("semi", "anti"):
-        return Tables(plan, left.sources, left.columns)
-    return Tables(plan, left.sources + right.sources, left.columns + right.columns)
+        return Tables(plan, left.items, left.columns)
+    return Tables(plan, left.items + right.items, left.columns + right.columns)
 
 
 def _using_names(node: exp.Join, left: Tables, right: Tables) -> list[str] | None:
@@ -222,7 +222,7 @@ def _using_join(
     plan, merged = _merged(kind, joined.plan, pairs)
     folded = {name.lower(): field for name, field in zip(names, merged, strict=True)}
     columns = _with_merged(left.columns, folded) + _without(right.columns, folded)
-    return Tables(plan, joined.sources, columns)
+    return Tables(plan, joined.items, columns)
 
 
 def _merged(
@@ -244,7 +244,7 @@ def _one(tables: Tables, name: str, node: exp.Join) -> Field:
     if hits:
         raise BindError(f'column "{name}" of USING is ambiguous', position(node))
     hint = nearest(name, [own for own, _ in tables.columns])
-    owners = ", ".join(source.alias for source in tables.sources)
+    owners = ", ".join(item.alias for item in tables.items)
     raise BindError(f'column "{name}" of USING not found in {owners}{hint}', position(node))
 
 

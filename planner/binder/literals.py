@@ -12,7 +12,7 @@ from typing import Any
 from tensorsql.errors import BindError, OutOfRangeError
 from tensorsql.planner.functions.casts import integer_type
 from tensorsql.planner.functions.conversions import negated
-from tensorsql.planner.functions.interval_text import amount_of, parse_interval
+from tensorsql.planner.functions.time_span_text import amount_of, parse_time_span
 from tensorsql.planner.functions.unify import unify
 from tensorsql.planner.plans.expressions import Literal
 from tensorsql.storage.columns import types
@@ -132,17 +132,17 @@ def list_literal(items: list[Literal]) -> Literal:
     return Literal(types.list_of(child), tuple(constants))
 
 
-def interval(text: str, unit: str | None) -> Literal:
+def time_span(text: str, unit: str | None) -> Literal:
     """`INTERVAL '3' MONTH`, `INTERVAL '1 day 02:00'`: (months, days, microseconds)."""
     if unit is not None:
         if not AMOUNT.fullmatch(text):
             raise BindError(f"an interval is a number of {unit}, not '{text}'")
-        return interval_literal(scaled(Decimal(text), unit))
-    parts = parse_interval(text)
+        return time_span_literal(scaled(Decimal(text), unit))
+    parts = parse_time_span(text)
     if parts is None:
         _check_units(text)
         raise BindError(f"cannot read the interval '{text}'; write for example '3 months 2 days'")
-    return interval_literal(parts)
+    return time_span_literal(parts)
 
 
 def _check_units(text: str) -> None:
@@ -153,7 +153,7 @@ def _check_units(text: str) -> None:
             )
 
 
-def interval_literal(parts: tuple[int, int, int]) -> Literal:
+def time_span_literal(parts: tuple[int, int, int]) -> Literal:
     """(months, days, microseconds) as a literal; OutOfRangeError if one has too many digits."""
     for count, bits, unit in zip(parts, (31, 31, 63), ("months", "days", "µs"), strict=True):
         if not -(1 << bits) <= count < 1 << bits:

@@ -51,25 +51,25 @@ class FromItem:
 class Tables:
     """What a FROM clause gives: a plan, tables for `t.x`, columns for `x` and `*`.
 
-    After USING a merged column is once in `columns` and in both sources.
+    After USING a merged column is once in `columns` and in both items.
     """
 
     plan: Plan
-    sources: tuple[FromItem, ...] = ()
+    items: tuple[FromItem, ...] = ()
     columns: Columns = ()
 
     def find(self, name: str) -> list[Field]:
         """The columns an unqualified name may mean."""
         hits = self._unqualified.find(name)
         hiding = self._hiding.get(name.lower(), ())
-        return hits + [f for source, f in hiding if source.find(name) == [f]]
+        return hits + [f for item, f in hiding if item.find(name) == [f]]
 
     @cached_property
     def _hiding(self) -> dict[str, list[tuple[FromItem, Field]]]:
         hiding: dict[str, list[tuple[FromItem, Field]]] = {}
-        for source in self.sources:
-            for name, column in source.hidden:
-                hiding.setdefault(name, []).append((source, column))
+        for item in self.items:
+            for name, column in item.hidden:
+                hiding.setdefault(name, []).append((item, column))
         return hiding
 
     @cached_property
@@ -79,17 +79,17 @@ class Tables:
     @cached_property
     def ids(self) -> frozenset[int]:
         """The ids of all columns."""
-        hidden = frozenset(column.id for source in self.sources for _, column in source.hidden)
-        shown = (field.id for source in self.sources for _, field in source.columns)
+        hidden = frozenset(column.id for item in self.items for _, column in item.hidden)
+        shown = (field.id for item in self.items for _, field in item.columns)
         return hidden.union(shown)
 
-    def source(self, alias: str) -> FromItem | None:
+    def item(self, alias: str) -> FromItem | None:
         """The table of this alias."""
         return self._by_alias.get(alias.lower())
 
     @cached_property
     def _by_alias(self) -> dict[str, FromItem]:
-        return {item.alias.lower(): item for item in reversed(self.sources)}
+        return {item.alias.lower(): item for item in reversed(self.items)}
 
 
 def tables_of(plan: Plan, alias: str, names: tuple[str, ...] = ()) -> Tables:
@@ -189,10 +189,10 @@ class Scope:
     def _own_column(
         self, parts: tuple[str, ...], node: exp.Expr
     ) -> tuple[Expression, tuple[str, ...]] | None:
-        if len(parts) > 2 and parts[0].lower() == "main" and self.tables.source(parts[1]):
+        if len(parts) > 2 and parts[0].lower() == "main" and self.tables.item(parts[1]):
             parts = parts[1:]
-        source = self.tables.source(parts[0]) if len(parts) > 1 else None
-        if source is not None and (hits := source.find(parts[1])):
+        item = self.tables.item(parts[0]) if len(parts) > 1 else None
+        if item is not None and (hits := item.find(parts[1])):
             return self._only(hits, ".".join(parts[:2]), node).ref(), parts[2:]
         alias = self._alias(parts) if self.aliases_first else None
         if alias is None and (hits := self.tables.find(parts[0])):
@@ -219,9 +219,9 @@ class Scope:
             return hits[0]
         ids = {hit.id for hit in hits}
         owners = [
-            f"{source.alias}.{own}"
-            for source in self.tables.sources
-            for own, column in (*source.columns, *((ROW_ID, hit) for hit in source.find(ROW_ID)))
+            f"{item.alias}.{own}"
+            for item in self.tables.items
+            for own, column in (*item.columns, *((ROW_ID, hit) for hit in item.find(ROW_ID)))
             if column.id in ids
         ]
         owners = list(dict.fromkeys(owners))
@@ -233,21 +233,21 @@ class Scope:
         place = position(node)
         if len(parts) == 1:
             return self._missing_column(parts[0], place)
-        sources = [source for scope in self.chain() for source in scope.tables.sources]
+        items = [item for scope in self.chain() for item in scope.tables.items]
         folded = parts[0].lower()
-        source = next((item for item in sources if item.alias.lower() == folded), None)
-        if source is None:
-            hint = nearest(parts[0], [item.alias for item in sources])
+        item = next((one for one in items if one.alias.lower() == folded), None)
+        if item is None:
+            hint = nearest(parts[0], [one.alias for one in items])
             return BindError(f'table "{parts[0]}" not found in FROM{hint}', place)
-        names = [own for own, _ in source.columns]
+        names = [own for own, _ in item.columns]
         hint = nearest(parts[1], names)
-        return BindError(f'column "{parts[1]}" not found in {source.alias}{hint}', place)
+        return BindError(f'column "{parts[1]}" not found in {item.alias}{hint}', place)
 
     def _missing_column(self, name: str, place: tuple[int, int] | None) -> BindError:
         names = [own for scope in self.chain() for own, _ in scope.tables.columns]
         if self.aliases is not None:
             names += self.aliases.nodes
-        owners = ", ".join(source.alias for source in self.tables.sources)
+        owners = ", ".join(item.alias for item in self.tables.items)
         where = f" in {owners}" if owners else ""
         return BindError(f'column "{name}" not found{where}{nearest(name, names)}', place)
 

@@ -95,14 +95,14 @@ def _listed(scope: Scope, node: exp.Expr, bind: Callable[[exp.Expr], Expression]
 def _columns(scope: Scope, node: exp.Expr) -> Columns:
     if isinstance(node, exp.Column):
         alias = node.table
-        source = scope.tables.source(alias)
-        if source is None:
-            names = [item.alias for item in scope.tables.sources]
+        item = scope.tables.item(alias)
+        if item is None:
+            names = [item.alias for item in scope.tables.items]
             raise BindError(
                 f'table "{alias}" not found in FROM{nearest(alias, names)}', position(node)
             )
-        return source.columns
-    if not scope.tables.sources:
+        return item.columns
+    if not scope.tables.items:
         raise BindError("a star needs a FROM clause")
     return scope.tables.columns
 

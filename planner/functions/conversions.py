@@ -17,8 +17,8 @@ import numpy as np
 
 from tensorsql.errors import ConversionError
 from tensorsql.planner.functions.casts import MAX_DIGITS
-from tensorsql.planner.functions.interval_text import format_interval, parse_interval
 from tensorsql.planner.functions.nested_text import bare_text, is_null, list_items, struct_items
+from tensorsql.planner.functions.time_span_text import format_time_span, parse_time_span
 from tensorsql.storage.columns.types import INTEGER_RANGES, TIMESTAMP, Kind, Type
 
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
@@ -175,7 +175,7 @@ def to_text(value: Any, source: Type) -> str:
         case Kind.TIME:
             return _clock_text(value)
         case Kind.INTERVAL:
-            return format_interval(*value)
+            return format_time_span(*value)
         case Kind.BLOB:
             return "".join(
                 chr(byte) if 32 <= byte < 127 and byte not in b"\\'\"" else f"\\x{byte:02X}"
@@ -271,7 +271,7 @@ def _parse(text: str, target: Type) -> Any:
             parts = _TIME.fullmatch(text)
             return _parse_timestamp(text, TIMESTAMP).time() if parts is None else _clock(parts)
         case Kind.INTERVAL:
-            return parse_interval(text)
+            return parse_time_span(text)
         case Kind.BLOB:
             return _parse_blob(text)
         case Kind.UUID:

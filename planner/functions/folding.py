@@ -175,7 +175,7 @@ def _shift(name: str, literals: list[Literal]) -> Any:
     match left.type.kind, right.type.kind:
         case ((Kind.DATE | Kind.TIMESTAMP), Kind.INTERVAL):
             start = convert(left.value, left.type, TIMESTAMP)
-            return add_interval(start, tuple(sign * part for part in right.value))
+            return plus_time_span(start, tuple(sign * part for part in right.value))
         case Kind.DATE, Kind.INTEGER:
             return left.value + datetime.timedelta(days=sign * right.value)
         case Kind.DATE, Kind.DATE if name == "-":
@@ -193,7 +193,7 @@ def _shift(name: str, literals: list[Literal]) -> Any:
     return NotImplemented
 
 
-def add_interval(start: datetime.datetime, span: Span | tuple[int, ...]) -> datetime.datetime:
+def plus_time_span(start: datetime.datetime, span: Span | tuple[int, ...]) -> datetime.datetime:
     """Months first (the day cut to the month's end), then days, then microseconds."""
     months, days, micros = span
     place = start.year * 12 + start.month - 1 + months

@@ -93,7 +93,7 @@ class Running:
     output: tuple[int, ...] = ()
     batch: int = 64
     alone: bool = False
-    probed: bool = field(default=True, repr=False)
+    probed: bool = field(default=True, repr=False)  # as records call it
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,9 @@ def _temporal(name: str, left: Type, right: Type, result: Type, kernel: str) -> 
 def _shift(kind: Type, result: Type) -> tuple[Signature, ...]:
     """A date or time plus and minus an interval."""
     return (
-        _temporal("+", kind, INTERVAL, result, "add_interval"),
-        _temporal("+", INTERVAL, kind, result, "interval_add"),
-        _temporal("-", kind, INTERVAL, result, "subtract_interval"),
+        _temporal("+", kind, INTERVAL, result, "plus_time_span"),
+        _temporal("+", INTERVAL, kind, result, "time_span_plus"),
+        _temporal("-", kind, INTERVAL, result, "minus_time_span"),
     )
 
 
@@ -134,8 +134,8 @@ SIGNATURES = (
     _temporal("-", TIMESTAMP, TIMESTAMP, INTERVAL, "time_between"),
     _temporal("+", DATE, TIME, TIMESTAMP, "date_and_time"),
     _temporal("+", TIME, DATE, TIMESTAMP, "time_and_date"),
-    _temporal("+", INTERVAL, INTERVAL, INTERVAL, "add_intervals"),
-    _temporal("-", INTERVAL, INTERVAL, INTERVAL, "subtract_intervals"),
+    _temporal("+", INTERVAL, INTERVAL, INTERVAL, "plus_time_spans"),
+    _temporal("-", INTERVAL, INTERVAL, INTERVAL, "between_time_spans"),
     _temporal("*", INTERVAL, BIGINT, INTERVAL, "repeat"),
     _temporal("*", BIGINT, INTERVAL, INTERVAL, "repeated"),
     _temporal("*", INTERVAL, DOUBLE, INTERVAL, "scale"),

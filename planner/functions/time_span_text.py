@@ -25,7 +25,7 @@ _CLOCK = re.compile(r"\s*(-?)(\d+):(\d{1,2})(?::(\d{1,2})?(?:\.(\d*))?)?(?:\s+|$
 _SECONDS = re.compile(r"\s*-?\d+(?:\.\d*)?\s*", re.ASCII)
 
 
-def parse_interval(text: str) -> Parts | None:
+def parse_time_span(text: str) -> Parts | None:
     """`1 year 2 months -3 days 04:05:06.7`, in any order; None if the text is something else."""
     rest = text.lstrip()
     if _SECONDS.fullmatch(rest):
@@ -105,7 +105,7 @@ def _rounded(count: Decimal) -> int:
     return int(count.to_integral_value(ROUND_HALF_UP))
 
 
-def format_interval(months: int, days: int, micros: int) -> str:
+def format_time_span(months: int, days: int, micros: int) -> str:
     """`1 year 2 months 3 days 04:05:06.7`; `00:00:00` for nothing."""
     years = int(months / 12)
     parts = [

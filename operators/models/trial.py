@@ -28,7 +28,7 @@ Layers = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Probed:
+class Trial:
     """Layers with the shape of one row, in the order they run; `prints` tells functions apart."""
 
     layers: tuple[tuple[str, tuple[int, ...]], ...]
@@ -36,7 +36,7 @@ class Probed:
     prints: bytes
 
 
-def probe(model: Model) -> Probed:
+def try_model(model: Model) -> Trial:
     """Try a model, and set how it is to be run.
 
     UnsupportedError for one whose answers are not its rows' own, BindError for one that cannot run.
@@ -61,7 +61,7 @@ def probe(model: Model) -> Probed:
         model.batch,
         model.alone,
     )
-    return Probed(tuple(shapes.items()), running, _prints(seen, running))
+    return Trial(tuple(shapes.items()), running, _prints(seen, running))
 
 
 def _first_run(model: Model) -> tuple[Tensor, Layers]:
