@@ -16,6 +16,7 @@ from tensorsql.operators.compiler import COMPILE
 from tensorsql.operators.functions.registry import kernel_of
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.keys.grouping import AggregateKernel
+from tensorsql.operators.models.load import FORMATS as MODEL_FORMATS
 from tensorsql.planner.analysis.index_use import INDEX_METHODS
 from tensorsql.planner.binder.table_functions import TABLE_FUNCTIONS
 from tensorsql.planner.explain import explain
@@ -139,6 +140,11 @@ def test_every_kind_of_index_is_registered() -> None:
     assert methods == INDEXES.keys() == INDEX_METHODS.keys()
     calls = {function for method in INDEX_METHODS.values() for function in method.functions}
     assert calls <= SIGNATURES.keys()
+
+
+def test_every_family_of_models_is_registered() -> None:
+    loads = [module.load for _, module in modules("operators/models") if "load" in own(module)]
+    assert set(loads) == {format.load for format in MODEL_FORMATS.values()}
 
 
 @pytest.mark.parametrize("name", [name for name, _ in modules("repl/commands")])

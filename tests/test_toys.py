@@ -153,6 +153,19 @@ TOYS = {
         'plan\n"Project id\n  IndexFilter CP(mask, -, (1, 1)) > 2 using i\n'
         '    Scan m [id, mask, row_id]"\nid\n1\n',
     ),
+    "a family of models": Toy(
+        ("operators/models/linear.py",),
+        (
+            Line(
+                *("operators/models/load.py", "FORMATS = {"),
+                '    ".linear": Format("linear", linear.load, EVERY_MODEL),',
+                "from tensorsql.operators.models import linear",
+            ),
+        ),
+        """CREATE MODEL summed FROM 'two.linear' WITH (features = ['a', 'b'], output = 'raw');
+        SELECT PREDICT(summed, i, 2 * i) AS p FROM range(3) t(i);""",
+        "p\n0.0\n8.0\n16.0\n",
+    ),
     "a statement: read, bound, carried out": Toy(
         ("parser/ping.py", "planner/plans/ping.py", "tensorsql/ping.py"),
         (
@@ -222,6 +235,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for line in toy.lines:
             line.add(copy)
     (copy / "two.lines").write_text("one\ntwo\n", encoding="utf-8")
+    (copy / "two.linear").write_text("2 3\n", encoding="utf-8")
     np.save(copy / "masks.npy", np.eye(3, dtype=np.uint8)[None] * np.array([[[0]], [[255]]], "B"))
     return copy
 
