@@ -9,15 +9,26 @@ from sqlglot import exp
 from sqlglot.parsers.duckdb import DuckDBParser
 from sqlglot.tokenizer_core import Token, TokenType
 
+from tensorsql.errors import UnsupportedError
 from tensorsql.parser import syntax
-from tensorsql.parser.diagnosis import SyntaxProblem, error_at
+from tensorsql.parser.diagnosis import SyntaxProblem, error_at, line_column
 from tensorsql.parser.runs import RUN
 
 # The statements sqlglot's own grammar and nodes are good for.
 QUERY_WORDS = ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "(")
-NATIVE_WORDS = ("INSERT", "UPDATE", "DELETE", "ALTER")
-SHOW_WORDS = ("TABLES", "VIEWS", "MODELS", "INDEXES", "SAMPLES", "SETTINGS", "ALL")
+NATIVE_WORDS = ("INSERT", "UPDATE", "DELETE")
+SHOW_WORDS = ("TABLES", "VIEWS", "MODELS", "INDEXES", "SETTINGS", "ALL")
 DESCRIBING_WORDS = ("DESCRIBE", "DESC", "SHOW", "SUMMARIZE")
+# Statements that there are not, and what to do instead.
+REFUSED = {
+    "ALTER": "CREATE TABLE … AS SELECT makes a table of another form",
+    "ATTACH": "each connection has one database; connect to the other one",
+    "DETACH": "each connection has one database; close it",
+    "CREATE SAMPLE": "CREATE TABLE … AS SELECT keeps some of a table's rows",
+    "CREATE TYPE": "write ENUM ('a', 'b') where a column is declared",
+    "DROP SAMPLE": "there are no samples",
+    "DROP TYPE": "there are no types with names",
+}
 LITERAL_TOKENS = (TokenType.TRUE, TokenType.FALSE, TokenType.NULL)
 
 
@@ -34,6 +45,7 @@ class StatementParser(DuckDBParser):
 
     def _parse_statement(self) -> exp.Expr | None:
         word = self._word()
+        self._refuse(word)
         if word in STATEMENT_WORDS:
             self._advance()
             return STATEMENT_WORDS[word](self)
@@ -42,6 +54,12 @@ class StatementParser(DuckDBParser):
         if word in NATIVE_WORDS:
             return super()._parse_statement()
         self.raise_error("expected a statement")
+
+    def _refuse(self, words: str) -> None:
+        """UnsupportedError that says what to do instead, if there is no such statement."""
+        if words in REFUSED:
+            place = line_column(self.sql, self._curr.start)
+            raise UnsupportedError(f"{words} is not supported; {REFUSED[words]}", place)
 
     def _parse_query(self, parse: Callable[[], exp.Expr | None]) -> exp.Expr:
         start = self._curr
@@ -135,13 +153,12 @@ class StatementParser(DuckDBParser):
         word = self._word()
         if word == "MODEL":
             return self._parse_create_model(replace)
-        if word in ("INDEX", "SAMPLE"):
-            return self._parse_create_method(replace)
-        if word == "TYPE":
-            return self._parse_create_type()
+        if word == "INDEX":
+            return self._parse_create_index(replace)
+        self._refuse(f"CREATE {word}")
         self._match_texts(("TEMP", "TEMPORARY"))
         if self._word() not in ("TABLE", "VIEW"):
-            self.raise_error("expected TABLE, VIEW, TYPE, INDEX, MODEL or SAMPLE")
+            self.raise_error("expected TABLE, VIEW, INDEX or MODEL")
         self._retreat(start)
         tree = cast("exp.Create", self._parse_create())
         if tree.kind == "TABLE" and not isinstance(tree.this, exp.Schema) and not tree.expression:
@@ -149,15 +166,6 @@ class StatementParser(DuckDBParser):
         if tree.kind == "VIEW" and not tree.expression:
             self.raise_error("expected AS and a query")
         return tree
-
-    def _parse_create_type(self) -> exp.Create:
-        self._advance()
-        name = self._parse_table_name()
-        self._expect("AS")
-        kind = self._parse_types()
-        if kind is None:
-            self.raise_error("expected a type")
-        return exp.Create(this=name, kind="TYPE", expression=kind)
 
     def _parse_create_model(self, replace: bool | None) -> syntax.CreateModel:
         self._advance()
@@ -175,13 +183,11 @@ class StatementParser(DuckDBParser):
             if_not_exists=bool(if_not_exists),
         )
 
-    def _parse_create_method(self, replace: bool | None) -> exp.Expression:
-        """`INDEX name ON table USING method (arguments) WITH (options)`, and SAMPLE alike."""
-        node = syntax.CreateSample if self._word() == "SAMPLE" else syntax.CreateMethodIndex
-        what = "a sample name" if self._word() == "SAMPLE" else "an index name"
+    def _parse_create_index(self, replace: bool | None) -> syntax.CreateMethodIndex:
+        """`INDEX name ON table USING method (arguments) WITH (options)`."""
         self._advance()
         if_not_exists = self._parse_exists(not_=True)
-        name = self._parse_name(what)
+        name = self._parse_name("an index name")
         self._expect("ON")
         table = self._parse_table_name()
         self._expect("USING")
@@ -189,7 +195,7 @@ class StatementParser(DuckDBParser):
         arguments: list[exp.Expr] = []
         if self._match(TokenType.L_PAREN, advance=False):
             arguments = self._parse_wrapped_csv(self._parse_disjunction)
-        return node(
+        return syntax.CreateMethodIndex(
             this=name,
             table=table,
             method=method,
@@ -200,17 +206,14 @@ class StatementParser(DuckDBParser):
         )
 
     def _parse_drop_statement(self) -> exp.Expr:
-        nodes = {
-            "MODEL": syntax.DropModel,
-            "INDEX": syntax.DropIndex,
-            "SAMPLE": syntax.DropSample,
-        }
+        nodes = {"MODEL": syntax.DropModel, "INDEX": syntax.DropIndex}
         word = self._word()
-        if word in ("TABLE", "VIEW", "TYPE"):
+        self._refuse(f"DROP {word}")
+        if word in ("TABLE", "VIEW"):
             self._advance()
             return self._parse_drop(kind=word)
         if word not in nodes:
-            self.raise_error("expected TABLE, VIEW, TYPE, INDEX, MODEL or SAMPLE")
+            self.raise_error("expected TABLE, VIEW, INDEX or MODEL")
         self._advance()
         exists = bool(self._parse_exists())
         return nodes[word](this=self._parse_name("a name"), exists=exists)
@@ -267,7 +270,7 @@ class StatementParser(DuckDBParser):
             this=self._parse_statement(), analyze=analyze, options=others
         )
 
-    # COPY, ATTACH, DETACH
+    # COPY
 
     def _parse_copy_statement(self) -> exp.Expression:
         columns: list[exp.Expr] = []
@@ -294,26 +297,6 @@ class StatementParser(DuckDBParser):
             path=path,
             options=self._parse_options() if wrapped else [],
         )
-
-    def _parse_attach_statement(self) -> exp.Expression:
-        self._match_text_seq("DATABASE")
-        if_not_exists = bool(self._parse_exists(not_=True))
-        path = self._parse_string()
-        if path is None:
-            self.raise_error("expected a folder name in quotes")
-        name = self._parse_name("a name") if self._match_text_seq("AS") else None
-        wrapped = self._match(TokenType.L_PAREN, advance=False)
-        return syntax.AttachStatement(
-            this=path,
-            name=name,
-            options=self._parse_options() if wrapped else [],
-            if_not_exists=if_not_exists,
-        )
-
-    def _parse_detach_statement(self) -> exp.Expression:
-        self._match_text_seq("DATABASE")
-        exists = bool(self._parse_exists())
-        return syntax.DetachStatement(this=self._parse_name("a name"), exists=exists)
 
     # Settings and transactions
 
@@ -354,8 +337,6 @@ STATEMENT_WORDS: dict[str, Callable[[StatementParser], exp.Expr]] = {
     "SUMMARIZE": StatementParser._parse_summarize_statement,
     "EXPLAIN": StatementParser._parse_explain_statement,
     "COPY": StatementParser._parse_copy_statement,
-    "ATTACH": StatementParser._parse_attach_statement,
-    "DETACH": StatementParser._parse_detach_statement,
     "SET": StatementParser._parse_set_statement,
     "RESET": StatementParser._parse_reset_statement,
     "BEGIN": lambda parser: parser._parse_transaction_word(syntax.Begin),

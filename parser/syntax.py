@@ -53,20 +53,8 @@ class DropIndex(exp.Expression):
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "exists": False}
 
 
-class CreateSample(exp.Expression):
-    """`CREATE SAMPLE s ON digits USING MAXMARGIN (cnn, 'fc1') WITH (fraction = 0.05)`."""
-
-    arg_types: ClassVar[dict[str, bool]] = CreateMethodIndex.arg_types
-
-
-class DropSample(exp.Expression):
-    """`DROP SAMPLE IF EXISTS s`."""
-
-    arg_types: ClassVar[dict[str, bool]] = {"this": True, "exists": False}
-
-
 class ShowStatement(exp.Expression):
-    """`SHOW TABLES`; `this` is a Var: tables, views, models, indexes, samples, settings or all."""
+    """`SHOW TABLES`; `this` is a Var: tables, views, models, indexes, settings or all."""
 
 
 class DescribeStatement(exp.Expression):
@@ -145,23 +133,6 @@ class IntegrityCheck(exp.Expression):
     """`PRAGMA integrity_check`."""
 
     arg_types: ClassVar[dict[str, bool]] = {}
-
-
-class AttachStatement(exp.Expression):
-    """`ATTACH IF NOT EXISTS 'other.tsql' AS other (READ_ONLY)`; `name` an Identifier or None."""
-
-    arg_types: ClassVar[dict[str, bool]] = {
-        "this": True,
-        "name": False,
-        "options": False,
-        "if_not_exists": False,
-    }
-
-
-class DetachStatement(exp.Expression):
-    """`DETACH DATABASE IF EXISTS other`."""
-
-    arg_types: ClassVar[dict[str, bool]] = {"this": True, "exists": False}
 
 
 class FullRoi(exp.Expression, exp.Condition):

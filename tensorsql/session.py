@@ -38,12 +38,11 @@ CHANGES = (
     exp.Delete,
     exp.Create,
     exp.Drop,
-    exp.Alter,
     syntax.DropModel,
     syntax.CreateMethodIndex,
     syntax.DropIndex,
 )
-WITHOUT_ROWS = (exp.Drop, exp.Alter, syntax.DropModel, syntax.DropIndex)
+WITHOUT_ROWS = (exp.Drop, syntax.DropModel, syntax.DropIndex)
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 

@@ -86,7 +86,6 @@ INSERT INTO visits (id, place) VALUES (7, 'Rome'), (8, DEFAULT);
 INSERT INTO visits SELECT id, id, name, born FROM people;
 UPDATE people SET paid = paid * 2, name = 'x' WHERE id = 1;
 DELETE FROM visits WHERE person NOT IN (SELECT id FROM people);
-ALTER TABLE people ADD COLUMN x INTEGER;
 DROP VIEW IF EXISTS living;
 DROP TABLE visits;
 DROP MODEL fashion;

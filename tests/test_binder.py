@@ -188,7 +188,6 @@ ERRORS = {
     "SELECT a FROM t UNION FROM (SELECT 1) ORDER BY sum(a)": "ORDER BY here cannot contain",
     "CREATE TABLE n (a INT DEFAULT zz)": 'the default of column "a": column "zz" not found',
     "CREATE TABLE n (a MASK(1, 2))": "MASK takes one number",
-    "CREATE SAMPLE s ON t USING uniform": "CREATE SAMPLE is not supported",
     "SELECT foo(a) FROM t": 'there is no function "foo"',
     "SELECT a FROM t WHERE DATE '2020-01-01' > a": "cannot compare values of type",
     "SELECT a FROM t ORDER BY 5": "position 5 is not in the select list, which has 1 columns",

@@ -19,12 +19,18 @@ import tensorsql
 from tensorsql.errors import BindError, CatalogError
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.indexes.chi.blocks import Histogram, build_blocks
-from tensorsql.operators.indexes.chi.bounds import CellCounts, bin_range, cell_bounds, region_bounds
+from tensorsql.operators.indexes.chi.bounds import (
+    BinRange,
+    Bounds,
+    CellCounts,
+    bin_range,
+    cell_bounds,
+)
 from tensorsql.operators.indexes.chi.probe import ChiProbe
 from tensorsql.storage.columns.column import Constant, Flat
 from tensorsql.storage.columns.masks import StoredMasks, regular_block
 from tensorsql.storage.columns.types import BOX, DOUBLE
-from tensorsql.storage.masks.counts import Levels, at, count_pixels
+from tensorsql.storage.masks.counts import Levels, Region, at, count_pixels
 from tensorsql.storage.masks.levels import default_scale, lower_level, upper_level
 from tensorsql.storage.tables.catalog import IndexEntry, Relation
 
@@ -53,6 +59,43 @@ def one_mask(pixels: np.ndarray, cell: int, bins: int) -> tuple[Histogram, CellC
     histogram = Histogram(cell, bins, 1, pixels.dtype.name)
     (block,) = build_blocks(histogram, source, np.arange(1), np.arange(1))
     return histogram, CellCounts(block, np.arange(1))
+
+
+def region_bounds(cells: CellCounts, region: Region, bins: BinRange) -> Bounds:
+    """The published bounds, from the largest grid region inside and the smallest around."""
+    down, across = cells.overlap(region)
+    around_outer, around_inner = (
+        _grid_sum(cells, down, across, each, False) for each in (bins.outer, bins.inner)
+    )
+    within_outer, within_inner = (
+        _grid_sum(cells, down, across, each, True) for each in (bins.outer, bins.inner)
+    )
+    area = sum(tall.astype(np.int64) for tall in down) * sum(
+        wide.astype(np.int64) for wide in across
+    )
+    whole = (np.zeros(1, dtype=np.int64), np.full(1, cells.block.counts.shape[2] + 1))
+    around, within = (_grid_sum(cells, down, across, whole, inside) for inside in (False, True))
+    upper = np.minimum(around_outer, within_outer + area - within)
+    lower = np.maximum(np.maximum(within_inner, around_inner - (around - area)), 0)
+    return lower, upper
+
+
+def _grid_sum(
+    cells: CellCounts,
+    down: list[np.ndarray],
+    across: list[np.ndarray],
+    edges: tuple[np.ndarray, np.ndarray],
+    inside: bool,
+) -> np.ndarray:
+    """Pixels between two edges in the cells inside the region, or in all that touch it."""
+    total = np.zeros(cells.count, dtype=np.int64)
+    for gy, tall in enumerate(down):
+        for gx, wide in enumerate(across):
+            overlap = tall * wide
+            member = overlap == cells.area(gy, gx) if inside else overlap > 0
+            counts = cells.between(gy, gx, edges)
+            total += np.where(member & (overlap > 0), counts, 0)
+    return total
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,6 @@ def test_refused(line: str, catalog: MemoryCatalog) -> None:
     [
         "SELECT array_agg(b IGNORE NULLS) FROM t",
         "SELECT a -> '$[bad' FROM t",
-        "ALTER TABLE t FROBNICATE",
         "CREATE TABLE t (a INTEGER) WITH (x = 1) FROBNICATE",
         "COMMENT ON TABLE t IS 'x'",
         "SELECT first_value(a IGNORE NULLS) OVER (ORDER BY a), a AT TIME ZONE 'x' FROM t",

@@ -11,10 +11,10 @@ import torch
 
 from tensorsql.errors import ConversionError, OutOfRangeError
 from tensorsql.operators.columns.literals import literal_column, to_python
-from tensorsql.operators.expressions.evaluate import compile_expressions, evaluate_constant
+from tensorsql.operators.expressions.evaluate import compile_expressions
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.functions.resolve import cast, resolve
-from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal
+from tensorsql.planner.plans.expressions import ColumnRef, Expression, Literal
 from tensorsql.storage.columns.column import (
     Batch,
     Column,
@@ -27,7 +27,6 @@ from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import (
     BIGINT,
     BOOLEAN,
-    DOUBLE,
     HUGEINT,
     INTEGER,
     TINYINT,
@@ -203,11 +202,3 @@ def test_narrow_storage_is_widened() -> None:
     assert run(resolve("+", (ref(0, INTEGER), Literal(INTEGER, 100))), [column]) == [200, 227]
     assert run(ref(0, INTEGER), [column]) == [100, 127]
     assert run(resolve("<", (ref(0, INTEGER), Literal(INTEGER, 300))), [column]) == [True, True]
-
-
-def test_evaluate_constant_never_raises() -> None:
-    assert evaluate_constant(resolve("+", (ONE, ONE)), CONTEXT) == 2
-    assert evaluate_constant(divide(ONE, Literal(INTEGER, 0)), CONTEXT) is NotImplemented
-    call = resolve("sqrt", (Literal(DOUBLE, 4.0),))
-    assert isinstance(call, Call)
-    assert evaluate_constant(call, CONTEXT) == 2.0

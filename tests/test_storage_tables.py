@@ -40,7 +40,6 @@ from tensorsql.storage.tables.catalog import (
     IndexEntry,
     ModelEntry,
     Relation,
-    SampleEntry,
     TableSchema,
     ViewEntry,
 )
@@ -319,7 +318,6 @@ def test_names_and_entries(open_database: Open) -> None:
         transaction.put_view(ViewEntry("v", "SELECT 1", ("a",)))
         transaction.put_model(model)
         transaction.put_index(index)
-        transaction.put_sample(SampleEntry("s", "t", "MAXMARGIN", ("cnn", "fc1")))
 
     commit(database, define)
     now = open_database().begin()
@@ -335,25 +333,11 @@ def test_names_and_entries(open_database: Open) -> None:
         now.append("t", pa.table({"wrd": [1]}))
     with pytest.raises(CatalogError, match='view "w" does not exist; there is "v"'):
         now.drop_view("w")
-    now.rename_table("t", "renamed")
-    assert now.indexes()[0].table == "renamed"
-    now.drop_table("renamed")
-    assert now.indexes() == () and now.samples() == ()
+    now.drop_table("t")
+    assert now.indexes() == ()
     now.drop_model("cnn")
     now.commit()
     assert open_database().begin().models() == ()
-
-
-def test_alter_and_rename(open_database: Open) -> None:
-    database = open_database()
-    commit(database, lambda t: (t.create_table(T), t.append("t", table([1, 2]))))
-    columns = (*T.columns[:1], ColumnSchema("text", types.VARCHAR), ColumnSchema("new", types.DATE))
-    commit(database, lambda t: t.alter_table("t", columns, {"k": "k", "text": "word"}))
-    commit(database, lambda t: t.rename_table("t", "u"))
-    now = open_database().begin()
-    assert rows(now.relation("u")) == {0: (1, "w", None), 1: (2, "w", None)}
-    with pytest.raises(CatalogError, match='column "k" is part of a key'):
-        now.alter_table("u", columns[1:], {"text": "text"})
 
 
 def test_relations_pickle(open_database: Open) -> None:

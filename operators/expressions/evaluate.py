@@ -16,8 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled
-from tensorsql.errors import Error
-from tensorsql.operators.columns.literals import constant, to_python
+from tensorsql.operators.columns.literals import constant
 from tensorsql.operators.expressions.propagate import Propagate
 from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.logic import NARROWING, narrow
@@ -205,15 +204,6 @@ def compile_expressions(
     outputs = [compiler.compile(expression, ALL_ROWS) for expression in expressions]
     _plan_drops(compiler.steps, outputs)
     return Evaluator(compiler.steps, outputs, context)
-
-
-def evaluate_constant(expression: Expression, context: Context) -> Any:
-    """The Python value of an expression without columns; NotImplemented if it raises."""
-    try:
-        (column,) = compile_expressions([expression], context)(Batch({}, 1))
-        return to_python(column)[0]
-    except Error:
-        return NotImplemented
 
 
 def _plan_drops(steps: list[Step], outputs: Sequence[int]) -> None:

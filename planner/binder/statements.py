@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -74,11 +73,6 @@ def _set(node: syntax.SetStatement, environment: Environment) -> Set:
     return Set(node.this.name, ddl.constant(node.args["value"], environment))
 
 
-def _unsupported(node: exp.Expression, environment: Environment) -> BoundStatement:
-    words = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__.removesuffix("Statement"))
-    raise UnsupportedError(f"{words.upper()} is not supported", position(node))
-
-
 Bind = Callable[[Any, Environment], BoundStatement]
 STATEMENTS: dict[type[exp.Expr], Bind] = {
     exp.Insert: dml.bind_insert,
@@ -100,8 +94,4 @@ STATEMENTS: dict[type[exp.Expr], Bind] = {
     syntax.Rollback: lambda node, environment: Rollback(),
     syntax.Checkpoint: lambda node, environment: Checkpoint(),
     syntax.IntegrityCheck: lambda node, environment: IntegrityCheck(),
-    syntax.CreateSample: _unsupported,
-    syntax.DropSample: _unsupported,
-    syntax.AttachStatement: _unsupported,
-    syntax.DetachStatement: _unsupported,
 }

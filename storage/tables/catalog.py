@@ -174,19 +174,6 @@ class TableName:
     identity: str
 
 
-@dataclass(frozen=True)
-class SampleEntry:
-    """A sample of a table's rows: how it was drawn, and where its row ids and weights are."""
-
-    name: str
-    table: str
-    method: str
-    arguments: tuple[str, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    directory: str | None = None
-    state: Any = field(default=None, compare=False, repr=False)
-
-
 class Reader(Protocol):
     """Positions 0 … rows - 1 of one snapshot, deleted rows included. Thread-safe."""
 

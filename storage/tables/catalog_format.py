@@ -3,7 +3,7 @@
 | table | a row is |
 |---|---|
 | meta | `format`, `version` and `checksum`, which covers both and the checksums of all records |
-| entries | a table, view, model, index or sample |
+| entries | a table, view, model or index |
 | segments | a segment of a table, and its deletion bitmap |
 | files | a file: its size, the CRC-32 of each block of it, the version it came with |
 | replaced | a file that some version has no more (replaced.py) |

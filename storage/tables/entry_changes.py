@@ -1,4 +1,4 @@
-"""Changes to what is no table: views, models, indexes, samples. Torch-free."""
+"""Changes to what is no table: views, models, indexes. Torch-free."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tensorsql.errors import CatalogError, nearest
 from tensorsql.storage.files.checked_file import OpenFiles
-from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, SampleEntry, ViewEntry
+from tensorsql.storage.tables.catalog import IndexEntry, ModelEntry, ViewEntry
 from tensorsql.storage.tables.memory_store import Store
 from tensorsql.storage.tables.snapshot import SnapshotView
 
@@ -38,11 +38,6 @@ class EntryChanges(SnapshotView):
             entry = replace(entry, files=OpenFiles(files))
         self._put("index", entry)
 
-    def put_sample(self, entry: SampleEntry) -> None:
-        """Add or replace a sample of an existing table."""
-        self._state(entry.table)
-        self._put("sample", entry)
-
     def drop_view(self, name: str) -> None:
         """Remove a view."""
         self._drop("view", name)
@@ -54,10 +49,6 @@ class EntryChanges(SnapshotView):
     def drop_index(self, name: str) -> None:
         """Remove an index."""
         self._drop("index", name)
-
-    def drop_sample(self, name: str) -> None:
-        """Remove a sample."""
-        self._drop("sample", name)
 
     @abstractmethod
     def _write_entry(self, kind: str, name: str) -> None:

@@ -16,7 +16,6 @@ from tensorsql.storage.tables.catalog import (
     IndexEntry,
     ModelEntry,
     Running,
-    SampleEntry,
     TableSchema,
     ViewEntry,
 )
@@ -25,7 +24,6 @@ ENTRY_CLASSES: dict[str, Any] = {
     "view": ViewEntry,
     "model": ModelEntry,
     "index": IndexEntry,
-    "sample": SampleEntry,
 }
 IN_PROCESS = ("state", "handle", "files")  # fields that live in this process only
 PATHS = ("directory", "source")  # fields kept relative to the database, so that it can be moved
@@ -100,7 +98,7 @@ def statistics_of_record(record: Mapping[str, Any]) -> dict[str, ColumnStatistic
 
 
 def entry_text(entry: Any, folder: Path) -> str:
-    """A view, model, index or sample as JSON; CatalogError if an option cannot be kept."""
+    """A view, model or index as JSON; CatalogError if an option cannot be kept."""
     record = {
         field.name: _plain(getattr(entry, field.name), field.name, folder)
         for field in dataclasses.fields(entry)

@@ -1,8 +1,8 @@
-"""Segments made from segments: with other columns, or several small ones as one. Torch-free."""
+"""Several small segments as one. Torch-free."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,33 +20,8 @@ from tensorsql.storage.columns.physical import (
     with_flags,
 )
 from tensorsql.storage.columns.types import Kind, Type
-from tensorsql.storage.tables.catalog import TableSchema
 from tensorsql.storage.tables.segment import ROW_IDS, MemorySource, Segment
 from tensorsql.storage.tables.snapshot import TableState
-
-
-def rewrite_columns(
-    segment: Segment, schema: TableSchema, before: TableSchema, origins: Mapping[str, str]
-) -> Segment:
-    """The rows of a segment under another schema; columns without an origin are NULL."""
-    arrays: dict[str, pa.Array] = {}
-    blocks: dict[str, Any] = {}
-    statistics = {}
-    for column in schema.columns:
-        origin = before.column(origins.get(column.name, ""))
-        if origin is None:
-            array = physical(pa.nulls(segment.rows), column.type, stored=True)
-            statistics[column.name] = analyze(array, column.type)
-        else:
-            array = segment.source.array(origin.name)
-            statistics[column.name] = segment.statistics[origin.name]
-            if column.type.kind is Kind.MASK:
-                blocks[column.name] = segment.source.masks(origin.name, origin.type)
-        arrays[column.name] = array
-    if not segment.contiguous:
-        arrays[ROW_IDS] = pa.array(segment.row_ids())
-    source = MemorySource(arrays, blocks)
-    return Segment(segment.rows, source, statistics, segment.first_row_id, segment.last_row_id)
 
 
 def merge_segments(state: TableState, segments: Sequence[Segment]) -> Segment | None:

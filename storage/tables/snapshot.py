@@ -18,7 +18,6 @@ from tensorsql.storage.tables.catalog import (
     IndexEntry,
     ModelEntry,
     Relation,
-    SampleEntry,
     TableSchema,
     ViewEntry,
 )
@@ -54,10 +53,6 @@ class SnapshotView:
         """All indexes, by name."""
         return self._entries("index")
 
-    def samples(self) -> tuple[SampleEntry, ...]:
-        """All samples, by name."""
-        return self._entries("sample")
-
     def view(self, name: str) -> ViewEntry | None:
         """The view of this name in any case, or None."""
         entry: ViewEntry | None = self._current.entries["view"].get(name.lower())
@@ -71,11 +66,6 @@ class SnapshotView:
     def index(self, name: str) -> IndexEntry | None:
         """The index of this name in any case, or None."""
         entry: IndexEntry | None = self._current.entries["index"].get(name.lower())
-        return entry
-
-    def sample(self, name: str) -> SampleEntry | None:
-        """The sample of this name in any case, or None."""
-        entry: SampleEntry | None = self._current.entries["sample"].get(name.lower())
         return entry
 
     def table_names(self) -> list[str]:
@@ -105,7 +95,7 @@ class SnapshotView:
         return state
 
 
-KINDS = ("view", "model", "index", "sample")
+KINDS = ("view", "model", "index")
 
 
 class Deletion:

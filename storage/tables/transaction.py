@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -14,14 +14,14 @@ import numpy as np
 from tensorsql.cancellation import apart, check_cancelled
 from tensorsql.errors import CatalogError, TransactionError, nearest
 from tensorsql.storage.files.forks import follow
-from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
+from tensorsql.storage.tables.catalog import TableSchema
 from tensorsql.storage.tables.constraints import check_key_types, check_keys, check_not_null
 from tensorsql.storage.tables.entry_changes import EntryChanges
 from tensorsql.storage.tables.ingest import Incoming, adopt_masks, batches_of, segment_of
 from tensorsql.storage.tables.keys import with_key_indexes
 from tensorsql.storage.tables.locks import Held, NoLock, Wait
 from tensorsql.storage.tables.memory_store import Store
-from tensorsql.storage.tables.rewrite import merge_segments, merged_with, rewrite_columns
+from tensorsql.storage.tables.rewrite import merge_segments, merged_with
 from tensorsql.storage.tables.segment import Segment
 from tensorsql.storage.tables.snapshot import KINDS, Deletion, Snapshot, TableState
 
@@ -66,11 +66,6 @@ class Transaction(EntryChanges):
         """The catalog version of the snapshot."""
         return self._base.version
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it can still be used."""
-        return not self._finished
-
     def enter(self) -> None:
         """The current thread goes on with it, and when that thread ends, so does what it wrote."""
         self._require_open()
@@ -98,49 +93,13 @@ class Transaction(EntryChanges):
         self._put_table(TableState(schema, uuid.uuid4().hex, self._next_version()))
 
     def drop_table(self, name: str) -> None:
-        """Remove a table with its indexes and samples."""
+        """Remove a table with its indexes."""
         self._state(name)
         self._write_table(name)
-        for kind in ("index", "sample"):
-            for entry in self._entries(kind):
-                if entry.table.lower() == name.lower():
-                    self._drop(kind, entry.name)
+        for entry in self.indexes():
+            if entry.table.lower() == name.lower():
+                self._drop("index", entry.name)
         self._current = self._current.with_table(name, None)
-
-    def rename_table(self, name: str, new_name: str) -> None:
-        """Give a table another name; its indexes and samples follow."""
-        state = self._state(name)
-        taken = new_name.lower() in self._current.tables or self.view(new_name)
-        if taken and new_name.lower() != name.lower():
-            raise CatalogError(f'"{new_name}" already exists')
-        self._write_table(name)
-        self._current = self._current.with_table(name, None)
-        self._put_table(state.changed(schema=replace(state.schema, name=new_name)))
-        for kind in ("index", "sample"):
-            for entry in self._entries(kind):
-                if entry.table.lower() == name.lower():
-                    self._put(kind, replace(entry, table=new_name))
-
-    def alter_table(
-        self, name: str, columns: tuple[ColumnSchema, ...], origins: Mapping[str, str]
-    ) -> None:
-        """Give a table other columns: `origins` maps each that is kept to its name until now.
-
-        Columns without an origin start as NULL. Keys must be among the columns kept.
-        """
-        state = self._state(name)
-        renamed = {old.lower(): new for new, old in origins.items()}
-        schema = state.schema
-        keys = [schema.primary_key, *schema.unique]
-        lost = [part for key in keys for part in key if part.lower() not in renamed]
-        if lost:
-            raise CatalogError(f'column "{lost[0]}" is part of a key of {name} and must stay')
-        self._write_table(name)
-        primary_key, *unique = (tuple(renamed[part.lower()] for part in key) for key in keys)
-        changed = TableSchema(schema.name, columns, primary_key, tuple(unique))
-        segments = [rewrite_columns(s, changed, schema, origins) for s in state.segments]
-        stored = tuple(self._keep(changed, segment) for segment in segments)
-        self._put_table(state.changed(schema=changed, segments=stored))
 
     def append(self, name: str, rows: Incoming) -> int:
         """Add rows and return how many.

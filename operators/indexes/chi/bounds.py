@@ -191,46 +191,6 @@ def _row(value: np.ndarray, row: np.ndarray) -> np.ndarray:
     return value if len(value) > 1 else np.full(len(row), value[0], value.dtype)
 
 
-def region_bounds(cells: CellCounts, region: Region, bins: BinRange) -> Bounds:
-    """The published bounds, from the largest grid region inside and the smallest around.
-
-    Kept for comparison with `cell_bounds`, which are never wider.
-    """
-    down, across = cells.overlap(region)
-    around_outer, around_inner = (
-        _grid_sum(cells, down, across, each, False) for each in (bins.outer, bins.inner)
-    )
-    within_outer, within_inner = (
-        _grid_sum(cells, down, across, each, True) for each in (bins.outer, bins.inner)
-    )
-    area = sum(tall.astype(np.int64) for tall in down) * sum(
-        wide.astype(np.int64) for wide in across
-    )
-    whole = (np.zeros(1, dtype=np.int64), np.full(1, cells.block.counts.shape[2] + 1))
-    around, within = (_grid_sum(cells, down, across, whole, inside) for inside in (False, True))
-    upper = np.minimum(around_outer, within_outer + area - within)
-    lower = np.maximum(np.maximum(within_inner, around_inner - (around - area)), 0)
-    return lower, upper
-
-
-def _grid_sum(
-    cells: CellCounts,
-    down: list[np.ndarray],
-    across: list[np.ndarray],
-    edges: tuple[Integers, Integers],
-    inside: bool,
-) -> np.ndarray:
-    """Pixels between two edges in the cells inside the region, or in all that touch it."""
-    total = np.zeros(cells.count, dtype=np.int64)
-    for gy, tall in enumerate(down):
-        for gx, wide in enumerate(across):
-            overlap = tall * wide
-            member = overlap == cells.area(gy, gx) if inside else overlap > 0
-            counts = cells.between(gy, gx, edges)
-            total += np.where(member & (overlap > 0), counts, 0)
-    return total
-
-
 def interval_of(
     lower: np.ndarray, upper: np.ndarray, null: np.ndarray, arguments: Sequence[Column]
 ) -> Interval:
