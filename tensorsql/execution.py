@@ -155,12 +155,10 @@ def update(statement: bound.Update, work: Work) -> Result:
 
 
 def _row_ids(column: Column) -> Any:
-    from tensorsql.storage.columns.changes import expand, widen
-    from tensorsql.storage.columns.column import Flat
+    from tensorsql.operators.columns.layouts import values_of
+    from tensorsql.storage.columns.changes import widen
 
-    flat = widen(expand(column))
-    assert isinstance(flat, Flat)
-    return flat.values
+    return values_of(widen(column))
 
 
 def create_view(statement: bound.CreateView, work: Work) -> Result:

@@ -26,6 +26,7 @@ from tensorsql.storage.columns.column import (
     Struct,
     TimeSpan,
     Wide,
+    bare,
     take,
 )
 from tensorsql.storage.columns.concat import concat
@@ -71,7 +72,8 @@ def take_or_null(column: Column, rows: Tensor) -> Column:
 
 def comparable(column: Column) -> Column:
     """The same as `fetch`; UnsupportedError for masks, which have neither order nor equality."""
-    if column.type.kind is Kind.MASK and not (isinstance(column, RowRef) and column.source is None):
+    one = bare(column)
+    if one.type.kind is Kind.MASK and not (isinstance(one, RowRef) and one.source is None):
         raise UnsupportedError(
             "masks cannot be compared, grouped or sorted by; compare what CP counts in them"
         )

@@ -40,7 +40,7 @@ from tensorsql.planner.plans.expressions import (
     is_volatile,
 )
 from tensorsql.storage.columns.changes import fetch, widen
-from tensorsql.storage.columns.column import Batch, Column, Constant, RowRef
+from tensorsql.storage.columns.column import Batch, Column, Constant
 from tensorsql.storage.columns.types import Kind
 
 ALL_ROWS = 0  # the register that holds the caller's active rows
@@ -88,7 +88,7 @@ class Load(Step):
 
     def run(self, state: State) -> Column:
         column = state.batch.column(self.id)
-        if isinstance(column, RowRef) and column.type.kind not in REFERRED:
+        if column.type.kind not in REFERRED:
             column = fetch(column)
         return column if self.raw else widen(column)
 

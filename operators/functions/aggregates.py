@@ -10,6 +10,7 @@ from torch import Tensor
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
+from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.keys.grouping import (
     Collecting,
     Grouped,
@@ -46,7 +47,7 @@ class Count(Reducing):
         return (Flat(BIGINT, rows.sizes),)
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
-        return (Flat(BIGINT, rows.sums(flat(state[0]).to(torch.int64))),)
+        return (Flat(BIGINT, rows.sums(values_of(state[0]).to(torch.int64))),)
 
 
 class IntegerSum(Reducing):
@@ -64,16 +65,14 @@ class IntegerSum(Reducing):
     def final(self, state: State, call: AggregateCall) -> Column:
         total = state[0]
         _check_range(state[1:])
-        if isinstance(total, Wide):
-            if call.type.kind is Kind.DECIMAL:
-                limit = 10**call.type.precision - 1
-                if bool(wide.outside((total.hi, total.lo), -limit, limit).any()):
-                    raise OutOfRangeError(
-                        f"the sum does not fit {call.type}; cast its argument to DOUBLE"
-                    )
-            return Wide(call.type, total.hi, total.lo, total.validity)
-        sums = flat(total)
-        return Wide(call.type, sums >> 63, sums, total.validity)
+        if isinstance(total, Wide) and call.type.kind is Kind.DECIMAL:
+            limit = 10**call.type.precision - 1
+            if bool(wide.outside((total.hi, total.lo), -limit, limit).any()):
+                raise OutOfRangeError(
+                    f"the sum does not fit {call.type}; cast its argument to DOUBLE"
+                )
+        words = two_words(total)
+        return Wide(call.type, words.hi, words.lo, words.validity)
 
 
 class IntegerAverage(Reducing):
@@ -84,12 +83,12 @@ class IntegerAverage(Reducing):
         return (total, Flat(BIGINT, rows.sizes), *carried)
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
-        counts = rows.sums(flat(state[1]))
+        counts = rows.sums(values_of(state[1]))
         total, *carried = _sums(rows, state[0], state[-1], call)
         return (total, Flat(BIGINT, counts), *carried)
 
     def final(self, state: State, call: AggregateCall) -> Column:
-        total, counts = state[0], flat(state[1])
+        total, counts = state[0], values_of(state[1])
         _check_range(state[2:])
         argument = call.args[0].type
         scale = 10**argument.scale if argument.kind is Kind.DECIMAL else 1
@@ -104,12 +103,13 @@ def _sums(rows: Grouped, column: Column, carried: Column | None, call: Aggregate
     if not call.args[0].type.is_wide:
         return (total,)
     carry = rows.numbers.new_zeros(rows.count) if carry is None else carry
-    return (total, Flat(BIGINT, carry if carried is None else carry + rows.sums(flat(carried))))
+    carry = carry if carried is None else carry + rows.sums(values_of(carried))
+    return (total, Flat(BIGINT, carry))
 
 
 def _check_range(carried: State) -> None:
     """Sums that carry anything past 128 bits are out of range."""
-    if any(bool(flat(each).any()) for each in carried):
+    if any(bool(values_of(each).any()) for each in carried):
         raise OutOfRangeError("the sum is out of the range of HUGEINT; cast its argument to DOUBLE")
 
 
@@ -119,7 +119,7 @@ def _sum(rows: Grouped, column: Column) -> tuple[Column, Tensor | None]:
         if not bool((column.hi == values >> 63).all()):
             return _limb_sum(rows, column.hi, values)
     else:
-        values = flat(column)
+        values = values_of(column)
     count = int(values.shape[0])
     if count and not _fits(values, count):
         values = values.to(torch.int64)
@@ -150,7 +150,7 @@ class PairedSum(Reducing):
     """SUM of floats, added in pairs of rows, then of pairs, …"""
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
-        sums = kernels.sum_by(rows.numbers, rows.count, flat(arguments[0]).double())
+        sums = kernels.sum_by(rows.numbers, rows.count, values_of(arguments[0]).double())
         return (Flat(DOUBLE, sums, rows.present),)
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
@@ -164,10 +164,10 @@ class PairedAverage(PairedSum):
         return (*super().partial(rows, arguments, call), Flat(BIGINT, rows.sizes))
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
-        return (*super().partial(rows, state, call), Flat(BIGINT, rows.sums(flat(state[1]))))
+        return (*super().partial(rows, state, call), Flat(BIGINT, rows.sums(values_of(state[1]))))
 
     def final(self, state: State, call: AggregateCall) -> Column:
-        sums, counts = (flat(column) for column in state)
+        sums, counts = (values_of(column) for column in state)
         return Flat(DOUBLE, sums / counts.clamp(min=1), state[0].validity)
 
 
@@ -177,7 +177,7 @@ class FloatSum(Collecting):
     paired = PairedSum()
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
-        sums = kernels.sum_by(rows.numbers, rows.count, flat(arguments[0]).double())
+        sums = kernels.sum_by(rows.numbers, rows.count, values_of(arguments[0]).double())
         return Flat(DOUBLE, sums, rows.present)
 
 
@@ -187,7 +187,7 @@ class FloatAverage(Collecting):
     paired = PairedAverage()
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
-        return Flat(DOUBLE, means(rows, flat(arguments[0])), rows.present)
+        return Flat(DOUBLE, means(rows, values_of(arguments[0])), rows.present)
 
 
 def means(rows: Grouped, values: Tensor) -> Tensor:
@@ -280,13 +280,6 @@ class ArgExtreme(Reducing):
 
     def final(self, state: State, call: AggregateCall) -> Column:
         return state[1]
-
-
-def flat(column: Column) -> Tensor:
-    """The values of a column of plain numbers."""
-    column = expand(column)
-    assert isinstance(column, Flat)
-    return column.values
 
 
 count = Count()

@@ -16,13 +16,20 @@ from torch import Tensor
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
-from tensorsql.operators.columns.layouts import operand
-from tensorsql.operators.columns.literals import logical, wide_numbers
+from tensorsql.operators.columns.layouts import operand, values_of
+from tensorsql.operators.columns.literals import to_python
 from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.ranges import always_fits
 from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.expressions import Call
-from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Constant, Flat, Wide
+from tensorsql.storage.columns.column import (
+    VALUE_DTYPE,
+    Column,
+    Flat,
+    Wide,
+    bare,
+    slice_column,
+)
 from tensorsql.storage.columns.types import HUGEINT, Kind, Type
 
 Operation = Callable[[Any, Any], Any]
@@ -171,12 +178,7 @@ def _tensor(value: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 def _tensors(arguments: Sequence[Column]) -> tuple[Tensor, Tensor]:
     """Both operands as tensors that broadcast (a constant is one row)."""
-    a, b = (
-        argument.one.values
-        if isinstance(argument, Constant) and isinstance(argument.one, Flat)
-        else operand(argument)
-        for argument in arguments
-    )
+    a, b = (values_of(bare(argument)) for argument in arguments)
     return a, b
 
 
@@ -203,12 +205,7 @@ def _refuse(bad: Tensor, arguments: Sequence[Column], call: Call, extent: Extent
 
 def _value(column: Column, row: int) -> Any:
     """The row's value, for messages."""
-    if isinstance(column, Constant):
-        return _value(column.one, 0)
-    if isinstance(column, Wide):
-        one = Wide(column.type, column.hi[row : row + 1], column.lo[row : row + 1])
-        return logical(wide_numbers(one)[0], column.type)
-    return logical(operand(column)[row].item(), column.type)
+    return to_python(slice_column(column, row, row + 1))[0]
 
 
 def _divide_wide(

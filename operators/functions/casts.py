@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import ConversionError
-from tensorsql.operators.columns.layouts import null_constant, with_validity
+from tensorsql.operators.columns.layouts import null_constant, values_of, with_validity
 from tensorsql.operators.columns.literals import to_python
 from tensorsql.operators.functions.calendar import DAY, midnights
 from tensorsql.operators.functions.extent import Extent
@@ -107,8 +107,7 @@ def text_to_tensor(column: Column, target: Type) -> Converted:
 
 
 def _convert_temporal(column: Column, target: Type) -> Column:
-    assert isinstance(column, Flat)
-    values = column.values
+    values = values_of(column)
     match column.type.kind, target.kind:
         case Kind.DATE, Kind.TIMESTAMP:
             return Flat(target, midnights(values), column.validity)

@@ -30,7 +30,6 @@ from tensorsql.storage.columns.column import (
     Dictionary,
     Flat,
     List,
-    RowRef,
     Struct,
     TimeSpan,
     bare,
@@ -141,13 +140,12 @@ def _equal_any(subject: Column, items: Sequence[Column]) -> Tensor:
     whole = whole and not subject.type.is_float and subject.type.kind is not Kind.BOOLEAN
     if whole and len(items) > LISTED and all(_is_fixed_number(item) for item in items):
         numbers = [operand(item) for item in items if _valid(item)]
-        return torch.isin(
-            values_of(subject), values_of(subject).new_tensor(numbers, dtype=torch.int64)
-        )
+        values = values_of(subject)
+        return torch.isin(values, values.new_tensor(numbers, dtype=torch.int64))
     result = torch.zeros(len(subject), dtype=torch.bool, device=device_of(subject))
     for item in items:
         hit = compare("eq", subject, item)
-        if isinstance(item, Constant):
+        if isinstance(item, Constant):  # the subject may be a dictionary's entries
             hit = hit if _valid(item) else torch.zeros_like(hit)
         elif item.validity is not None:
             hit = hit & item.validity
@@ -173,8 +171,7 @@ def _same(a: Column, b: Column) -> Tensor:
 
 def compare(name: str, a: Column, b: Column) -> Tensor:
     """bool [n] of "eq", "ne", "lt", "le", "gt" or "ge", validity left aside."""
-    if isinstance(a, RowRef) or isinstance(b, RowRef):
-        a, b = comparable(expand(a)), comparable(expand(b))
+    a, b = comparable(a), comparable(b)
     if isinstance(a, Constant) and isinstance(b, Constant):
         return compare(name, a.one, b.one).expand(a.length)
     kind = a.type.kind

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
+from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.columns.literals import wide_numbers, wide_of
-from tensorsql.operators.functions.aggregates import flat
 from tensorsql.operators.keys.grouping import Collecting, Grouped, RankedRows, Ranking
 from tensorsql.operators.keys.key_codes import group_rows
 from tensorsql.planner.plans.expressions import AggregateCall
@@ -30,7 +30,7 @@ class Product(Collecting):
 
     def whole(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> Column:
         table = rows.numbers.new_ones(rows.count, dtype=torch.float64)
-        table.scatter_reduce_(0, rows.numbers, flat(arguments[0]).double(), "prod")
+        table.scatter_reduce_(0, rows.numbers, values_of(arguments[0]).double(), "prod")
         return Flat(
             DOUBLE,
             table if rows.present is None else table.masked_fill(~rows.present, 0),
@@ -59,7 +59,7 @@ class Quantile(Ranking):
 
         share: Tensor | float = 0.5
         if len(arguments) > 1:
-            share = flat(rows.pick(arguments[1], rows.first())).double()
+            share = values_of(rows.pick(arguments[1], rows.first())).double()
             if not bool(((share >= 0) & (share <= 1)).all()):
                 raise OutOfRangeError("the share of a quantile is between 0 and 1")
         if not self.continuous:
@@ -69,7 +69,7 @@ class Quantile(Ranking):
         low, high = value(below), value(exact.ceil().to(torch.int64))
         if call.type.is_wide:
             return _between_words(call, low, high, exact - below, rows.present)
-        return _between(call, flat(low), flat(high), exact - below, rows.present)
+        return _between(call, values_of(low), values_of(high), exact - below, rows.present)
 
 
 def _between(

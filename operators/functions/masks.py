@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import DataError
+from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.functions.extent import Extent, narrowed
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
@@ -103,7 +104,7 @@ def _area(arguments: Arguments, extent: Extent, box: Column | None) -> Column:
 
 def area_of_box(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """Width times height; 0 where a side is negative."""
-    return Flat(DOUBLE, _box_area(_corners(arguments[0])), arguments[0].validity)
+    return Flat(DOUBLE, _box_area(values_of(arguments[0])), arguments[0].validity)
 
 
 def box_xyxy(arguments: Arguments, call: Call, extent: Extent) -> Column:
@@ -124,18 +125,11 @@ def box_corners(arguments: Arguments, call: Call, extent: Extent) -> Column:
 
 
 def _doubles(arguments: Arguments) -> list[Tensor]:
-    columns = [expand(each) for each in arguments]
-    return [each.values.double() for each in columns if isinstance(each, Flat)]
+    return [values_of(each).double() for each in arguments]
 
 
 def _box(values: Sequence[Tensor]) -> Column:
     return Flat(BOX, torch.stack(list(values), dim=1))
-
-
-def _corners(column: Column) -> Tensor:
-    column = expand(column)
-    assert isinstance(column, Flat)
-    return column.values
 
 
 def _box_area(box: Tensor) -> Tensor:
@@ -175,7 +169,7 @@ def iou_box(arguments: Arguments, call: Call, extent: Extent) -> Column:
 
 def iou_of_boxes(arguments: Arguments, call: Call, extent: Extent) -> Column:
     """The area two boxes share over the area they cover; NULL where they cover none."""
-    one, other = (_corners(each) for each in arguments)
+    one, other = (values_of(each) for each in arguments)
     low = torch.maximum(one[:, :2], other[:, :2])
     high = torch.minimum(one[:, 2:], other[:, 2:])
     both = _box_area(torch.cat([low, high], dim=1))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError
+from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.functions.extent import Extent, narrowed
 from tensorsql.operators.functions.neurons import list_offsets, places_of, runs
 from tensorsql.operators.models.inference import CHUNK, WHERE, inference_of
@@ -109,14 +110,9 @@ def _numeric_runs(
     for part in torch.split(places, CHUNK):
         if len(part):
             extent.context.check()
-            stacked = torch.stack([_numbers(each).index_select(0, part) for each in columns], 1)
+            rows = [values_of(widen(each)).index_select(0, part) for each in columns]
+            stacked = torch.stack(rows, 1)
             yield inference.run_numbers(model, stacked.to(WHERE))
-
-
-def _numbers(column: Column) -> Tensor:
-    wide = widen(column)
-    assert isinstance(wide, Flat)
-    return wide.values
 
 
 def _lists(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators import kernels
-from tensorsql.operators.functions.aggregates import flat
+from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.keys.grouping import Collecting, Grouped, Reducing, State
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.column import Column, Flat
@@ -26,11 +26,11 @@ class Moments(Reducing):
         self.pairs = pairs
 
     def partial(self, rows: Grouped, arguments: Sequence[Column], call: AggregateCall) -> State:
-        values = [flat(argument).double() for argument in arguments]
+        values = [values_of(argument).double() for argument in arguments]
         return self._state(rows, None, values, [None] * len(self.pairs))
 
     def combine(self, rows: Grouped, state: State, call: AggregateCall) -> State:
-        counts, *parts = (flat(column) for column in state)
+        counts, *parts = (values_of(column) for column in state)
         split = len(parts) - len(self.pairs)
         return self._state(rows, counts, parts[:split], parts[split:])
 
@@ -90,7 +90,7 @@ class PairedCovariance(Moments):
         self.root = root
 
     def final(self, state: State, call: AggregateCall) -> Column:
-        sizes, sums = flat(state[0]), flat(state[-1])
+        sizes, sums = values_of(state[0]), values_of(state[-1])
         result = sums / (sizes - int(self.sample)).clamp(min=1)
         if len(state) == 3:  # one value varies by nothing, even if it is no number
             result = result.masked_fill(sizes <= 1, 0)
@@ -104,8 +104,8 @@ class PairedCorrelation(Moments):
         super().__init__(list(combinations_with_replacement(range(2), 2)))
 
     def final(self, state: State, call: AggregateCall) -> Column:
-        yy, yx, xx = (flat(column) for column in state[-3:])
-        return _nullable(yx / (square_root(xx) * square_root(yy)), flat(state[0]) > 0)
+        yy, yx, xx = (values_of(column) for column in state[-3:])
+        return _nullable(yx / (square_root(xx) * square_root(yy)), values_of(state[0]) > 0)
 
 
 class InRowOrder(Collecting):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators.columns import wide
+from tensorsql.operators.columns.layouts import values_of
 from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat, Wide
 from tensorsql.storage.columns.types import BIGINT, INTEGER_RANGES, Kind, Type
 
@@ -23,31 +24,28 @@ def convert_number(column: Column, target: Type) -> Converted:
     if target.is_float:
         return _to_float(column, target)
     if column.type.is_float:
-        assert isinstance(column, Flat)
         return _from_float(column, target)
     gained = target.scale - column.type.scale
     if isinstance(column, Wide) or target.is_wide:
         return _by_words(column, target, gained)
-    assert isinstance(column, Flat)
     return _by_values(column, target, gained)
 
 
 def _not_zero(column: Column) -> Tensor:
     if isinstance(column, Wide):
         return (column.hi != 0) | (column.lo != 0)
-    assert isinstance(column, Flat)
-    return column.values != 0
+    return values_of(column) != 0
 
 
 def _to_float(column: Column, target: Type) -> Converted:
     dtype = VALUE_DTYPE[target.kind]
     if isinstance(column, Wide):
         values = wide.to_double((column.hi, column.lo))
+    elif column.type.scale:
+        values = values_of(column).to(torch.float64)
     else:
-        assert isinstance(column, Flat)
-        if not column.type.scale:
-            return _narrowed(column.values, column.values.to(dtype), column, target)
-        values = column.values.to(torch.float64)
+        stored = values_of(column)
+        return _narrowed(stored, stored.to(dtype), column, target)
     if column.type.scale:
         values = values / 10.0**column.type.scale
     return Flat(target, values.to(dtype), column.validity), None
@@ -63,8 +61,8 @@ def _narrowed(values: Tensor, result: Tensor, column: Column, target: Type) -> C
     return Flat(target, result.masked_fill(bad, 0), column.validity), bad
 
 
-def _from_float(column: Flat, target: Type) -> Converted:
-    values = column.values.to(torch.float64)
+def _from_float(column: Column, target: Type) -> Converted:
+    values = values_of(column).to(torch.float64)
     if target.kind is Kind.DECIMAL:
         values = values * 10.0**target.scale
         whole = torch.floor(values.abs() + 0.5)
@@ -83,17 +81,16 @@ def _from_float(column: Flat, target: Type) -> Converted:
     return Flat(target, rounded.to(VALUE_DTYPE[target.kind]), column.validity), failed
 
 
-def _by_values(column: Flat, target: Type, gained: int) -> Converted:
+def _by_values(column: Column, target: Type, gained: int) -> Converted:
     """Rescale 64-bit values; a product that could wrap goes through 128 bits."""
+    values = values_of(column)
     if gained > 0:
         limits = column.type.limits or (0, 1)
-        if max(-limits[0], limits[1]) * 10**gained >= 1 << 63 and not _small(column.values, gained):
+        if max(-limits[0], limits[1]) * 10**gained >= 1 << 63 and not _small(values, gained):
             return _by_words(column, target, gained)
-        values = column.values.to(torch.int64) * 10**gained
+        values = values.to(torch.int64) * 10**gained
     elif gained < 0:
-        values = _round_off(column.values.to(torch.int64), -gained)
-    else:
-        values = column.values
+        values = _round_off(values.to(torch.int64), -gained)
     dtype = VALUE_DTYPE[target.kind]
     bad = _out_of_range(values, target)
     if bad is not None:

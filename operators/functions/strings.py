@@ -16,7 +16,12 @@ import torch
 
 from tensorsql.cancellation import in_helper
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.columns.layouts import null_constant, operand, with_validity
+from tensorsql.operators.columns.layouts import (
+    null_constant,
+    operand,
+    values_of,
+    with_validity,
+)
 from tensorsql.operators.columns.text import (
     arrow_type_of,
     bytes_of_arrow,
@@ -265,9 +270,8 @@ def _checked_pad(apply: Apply) -> Kernel:
 
 
 def _refuse_empty_padding(arguments: Sequence[Column], empty: pa.Array, extent: Extent) -> None:
-    length = expand(arguments[1])
-    assert isinstance(length, Flat)
-    short = pc.less(pc.utf8_length(text_array(arguments[0])), pa.array(numpy_view(length.values)))
+    lengths = pa.array(numpy_view(values_of(arguments[1])))
+    short = pc.less(pc.utf8_length(text_array(arguments[0])), lengths)
     bad = flat_of_arrow(pc.and_(short, empty), Type(Kind.BOOLEAN))
     if extent.failing(bad.values) is not None:
         raise OutOfRangeError("the padding is empty; give at least one character to pad with")

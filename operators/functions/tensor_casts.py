@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tensorsql.operators.columns.layouts import values_of, with_validity
+from tensorsql.operators.columns.layouts import (
+    values_of,
+    with_validity,
+)
 from tensorsql.operators.functions.numeric_casts import convert_number
 from tensorsql.storage.columns.arrow_types import element_type, type_of_arrow
 from tensorsql.storage.columns.changes import expand, fetch
@@ -27,10 +30,9 @@ Converted = tuple[Column, Tensor | None]
 def convert_tensor(column: Column, target: Type) -> Converted:
     """Number by number; a row fails if its target's dtype cannot hold one of them."""
     column = fetch(column)
-    assert isinstance(column, Flat)
     if target.kind is Kind.LIST:
         return _to_lists(column, target)
-    dtype, stored = getattr(torch, target.element), column.values
+    dtype, stored = getattr(torch, target.element), values_of(column)
     if stored.is_floating_point() and not dtype.is_floating_point:
         stored = stored.round()
     values = stored.to(dtype)
@@ -99,22 +101,21 @@ def _lost(values: Tensor, result: Tensor) -> Tensor:
     return torch.from_numpy(changed)
 
 
-def _to_lists(column: Flat, target: Type) -> Converted:
+def _to_lists(column: Column, target: Type) -> Converted:
     """A list per dimension around the numbers, which convert as they do outside."""
     numbers = _numbers(column)
     leaf = target
     while leaf.child is not None:
         leaf = leaf.child
     child, bad = (numbers, None) if leaf == numbers.type else convert_number(numbers, leaf)
-    result = _wrapped(child, target, tuple(column.values.shape))
+    result = _wrapped(child, target, tuple(values_of(column).shape))
     per_row = None if bad is None else bad.reshape(len(column), -1).any(1)
     return with_validity(result, column.validity), per_row
 
 
 def _numbers(column: Column) -> Column:
     """All numbers of a TENSOR column, one after the other."""
-    assert isinstance(column, Flat)
-    type, values = type_of_arrow(element_type(column.type)), column.values.reshape(-1)
+    type, values = type_of_arrow(element_type(column.type)), values_of(column).reshape(-1)
     if type.is_wide:  # unsigned 64 bits
         bits = values.view(torch.int64)
         return Wide(type, torch.zeros_like(bits), bits)

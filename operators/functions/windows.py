@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
-from tensorsql.operators.columns.layouts import take_or_null, with_validity
-from tensorsql.operators.functions.aggregates import flat
+from tensorsql.operators.columns.layouts import take_or_null, values_of, with_validity
 from tensorsql.operators.keys.ordering import Partitions
 from tensorsql.planner.plans.expressions import AggregateCall
 from tensorsql.storage.columns.changes import expand
@@ -88,7 +87,7 @@ def _neighbour(
 def _whole(column: Column) -> tuple[Tensor, Tensor]:
     """The numbers of a BIGINT argument, and where it is not NULL."""
     column = expand(column)
-    values = flat(column).to(torch.int64)
+    values = values_of(column).to(torch.int64)
     return values, present_rows(column)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError, DataError
+from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.columns.text import flat_of_arrow
 from tensorsql.operators.models.activations import ActivationCache
 from tensorsql.operators.models.load import open_model
@@ -24,8 +25,12 @@ from tensorsql.operators.runtime.program import Context, Services
 from tensorsql.planner.analysis.neurons import NeuronGroup, TargetRow
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.arrow import to_arrow
-from tensorsql.storage.columns.column import CPU, Column, Constant, Flat, RowRef, slice_column
-from tensorsql.storage.columns.types import BOOLEAN
+from tensorsql.storage.columns.changes import fetch
+from tensorsql.storage.columns.column import CPU, Column, slice_column
+from tensorsql.storage.columns.types import (
+    BOOLEAN,
+    Kind,
+)
 from tensorsql.storage.tables.catalog import ModelEntry, Reader, Relation
 
 WHERE = CPU  # models lie there: inputs are moved to them, and outputs are kept
@@ -162,16 +167,11 @@ def _inference(services: Services) -> Inference:
 
 def tensor_rows(column: Column) -> Tensor | None:
     """The values [n, …] of a TENSOR column; None for a single NULL row."""
-    if isinstance(column, Constant):
-        one = tensor_rows(column.one)
-        return None if one is None else one.expand(column.length, *one.shape[1:])
-    if isinstance(column, RowRef):
-        column = column.source.fetch(column.rows.cpu())
-    if not isinstance(column, Flat):
+    if column.type.kind is not Kind.TENSOR:
         raise DataError(f"a model takes a TENSOR, not {column.type}")
     if len(column) == 1 and column.validity is not None and not bool(column.validity[0]):
         return None
-    return column.values
+    return values_of(fetch(column))
 
 
 def find_row(target: TargetRow, relation: Relation, reader: Reader) -> int:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import Error
+from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressions
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.indexes.protocol import Probe
@@ -31,7 +32,6 @@ from tensorsql.storage.columns.column import (
     Batch,
     Column,
     Constant,
-    Flat,
     RowRef,
     Wide,
     present_rows,
@@ -91,9 +91,8 @@ def composed(call: Call, arguments: Sequence[Bounds]) -> Bounds:
 
 def row_ids(batch: Batch, id: int) -> Tensor:
     """int64 row ids, -1 where an outer join found no row."""
-    column = to_device(expand(batch.column(id)), CPU)
-    assert isinstance(column, Flat)
-    ids = column.values.to(torch.int64)
+    column = to_device(batch.column(id), CPU)
+    ids = values_of(column).to(torch.int64)
     return ids if column.validity is None else ids.masked_fill(~column.validity, -1)
 
 
@@ -175,10 +174,9 @@ def _doubles(column: Column) -> tuple[Tensor, Tensor]:
         values = torch.where(one_word, column.lo.double(), column.hi.double() * 2.0**64 + low)
         whole = one_word & (not column.type.scale)
     else:
-        assert isinstance(column, Flat)
-        values = column.values.double()
+        values = values_of(column).double()
         if column.type.kind is Kind.DECIMAL and column.type.scale:
-            whole = column.values % 10**column.type.scale == 0
+            whole = values_of(column) % 10**column.type.scale == 0
         else:
             whole = torch.ones_like(values, dtype=torch.bool)
     exact = whole & (values.abs() <= EXACT) | column.type.is_float

@@ -84,6 +84,9 @@ def two_words(column: Column) -> Wide:
 
 def fetch(column: Column) -> Column:
     """The column with the rows it refers to; masks, which are read in part, stay references."""
+    if isinstance(column, Constant):
+        one = fetch(column.one)
+        return column if one is column.one else Constant(one, column.length)
     if not isinstance(column, RowRef) or column.type.kind is Kind.MASK:
         return column
     if column.source is None:
