@@ -15,6 +15,7 @@ from torch import nn
 
 import tensorsql
 from tensorsql import errors
+from tensorsql.session_state import SessionServices
 
 COUNT = 1500
 LAYER_SIZE = 6
@@ -104,7 +105,7 @@ def test_few_inputs_are_run(con: tensorsql.Connection, search: str) -> None:
     con.execute("CREATE INDEX i ON t USING NPI (net, 'relu1') WITH (partitions = 32)")
     con.execute(f"SET neuron_search = '{search}'")
     # The index keeps its bounds, not what it ran: a new session's cache is empty.
-    con.session.services = None
+    con.session.services = SessionServices(lambda: True)
     text = explained(con, similar(), analyze=True)
     assert "IndexTopN" in text and "using i" in text
     verified, rejected = number(text, "verified"), number(text, "rejected")

@@ -13,6 +13,7 @@ from torch import nn
 from tensorsql import errors
 from tensorsql.operators.models import register_module
 from tensorsql.session import Session
+from tensorsql.session_state import SessionServices
 from tensorsql.storage.tables.database import Database
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -164,7 +165,7 @@ def test_table_form(session: Session, scores: torch.Tensor) -> None:
 def test_morsels_do_not_change_a_bit(session: Session, size: int) -> None:
     sql = "SELECT PREDICT_PROBA(cnn, image) FROM images WHERE id < 30 ORDER BY id"
     wanted = rows(session, sql)
-    session.services = None  # without what earlier queries left in the cache
+    session.services = SessionServices(lambda: True)  # without what queries left in the cache
     session.execute(f"SET morsel_size = {size}")
     assert rows(session, sql) == wanted
     session.execute("RESET morsel_size")
