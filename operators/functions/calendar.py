@@ -75,6 +75,13 @@ def add_months(days: Tensor, months: Tensor) -> Tensor:
     return days_of(year, month, torch.minimum(day, month_length(year, month)))
 
 
+def day_of_year(days: Tensor) -> Tensor:
+    """1 on the first of January."""
+    year, _, _ = civil(days)
+    one = torch.ones_like(year)
+    return days - days_of(year, one, one) + 1
+
+
 def weekday(days: Tensor) -> Tensor:
     """Monday = 0 … Sunday = 6."""
     return torch.remainder(days + 3, 7)

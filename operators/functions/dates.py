@@ -15,6 +15,7 @@ from tensorsql.operators.functions.calendar import (
     DAY,
     add_months,
     civil,
+    day_of_year,
     days_of,
     floor_div,
     iso_week,
@@ -51,12 +52,6 @@ DAY_NAMES = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 Part = Callable[[Tensor], Tensor]
 
 
-def _day_of_year(days: Tensor) -> Tensor:
-    year, _, _ = civil(days)
-    one = torch.ones_like(year)
-    return days - days_of(year, one, one) + 1
-
-
 def _year_week(days: Tensor) -> Tensor:
     year, week = iso_week(days)
     return year * 100 + week
@@ -70,7 +65,7 @@ CALENDAR: dict[str, Part] = {
     "week": lambda days: iso_week(days)[1],
     "dayofweek": lambda days: torch.remainder(weekday(days) + 1, 7),
     "isodow": lambda days: weekday(days) + 1,
-    "dayofyear": _day_of_year,
+    "dayofyear": day_of_year,
     "decade": lambda days: trunc_div(civil(days)[0], 10),
     "century": lambda days: trunc_div(civil(days)[0] - 1, 100) + 1,
     "isoyear": lambda days: iso_week(days)[0],

@@ -162,7 +162,7 @@ def iou_box(arguments: Arguments, call: Call, extent: Extent) -> Column:
     both = _count_above(above, region)
     source, rows, _ = above
     heights, widths = source.sizes(rows) if len(rows) else (rows, rows)
-    x0, x1, y0, y1 = corners(region, 1, 1) if not len(rows) else _clipped(region, heights, widths)
+    x0, x1, y0, y1 = corners(region, 1, 1) if not len(rows) else corners(region, heights, widths)
     total = _count_above(above, None) + (x1 - x0) * (y1 - y0)
     return _ratio(extent, chosen, validity, (both, total - both))
 
@@ -225,12 +225,6 @@ def _common_size(first: Above, second: Above) -> tuple[Integers, Integers]:
             "compare masks of one size"
         )
     return tall, wide
-
-
-def _clipped(region: np.ndarray, heights: Integers, widths: Integers) -> tuple[Integers, ...]:
-    x0, x1 = clip(region[:, 0], region[:, 2], widths)
-    y0, y1 = clip(region[:, 1], region[:, 3], heights)
-    return x0, x1, y0, y1
 
 
 def _ratio(

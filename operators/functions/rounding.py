@@ -17,6 +17,7 @@ from tensorsql.operators.functions.registry import Kernel
 from tensorsql.planner.functions.casts import MAX_DIGITS
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import CPU, VALUE_DTYPE, Column, Flat, Wide, bare
+from tensorsql.storage.columns.rounding import halves
 from tensorsql.storage.columns.types import Kind, Type, decimal
 
 LAST_POWER = 308
@@ -152,16 +153,9 @@ def _is_below_half(values: Tensor, unit: Tensor, scaled: Tensor, places: Tensor)
 
 def _product_error(a: Tensor, b: Tensor, product: Tensor) -> Tensor:
     """a * b less its rounded product, exactly (Dekker); zeros in both give 0."""
-    a_high, a_low = _halves(a)
-    b_high, b_low = _halves(b)
+    a_high, a_low = halves(a)
+    b_high, b_low = halves(b)
     return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Two floats of half the digits that add up to the value (Veltkamp)."""
-    shifted = values * 134217729.0  # 2**27 + 1
-    high = shifted - (shifted - values)
-    return high, values - high
 
 
 def _decimal_to_digits(column: Column, place: int, call: Call, extent: Extent, cut: bool) -> Column:

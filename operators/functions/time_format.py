@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tensorsql.errors import ConversionError
 from tensorsql.operators.columns.text import numpy_view
-from tensorsql.operators.functions.calendar import civil, days_of, iso_week, split, weekday
+from tensorsql.operators.functions.calendar import civil, day_of_year, iso_week, split, weekday
 
 TEXT = pa.large_string()
 SECOND = 1_000_000
@@ -60,15 +60,9 @@ def _names(names: list[str], places: Tensor) -> pa.Array:
     return pa.array(names, TEXT).take(pa.array(numpy_view(places)))
 
 
-def _day_of_year(days: Tensor, clock: Tensor) -> Tensor:
-    year = civil(days)[0]
-    one = torch.ones_like(year)
-    return days - days_of(year, one, one) + 1
-
-
 def _week_of_year(days: Tensor, first: int) -> Tensor:
     """Weeks that start on weekday `first` (Monday 0), from the first such day of the year."""
-    place = _day_of_year(days, days) - 1
+    place = day_of_year(days) - 1
     return torch.div(
         place + 7 - torch.remainder(weekday(days) - first, 7), 7, rounding_mode="floor"
     )
@@ -79,7 +73,7 @@ NUMBERS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], int]] = {
     "y": (lambda days, clock: torch.remainder(civil(days)[0], 100), 2),
     "m": (lambda days, clock: civil(days)[1], 2),
     "d": (lambda days, clock: civil(days)[2], 2),
-    "j": (_day_of_year, 3),
+    "j": (lambda days, clock: day_of_year(days), 3),
     "H": (lambda days, clock: clock // (3600 * SECOND), 2),
     "I": (lambda days, clock: torch.remainder(clock // (3600 * SECOND) - 1, 12) + 1, 2),
     "M": (lambda days, clock: clock // (60 * SECOND) % 60, 2),

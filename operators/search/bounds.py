@@ -108,7 +108,7 @@ class BoundsCompiler:
         if isinstance(expression, Literal):
             return fixed(constant(expression.value))
         if not is_costly(expression):
-            if not is_bounded(expression.type):
+            if not expression.type.is_bounded:
                 return fixed(unknown(expression.type))
             return evaluated(expression.type, compile_expressions([expression], self._context))
         if not isinstance(expression, Call):
@@ -140,11 +140,6 @@ class BoundsCompiler:
 def is_costly(expression: Expression) -> bool:
     """Whether evaluating it costs more than reading bounds."""
     return any(isinstance(e, Call) and e.function.cost >= COSTLY for e in walk(expression))
-
-
-def is_bounded(type: Type) -> bool:
-    """Whether values of the type are numbers or truth values."""
-    return type.is_numeric or type.kind is Kind.BOOLEAN
 
 
 def exact_interval(column: Column) -> Interval:
@@ -203,7 +198,7 @@ def full_interval(value: Interval, rows: int) -> Interval:
 
 def key_interval(key: Column) -> Interval:
     """The exact bounds of a number; any other key stays open."""
-    if is_bounded(key.type):
+    if key.type.is_bounded:
         return full_interval(exact_interval(to_device(key, CPU)), len(key))
     return open_interval(len(key))
 

@@ -18,7 +18,6 @@ from tensorsql.operators.search.bounds import (
     BoundsCompiler,
     bytes_read,
     full_interval,
-    is_bounded,
     open_interval,
 )
 from tensorsql.planner.analysis.intervals import Interval
@@ -69,7 +68,7 @@ class Criteria:
         """The bounds of the keys for every row."""
         return [
             full_interval(bounds.interval(batch), batch.rows)
-            if is_bounded(key.expression.type)
+            if key.expression.type.is_bounded
             else open_interval(batch.rows)
             for bounds, key in zip(self.keys, self.plan.keys, strict=True)
         ]

@@ -28,7 +28,6 @@ from tensorsql.operators.search.bounds import (
     composed,
     fixed,
     full_interval,
-    is_bounded,
     row_ids,
 )
 from tensorsql.operators.search.criteria import Criteria, count_bytes
@@ -113,7 +112,7 @@ class GroupBoundsCompiler(BoundsCompiler):
         return self._aggregates.get(expression.id) if is_column else None  # type: ignore[attr-defined]
 
     def _aggregated(self, call: AggregateCall) -> Bounds:
-        if len(call.args) > 1 or not is_bounded(call.type):
+        if len(call.args) > 1 or not call.type.is_bounded:
             return fixed(unknown(call.type))
         argument = self._members.compile(call.args[0]) if call.args else fixed(constant(1))
         return aggregated(call, argument)

@@ -17,7 +17,6 @@ from tensorsql.planner.analysis.intervals import (
     differences,
     fits,
     hull,
-    is_bounded,
     negatives,
     operations,
     opposite,
@@ -160,7 +159,7 @@ def cast(call: Call, arguments: Sequence[Interval]) -> Interval:
     """CAST between numbers: rounds to the target's digits; anything else is unbounded."""
     (a,) = arguments
     source, target = call.args[0].type, call.type
-    if not (is_bounded(source) and target.is_numeric):
+    if not (source.is_bounded and target.is_numeric):
         return unknown(target)
     if target.is_float or _digits(source) <= _digits(target):
         return typed(target, a)
@@ -185,7 +184,7 @@ def _truth(yes: Any, no: Any, null: Any) -> Interval:
 
 def compare(call: Call, arguments: Sequence[Interval]) -> Interval:
     """=, <>, <, <=, >, >=; NaN is equal to NaN and greater than every number."""
-    if not all(is_bounded(each.type) for each in call.args):
+    if not all(each.type.is_bounded for each in call.args):
         return unknown(call.type)
     a, b = arguments
     null = a.may_be_null | b.may_be_null

@@ -178,8 +178,3 @@ def widened(a: Interval, share: float) -> Interval:
     """The bounds moved outward by a share of themselves, for what rounding may have done."""
     lower, upper = a.lower - abs(a.lower) * share, a.upper + abs(a.upper) * share
     return replace(a, lower=lower, upper=upper)
-
-
-def is_bounded(type: Type) -> bool:
-    """Whether values of the type have bounds: numbers and truth values."""
-    return type.is_numeric or type.kind is Kind.BOOLEAN

@@ -82,7 +82,7 @@ def common_type(a: Type, b: Type, compare: bool = False) -> Type | None:
         return a
     if a.kind is Kind.NULL:
         return b
-    if _is_number(a) and _is_number(b):
+    if a.is_bounded and b.is_bounded:
         met = _common_number(a, b, compare)
         loose = compare or Kind.BOOLEAN not in (a.kind, b.kind)
         return met if loose or met.is_integer else None
@@ -97,10 +97,6 @@ def common_type(a: Type, b: Type, compare: bool = False) -> Type | None:
     if kinds == {Kind.ENUM}:
         return VARCHAR
     return _common_nested(a, b, compare) if len(kinds) == 1 else None
-
-
-def _is_number(candidate: Type) -> bool:
-    return candidate.is_numeric or candidate.kind is Kind.BOOLEAN
 
 
 def _common_number(a: Type, b: Type, compare: bool) -> Type:
@@ -152,7 +148,7 @@ def is_safe(source: Type, target: Type) -> bool:
     if source == target or source.kind is Kind.NULL or target.kind is Kind.VARCHAR:
         return True
     if source.kind is Kind.BOOLEAN:
-        return _is_number(target) and not (
+        return target.is_bounded and not (
             target.kind is Kind.DECIMAL and target.precision == target.scale
         )
     if source.is_integer and target.is_integer:
@@ -162,7 +158,7 @@ def is_safe(source: Type, target: Type) -> bool:
         carry = 1 if target.scale < exact.scale else 0
         return target.precision - target.scale >= exact.precision - exact.scale + carry
     if target.kind is Kind.BOOLEAN or target.is_float:
-        return _is_number(source) and not (source.kind is Kind.DOUBLE and target.kind is Kind.REAL)
+        return source.is_bounded and not (source.kind is Kind.DOUBLE and target.kind is Kind.REAL)
     if source.kind is target.kind is Kind.LIST:
         assert source.child is not None
         assert target.child is not None
@@ -186,7 +182,7 @@ _EXPLICIT = _SAFE | {(Kind.BLOB, Kind.VARCHAR), (Kind.ENUM, Kind.ENUM), (Kind.TI
 
 def can_cast(source: Type, target: Type) -> bool:
     """Whether CAST between the types means anything."""
-    if source == target or source.kind is Kind.NULL or (_is_number(source) and _is_number(target)):
+    if source == target or source.kind is Kind.NULL or (source.is_bounded and target.is_bounded):
         return True
     if source.is_text:
         return _has_text(target) and (source.kind, target.kind) != (Kind.UUID, Kind.BLOB)
@@ -223,9 +219,7 @@ def _has_depth(listed: Type, depth: int) -> bool:
     if depth == 0 or child is None or child.kind is Kind.NULL:
         return depth > 0
     return (
-        _has_depth(child, depth - 1)
-        if child.kind is Kind.LIST
-        else depth == 1 and _is_number(child)
+        _has_depth(child, depth - 1) if child.kind is Kind.LIST else depth == 1 and child.is_bounded
     )
 
 

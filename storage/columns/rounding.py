@@ -21,7 +21,7 @@ SPLITTER = float(2**27 + 1)
 def multiply_add(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """a * b + c of doubles, rounded once but for a last bit (Dekker's exact product)."""
     product = a * b
-    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    (a_high, a_low), (b_high, b_low) = halves(a), halves(b)
     lost = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
     total = product + c
     back = total - product
@@ -30,7 +30,8 @@ def multiply_add(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return torch.where(torch.isfinite(exact), exact, total)
 
 
-def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
+def halves(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Two floats of half the digits that add up to the value (Veltkamp)."""
     scaled = values * SPLITTER
     high = scaled - (scaled - values)
     return high, values - high

@@ -98,6 +98,11 @@ class Type:
         return self.is_integer or self.is_float or self.kind is Kind.DECIMAL
 
     @property
+    def is_bounded(self) -> bool:
+        """A number or a truth value, which count as 0 and 1."""
+        return self.is_numeric or self.kind is Kind.BOOLEAN
+
+    @property
     def is_text(self) -> bool:
         """Stored as UTF-8 bytes: VARCHAR, UUID or ENUM."""
         return self.kind in (Kind.VARCHAR, Kind.UUID, Kind.ENUM)

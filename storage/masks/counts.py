@@ -68,8 +68,8 @@ def chunks(count: int, pixels: int) -> Iterator[slice]:
         yield slice(start, min(start + step, count))
 
 
-def corners(box: np.ndarray, height: int, width: int) -> tuple[Integers, ...]:
-    """x0, x1, y0, y1 in pixels, half-open, clipped to the mask; arrays as long as `box`."""
+def corners(box: np.ndarray, height: int | Integers, width: int | Integers) -> tuple[Integers, ...]:
+    """x0, x1, y0, y1 in pixels, half-open, clipped to the mask(s); arrays as long as `box`."""
     x0, x1 = clip(box[:, 0], box[:, 2], width)
     y0, y1 = clip(box[:, 1], box[:, 3], height)
     return x0, x1, y0, y1

@@ -53,6 +53,8 @@ class SegmentSource(Protocol):
 
     def row_ids(self) -> RowIds | None:
         """Explicit ascending row ids, or None if they count up from the segment's first."""
+        explicit = self.field(ROW_IDS)
+        return None if explicit is None else np.asarray(explicit)
 
 
 class Unchecked(SegmentSource):
@@ -88,10 +90,6 @@ class MemorySource(Unchecked):
     def field(self, name: str) -> pa.Array | None:
         return self.arrays.get(name)
 
-    def row_ids(self) -> RowIds | None:
-        explicit = self.field(ROW_IDS)
-        return None if explicit is None else np.asarray(explicit)
-
 
 class LazySource(Unchecked):
     """Arrays made on first use, such as the columns of a file or of a registered object."""
@@ -109,11 +107,8 @@ class LazySource(Unchecked):
     def masks(self, column: str, type: Type) -> MaskBlock:
         raise KeyError(column)
 
-    def row_ids(self) -> RowIds | None:
-        return None
 
-
-class FileSource:
+class FileSource(SegmentSource):
     """A memory-mapped Arrow IPC file of one record batch, with mask blocks beside it."""
 
     def __init__(self, path: Path, files: Opener, rows: int) -> None:
@@ -150,10 +145,6 @@ class FileSource:
 
     def field(self, name: str) -> pa.Array | None:
         return self.array(name) if self._opened()[1].schema.get_field_index(name) >= 0 else None
-
-    def row_ids(self) -> RowIds | None:
-        explicit = self.field(ROW_IDS)
-        return None if explicit is None else np.asarray(explicit)
 
     def damaged(self, what: str, column: str) -> CorruptError:
         return self._files.damaged(self.path, what, _part(column))
