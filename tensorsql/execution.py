@@ -12,9 +12,9 @@ from tensorsql.cancellation import check_cancelled, import_whole, in_helper
 from tensorsql.errors import CatalogError, IntegrityError, TransactionError, UnsupportedError
 from tensorsql.index_upkeep import extend_index
 from tensorsql.operators.indexes import find_index
+from tensorsql.plan_cache import Prepared
 from tensorsql.planner.explain import explain as explain_plan
 from tensorsql.planner.plans import bound_statements as bound
-from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.result import Result
 from tensorsql.storage.columns.types import BIGINT, VARCHAR
@@ -34,22 +34,23 @@ Created = bound.CreateTable | bound.CreateView | bound.CreateModel | bound.Creat
 
 @dataclass
 class Work:
-    """What a statement is carried out with: its session, transaction and parameters, and what
-    its plan gave.
-
-    `plan` is optimized; `rows` are None where it did not run.
-    """
+    """What a statement is carried out with: its session, transaction and plan, and the plan's
+    rows, None where it did not run."""
 
     session: SessionState
     transaction: Transaction
-    parameters: ParameterValues
-    plan: Plan | None = None
+    prepared: Prepared
     rows: Source | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        """The optimized plan."""
+        return self.prepared.plan
 
     @cached_property
     def context(self) -> Context:
         """What its program may use, and what was counted while it ran."""
-        return self.session.context(self.transaction, self.parameters)
+        return self.session.context(self.transaction, self.prepared.parameters)
 
     @property
     def result(self) -> Result:

@@ -16,6 +16,7 @@ from tensorsql.nesting import NESTING
 from tensorsql.parser import syntax
 from tensorsql.parser.diagnosis import too_deep
 from tensorsql.parser.dialect import parse, tokenize
+from tensorsql.plan_cache import Asked, Prepared
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.parameters import check_count
 from tensorsql.planner.optimizer import optimize
@@ -71,21 +72,30 @@ class Session(SessionState):
         began = time.perf_counter()
         result = Result()
         with _errors_of(sql), NESTING, self.cancellable():
-            trees = parse(sql)
+            asked = Asked(sql, parameters, self.settings, self.functions)
+            kept = self.plans.find(asked)
+            trees = parse(sql) if kept is None else [kept.tree]
             check_count(trees, parameters)
             for tree in trees:
                 with self._transaction_of(tree) as transaction:
                     catalog = SessionCatalog(transaction, self.registered)
-                    statement = bind(tree, catalog, parameters, self.settings, self.functions)
-                    work = Work(self, transaction, statement.parameters)
-                    plan = plan_of(statement)
-                    if plan is not None:
-                        work.plan = optimize(plan, disabled_rules(self.settings))
-                        if runs(statement):
-                            program = compile_plan(work.plan, work.context)
-                            work.rows = run(program, work.plan, work.context)
-                    result = carry_out(statement, work)
-                    if not isinstance(statement, LASTING):
+                    ready = None if kept is None else kept.ready(asked, catalog)
+                    if ready is None:
+                        unread = tree if kept is None else tree.copy()
+                        statement = bind(unread, catalog, parameters, self.settings, self.functions)
+                        plan, program = plan_of(statement), None
+                        if plan is not None:
+                            plan = optimize(plan, disabled_rules(self.settings))
+                            if runs(statement):
+                                context = self.context(transaction, statement.parameters)
+                                program = compile_plan(plan, context)
+                        ready = Prepared(statement, statement.parameters, plan, program)
+                        self.plans.keep(asked, trees, ready, catalog.lookups)
+                    work = Work(self, transaction, ready)
+                    if ready.program is not None:
+                        work.rows = run(ready, work.context)
+                    result = carry_out(ready.statement, work)
+                    if not isinstance(ready.statement, LASTING):
                         check_cancelled()  # who took it for an error may have left rows out
         result.seconds = time.perf_counter() - began
         return result
@@ -114,21 +124,20 @@ def compile_plan(plan: Plan, context: Context) -> Program:
     """The program of an optimized plan; nothing of it runs yet."""
     from tensorsql.operators import compiler
 
-    began = time.perf_counter()
-    program = compiler.compile_plan(plan, context)
-    context.metrics.whole += time.perf_counter() - began
-    return program
+    return compiler.compile_plan(plan, context)
 
 
-def run(program: Program, plan: Plan, context: Context) -> Source:
+def run(ready: Prepared, context: Context) -> Source:
     """The rows of a plan's program; errors name the place of a value that comes from a file."""
     from tensorsql.operators.expressions.located import located
     from tensorsql.operators.runtime import scheduler
 
+    assert ready.program is not None
+    assert ready.plan is not None
     began = time.perf_counter()
     try:
-        return scheduler.run(program, context)
+        return scheduler.run(ready.program, context)
     except ConversionError as error:
-        raise located(error, plan) from None
+        raise located(error, ready.plan) from None
     finally:
         context.metrics.whole += time.perf_counter() - began

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tensorsql import settings as registry
 from tensorsql.cancellation import cancelled_by, import_engine, is_cancelled_by
 from tensorsql.errors import TransactionError
+from tensorsql.plan_cache import PlanCache
 from tensorsql.planner.functions.signatures import SIGNATURES, Functions
 from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.storage.tables.catalog import Relation
@@ -44,7 +45,8 @@ class SessionState:
     """One connection's state.
 
     `registered` are Python objects made visible as relations by `register`; `transaction` is the
-    one BEGIN opened, None in autocommit. `functions` are those that its statements may call.
+    one BEGIN opened, None in autocommit. `functions` are those that its statements may call,
+    `plans` those of queries that were asked before.
     """
 
     def __init__(self, database: Database, settings: Mapping[str, Any] | None = None) -> None:
@@ -55,6 +57,7 @@ class SessionState:
         self.registered: dict[str, Relation] = {}
         self.transaction: Transaction | None = None
         self.functions: Functions = SIGNATURES
+        self.plans = PlanCache()
         self.services = SessionServices(self._trusts)
         self.cancelled = Event()
 

@@ -11,6 +11,7 @@ from tensorsql.errors import CatalogError, OutOfRangeError, nearest
 from tensorsql.planner.optimizer import RULES
 
 MOST_THREADS = 1024
+MOST_PLANS = 1 << 20
 LARGEST_MORSEL = 1 << 40
 
 
@@ -88,6 +89,12 @@ SETTINGS: tuple[Setting, ...] = (
         False,
         "whether models that came with a database may run code when opened",
         _flag,
+    ),
+    Setting(
+        "plan_cache",
+        256,
+        "plans of queries kept for the next time; 0 = none",
+        _whole(0, MOST_PLANS),
     ),
     Setting("disabled_rules", (), "optimizer rules left out, separated by commas", _rules),
 )

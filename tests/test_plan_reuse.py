@@ -6,6 +6,7 @@ import datetime
 import pickle
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tensorsql.errors import CatalogError
 from tensorsql.execution import Work
 from tensorsql.operators.runtime.program import Program
 from tensorsql.parser.dialect import parse
+from tensorsql.plan_cache import Prepared
 from tensorsql.planner.binder import bind
 from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.explain import explain
@@ -68,19 +70,20 @@ class Made:
             statement = bind(self.tree, catalog, parameters, self.session.settings)
             assert isinstance(statement, Query)
             self.plan: Plan = optimize(statement.plan)
-            program = compile_plan(
-                self.plan, Work(self.session, transaction, statement.parameters).context
-            )
-            self.program: Program = pickle.loads(pickle.dumps(program))
+            context = self.session.context(transaction, statement.parameters)
+            program: Program = pickle.loads(pickle.dumps(compile_plan(self.plan, context)))
+            self.basis = program.basis
+            self.prepared = Prepared(statement, statement.parameters, self.plan, program)
 
     def rows(self, *parameters: Any) -> Rows:
         """The rows at a snapshot of now, for other parameters."""
         given = Parameters(self.tree, parameters)
-        for key in self.program.basis.parameters:
+        for key in self.basis.parameters:
             given.parameter(key)
         with self.session.open_transaction() as transaction:
-            work = Work(self.session, transaction, given.taken, self.plan)
-            work.rows = run(self.program, self.plan, work.context)
+            ready = replace(self.prepared, parameters=given.taken)
+            work = Work(self.session, transaction, ready)
+            work.rows = run(ready, work.context)
             return fetched(work.result)
 
 
@@ -309,7 +312,7 @@ def test_a_program_takes_other_parameters(
     con: tensorsql.Connection, sql: str, runs: list[tuple[Any, ...]]
 ) -> None:
     made = Made(con, sql, *runs[0])
-    assert not made.program.basis.decisive
+    assert not made.basis.decisive
     for parameters in (*runs, runs[0]):
         assert made.rows(*parameters) == now(con, sql, *parameters)
 
@@ -319,7 +322,7 @@ def test_a_plan_rests_on_values_that_decided_something(
     con: tensorsql.Connection, sql: str, runs: list[tuple[Any, ...]]
 ) -> None:
     made = Made(con, sql, *runs[0])
-    assert made.program.basis.decisive
+    assert made.basis.decisive
     assert made.rows(*runs[0]) == now(con, sql, *runs[0])
     for parameters in runs[1:]:
         with pytest.raises(CatalogError, match="plan the statement again"):
