@@ -167,8 +167,7 @@ def _plain(node: Plan, names: Names) -> str:
 def _scan(node: Scan, names: Names) -> str:
     alias = f" AS {node.alias}" if node.alias and node.alias != node.relation.name else ""
     columns = _listed(node.fields, names)
-    where = "" if not conjuncts(node.predicate) else f" where {_predicate(node.predicate, names)}"
-    return f"Scan {node.relation.name}{alias} [{columns}]{where}"
+    return f"Scan {node.relation.name}{alias} [{columns}]"
 
 
 def _values(node: Values, names: Names) -> str:

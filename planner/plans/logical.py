@@ -34,27 +34,18 @@ DependentKind = Literal["inner", "left", "semi", "anti", "mark", "single"]
 class Scan(Plan):
     """Rows of a stored or registered relation: `columns` pairs output field and column name.
 
-    `row_id` is the field of the 64-bit row id, if anything reads it. `predicate` may be used to
-    skip morsels by statistics (zone maps); a Filter above it still decides.
+    `row_id` is the field of the 64-bit row id, if anything reads it.
     """
 
     relation: Relation
     columns: tuple[tuple[Field, str], ...]
     row_id: Field | None = None
-    predicate: Expression = TRUE
     alias: str = ""
 
     @cached_property
     def fields(self) -> Fields:
         own = tuple(field for field, _ in self.columns)
         return own if self.row_id is None else (*own, self.row_id)
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        return (self.predicate,)
-
-    def with_expressions(self, expressions: tuple[Expression, ...]) -> Plan:
-        return dataclasses.replace(self, predicate=expressions[0])
 
 
 @dataclass(frozen=True)
