@@ -32,16 +32,12 @@ class ProjectRecipe:
 
     def start(self, run: Run) -> Operator:
         """Renaming alone keeps selections; anything else computes dense columns."""
-        references = [
-            (id, expression.id)
-            for id, expression in self.assignments
-            if isinstance(expression, ColumnRef)
-        ]
-        if len(references) == len(self.assignments):
-            return RenameOperator(tuple(references))
-        expressions = [expression for _, expression in self.assignments]
-        ids = tuple(id for id, _ in self.assignments)
-        return ProjectOperator(ids, compile_expressions(expressions, run.context, self.counted))
+        plain = tuple((id, e.id) for id, e in self.assignments if isinstance(e, ColumnRef))
+        others = {id: e for id, e in self.assignments if not isinstance(e, ColumnRef)}
+        if not others:
+            return RenameOperator(plain)
+        computed = compile_expressions([*others.values()], run.context, self.counted)
+        return ProjectOperator(plain, tuple(others), computed)
 
 
 @dataclass(frozen=True)
@@ -57,12 +53,14 @@ class RenameOperator:
 
 @dataclass(frozen=True)
 class ProjectOperator:
-    """Computes columns for the selected rows."""
+    """Computes columns for the selected rows; others, as (new, old), stay as they are stored."""
 
+    plain: tuple[tuple[int, int], ...]
     ids: tuple[int, ...]
-    expressions: Evaluator
+    computed: Evaluator
 
     def process(self, batch: Batch) -> Iterator[Batch]:
-        """A dense batch of the computed columns."""
-        columns = dict(zip(self.ids, self.expressions(batch), strict=True))
+        """A dense batch of both."""
+        columns = {new: batch.column(old) for new, old in self.plain}
+        columns |= zip(self.ids, self.computed(batch), strict=True)
         yield Batch(columns, batch.rows, None, batch.morsel)
