@@ -55,6 +55,7 @@ check: $(VENV)/.installed-check
 
 golden: $(VENV)/.installed-test
 	TENSORSQL_GOLDEN=1 $(BIN)/python -m pytest tests/test_golden.py tests/test_rules.py
+	TENSORSQL_GOLDEN=plans $(BIN)/python -m pytest tests/test_sqllogic.py
 
 # Plants the faults of tests/mutants.py one by one; the tests have to catch every one.
 mutants: $(VENV)/.installed-test

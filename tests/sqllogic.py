@@ -166,10 +166,12 @@ def run(script: Script, engine: Engine, directory: Path, plans: bool = True) -> 
     return outcome
 
 
-def rewrite(script: Script, outcome: Outcome) -> None:
+def rewrite(script: Script, outcome: Outcome, plans_only: bool = False) -> None:
     """Write what the engine answered into the file."""
     lines = list(script.lines)
     for record, replacement in sorted(outcome.rewrites, key=lambda one: -one[0].line):
+        if plans_only and record.kind != "plan":
+            continue
         start, end = record.span
         lines[start:end] = replacement
     script.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
