@@ -1,8 +1,9 @@
-"""No function takes more than five parameters; layouts of columns are told apart where listed."""
+"""No function takes many parameters or is written twice; layouts are told apart where listed."""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,29 @@ def test_no_function_takes_many_parameters(folder: str) -> None:
                 if len([name for name in names if name not in ("self", "cls")]) > MOST_PARAMETERS:
                     wide.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}")
     assert wide == []
+
+
+def _body(function: ast.FunctionDef) -> str:
+    """What a function does, whatever it and its variables are called."""
+    statements = function.body[1:] if ast.get_docstring(function) else function.body
+    nodes = [part for one in statements for part in ast.walk(one)]
+    own = [each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)]
+    own += [n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    numbers = {name: f"v{number}" for number, name in enumerate(dict.fromkeys(own))}
+    text = "\n".join(ast.dump(one) for one in statements)
+    return re.sub("id='([^']*)'", lambda name: f"id={numbers.get(name[1], name[1])}", text)
+
+
+def test_no_function_is_written_twice() -> None:
+    written: dict[str, str] = {}
+    twice = []
+    for path in (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and len(body := _body(node)) > 160:
+                here = f"{path.relative_to(ROOT)}: {node.name}"
+                if written.setdefault(body, here) != here:
+                    twice.append((written[body], here))
+    assert twice == []
 
 
 def test_layouts_are_told_apart_where_listed() -> None:

@@ -8,7 +8,7 @@ id, which travels beside the column.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from tensorsql.planner.analysis.provenance import expose_row_id
@@ -123,7 +123,13 @@ def keep_fields(plan: Plan, fields: tuple[Field, ...]) -> Plan:
     return Project(plan, tuple((field, field.ref()) for field in fields))
 
 
-def drop_trims(plan: Plan) -> Plan:
+def rewritten_with_indexes(plan: Plan, rewrite: Callable[[Plan], Plan]) -> Plan:
+    """The plan with its nodes rewritten to use indexes, without what only leaves columns away."""
+    rewritten = transform_up(plan, rewrite)
+    return plan if rewritten is plan else _without_trims(rewritten)
+
+
+def _without_trims(plan: Plan) -> Plan:
     """Take out projections that only leave columns away below a node that chooses its own."""
 
     def rewrite(node: Plan) -> Plan:

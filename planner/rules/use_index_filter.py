@@ -7,9 +7,9 @@ import dataclasses
 from tensorsql.planner.analysis.index_use import (
     BOUNDED_FUNCTIONS,
     costly_calls,
-    drop_trims,
     find_uses,
     keep_fields,
+    rewritten_with_indexes,
 )
 from tensorsql.planner.plans.expressions import (
     Expression,
@@ -21,7 +21,7 @@ from tensorsql.planner.plans.expressions import (
 from tensorsql.planner.plans.index_plans import IndexFilter
 from tensorsql.planner.plans.logical import Filter, Join
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_up, works_on
+from tensorsql.planner.plans.traversal import works_on
 
 
 @works_on({Filter, Join}, BOUNDED_FUNCTIONS)
@@ -32,8 +32,7 @@ def use_index_filter(plan: Plan) -> Plan:
     `Filter(label = 7)`, if an index covers one of the calls. A conjunct that became part of an
     inner join's condition, since it reads both sides, is decided above the join in the same way.
     """
-    rewritten = transform_up(plan, _rewrite)
-    return plan if rewritten is plan else drop_trims(rewritten)
+    return rewritten_with_indexes(plan, _rewrite)
 
 
 def _rewrite(node: Plan) -> Plan:

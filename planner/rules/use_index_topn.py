@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tensorsql.planner.analysis.index_use import (
     BOUNDED_FUNCTIONS,
     costly_calls,
-    drop_trims,
     find_uses,
     keep_fields,
+    rewritten_with_indexes,
 )
 from tensorsql.planner.plans.expressions import (
     TRUE,
@@ -28,7 +28,7 @@ from tensorsql.planner.plans.expressions import (
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.plans.logical import Aggregate, Filter, Project, TopN
 from tensorsql.planner.plans.plan import Plan
-from tensorsql.planner.plans.traversal import transform_up, works_on
+from tensorsql.planner.plans.traversal import works_on
 
 BOUNDED_AGGREGATES = ("sum", "avg", "min", "max")
 
@@ -41,8 +41,7 @@ def use_index_topn(plan: Plan) -> Plan:
     over t; `TopN(s DESC, 10)` over `Filter(s > 10)` over `Aggregate(SUM(CP(mask, …)) AS s)` → one
     `IndexTopN` with the groups, the condition and the order. An index must cover one of the calls.
     """
-    rewritten = transform_up(plan, _rewrite)
-    return plan if rewritten is plan else drop_trims(rewritten)
+    return rewritten_with_indexes(plan, _rewrite)
 
 
 @dataclass(frozen=True)
