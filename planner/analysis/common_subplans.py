@@ -6,7 +6,7 @@ equal inputs share, so that the work is linear in the plan (value numbering).
 
 from __future__ import annotations
 
-import dataclasses
+from collections import Counter
 from collections.abc import Hashable
 
 from tensorsql.planner.analysis.estimates import Estimator
@@ -18,12 +18,13 @@ from tensorsql.planner.plans.logical import (
     Filter,
     Join,
     Project,
-    Reference,
     Scan,
+    Values,
 )
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import renumber, walk_plan
 
+NOTHING = Values((), ())
 # Nodes whose rows depend on nothing but their inputs' rows.
 REPEATABLE = (Scan, Filter, IndexFilter, Project, Join, Aggregate, Distinct)
 # Rows that are read, at least, and rows that are read for each that is kept, at least.
@@ -52,31 +53,43 @@ def is_worth_keeping(plan: Plan, estimator: Estimator) -> bool:
     return 2 * kept <= scanned and any(highest_cost(part) >= EXPENSIVE for part in parts)
 
 
-class Numbering:
-    """Numbers that equal subplans share."""
+def repeated_relations(plan: Plan) -> frozenset[Hashable]:
+    """The relations that more than one scan reads."""
+    counts = Counter(relation_key(node) for node in walk_plan(plan) if isinstance(node, Scan))
+    return frozenset(key for key, count in counts.items() if count > 1)
 
-    def __init__(self) -> None:
-        self.numbers: dict[tuple[Plan, Hashable], int] = {}
+
+class Numbering:
+    """Numbers that equal subplans share. A plan over a relation not `repeated` equals no other."""
+
+    def __init__(self, repeated: frozenset[Hashable]) -> None:
+        self.repeated = repeated
+        self.numbers: dict[Hashable, int] = {}
         self.plans: dict[int, tuple[Plan, int | None]] = {}
 
     def number(self, plan: Plan) -> int | None:
-        """The plan's number, below zero; None where another run may give other rows."""
+        """The plan's number; None where it equals no other, or another run would differ."""
         if id(plan) not in self.plans:
             self.plans[id(plan)] = (plan, self._number(plan))
         return self.plans[id(plan)][1]
 
     def _number(self, plan: Plan) -> int | None:
-        inputs = [self.number(child) for child in plan.inputs]
+        inputs = tuple(self.number(child) for child in plan.inputs)
         if not isinstance(plan, REPEATABLE) or any(map(is_volatile, plan.expressions)):
             return None
-        stand_ins = []
-        for number, child in zip(inputs, plan.inputs, strict=True):
-            if number is None:
-                return None
-            stand_ins.append(Reference(number, "", tuple((field, 0) for field in child.fields)))
-        bare = dataclasses.replace(plan, alias="") if isinstance(plan, Scan) else plan
-        columns = dict.fromkeys(field.id for node in (*plan.inputs, plan) for field in node.fields)
-        order = {id: -1 - place for place, id in enumerate(columns)}
-        shape = renumber(bare.with_inputs(tuple(stand_ins)), order)
-        key = (shape, relation_key(plan) if isinstance(plan, Scan) else None)
-        return self.numbers.setdefault(key, -1 - len(self.numbers))
+        if None in inputs:
+            return None
+        key = self._scan(plan) if isinstance(plan, Scan) else (inputs, _own_part(plan))
+        return None if key is None else self.numbers.setdefault(key, len(self.numbers))
+
+    def _scan(self, plan: Scan) -> Hashable:
+        relation = relation_key(plan)
+        names = tuple(name for _, name in plan.columns)
+        return (relation, names, plan.row_id is None) if relation in self.repeated else None
+
+
+def _own_part(plan: Plan) -> Plan:
+    """The node without its inputs, its columns and theirs numbered by their places."""
+    columns = dict.fromkeys(field.id for node in (*plan.inputs, plan) for field in node.fields)
+    places = {id: -1 - place for place, id in enumerate(columns)}
+    return renumber(plan.with_inputs((NOTHING,) * len(plan.inputs)), places)

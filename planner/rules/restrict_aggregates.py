@@ -20,7 +20,7 @@ from tensorsql.planner.plans.expressions import (
     is_volatile,
 )
 from tensorsql.planner.plans.logical import Aggregate, Filter, Join, Project, Scan
-from tensorsql.planner.plans.plan import Plan
+from tensorsql.planner.plans.plan import Field, Plan
 from tensorsql.planner.plans.traversal import clone, transform_up, walk_plan, works_on
 
 # What grouping a row costs, in rows looked up for a semi join.
@@ -38,7 +38,12 @@ class Reducer:
     """A part of the other side and, per grouped value, its column that has every wanted value."""
 
     plan: Plan
-    pairs: tuple[tuple[Expression, int], ...]
+    pairs: tuple[tuple[Expression, Field], ...]
+
+    @property
+    def condition(self) -> Expression:
+        """That all of them are equal."""
+        return conjunction([equal(value, field.ref()) for value, field in self.pairs])
 
 
 @works_on(Aggregate, "inner join")
@@ -96,17 +101,17 @@ def _restricted(
     """The input of the aggregate with the semi join that leaves least to do, if one is worth it."""
     rows = estimator.rows(grouped)
     whole = GROUPING * rows + _joined_rows(estimator, grouped)
-    best, least = grouped, WORTHWHILE * whole
+    best, least = None, WORTHWHILE * whole
     for reducer in _reducers(other, keys):
         read = _read_again(estimator, reducer.plan)
         if read >= least or not _repeatable(reducer.plan):
             continue
-        joined = _semi_join(grouped, reducer)
+        joined = Join("semi", grouped, reducer.plan, reducer.condition)
         left = whole * estimator.rows(joined) / rows
         cost = read + _looked_up(estimator, grouped, reducer) + left
         if cost < least:
-            best, least = joined, cost
-    return best
+            best, least = reducer, cost
+    return grouped if best is None else _semi_join(grouped, best)
 
 
 def _joined_rows(estimator: Estimator, plan: Plan) -> float:
@@ -139,10 +144,15 @@ def _owner(plan: Plan, ids: frozenset[int]) -> Plan:
 def _reducers(other: Plan, keys: list[tuple[Expression, ColumnRef]]) -> Iterator[Reducer]:
     """The other side with all keys, and its parts that have a column equal to one of them."""
     if keys:
-        yield Reducer(other, tuple((value, column.id) for value, column in keys))
+        yield _reducer(other, [(value, column.id) for value, column in keys])
     for value, column in keys:
         for part, id in _parts(other, column.id):
-            yield Reducer(part, ((value, id),))
+            yield _reducer(part, [(value, id)])
+
+
+def _reducer(plan: Plan, pairs: list[tuple[Expression, int]]) -> Reducer:
+    fields = {field.id: field for field in plan.fields}
+    return Reducer(plan, tuple((value, fields[id]) for value, id in pairs))
 
 
 def _parts(plan: Plan, id: int) -> Iterator[tuple[Plan, int]]:
@@ -169,12 +179,13 @@ def _parts(plan: Plan, id: int) -> Iterator[tuple[Plan, int]]:
 
 
 def _semi_join(grouped: Plan, reducer: Reducer) -> Join:
+    """The semi join with a copy of the reducer, which goes on being read where it stands."""
     copy, ids = clone(reducer.plan)
     columns = {field.id: field for field in copy.fields}
-    fields = {id: columns[ids[id]] for _, id in reducer.pairs}
-    narrow = Project(copy, tuple((field, field.ref()) for field in fields.values()))
-    condition = conjunction([equal(value, fields[id].ref()) for value, id in reducer.pairs])
-    return Join("semi", grouped, narrow, condition)
+    pairs = tuple((value, columns[ids[field.id]]) for value, field in reducer.pairs)
+    fields = dict.fromkeys(field for _, field in pairs)
+    narrow = Project(copy, tuple((field, field.ref()) for field in fields))
+    return Join("semi", grouped, narrow, Reducer(narrow, pairs).condition)
 
 
 def _repeatable(plan: Plan) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Hashable
 
 from tensorsql.planner.analysis.common_subplans import (
     Numbering,
     is_worth_keeping,
-    relation_key,
+    repeated_relations,
 )
 from tensorsql.planner.analysis.estimates import Estimator
 from tensorsql.planner.plans.expressions import are_same
@@ -35,12 +35,13 @@ def share_subplans(plan: Plan) -> Plan:
 
     The largest such parts come first; what lies within one is no part of its own any more.
     """
-    if not _reads_twice(plan):
+    repeated = repeated_relations(plan)
+    if not repeated:
         return plan
     definitions: list[tuple[int, str, Plan]] = []
     references: dict[int, Reference] = {}
     gone: set[int] = set()
-    for several in _occurrences(plan):
+    for several in _occurrences(plan, repeated):
         nodes = [node for node in several if id(node) not in gone]
         if len(nodes) < 2:
             continue
@@ -54,14 +55,9 @@ def share_subplans(plan: Plan) -> Plan:
     return With(tuple(definitions), _replaced(plan, references)) if definitions else plan
 
 
-def _reads_twice(plan: Plan) -> bool:
-    scans = (node for node in walk_plan(plan) if isinstance(node, Scan))
-    return any(count > 1 for count in Counter(map(relation_key, scans)).values())
-
-
-def _occurrences(plan: Plan) -> list[list[Plan]]:
+def _occurrences(plan: Plan, repeated: frozenset[Hashable]) -> list[list[Plan]]:
     """Equal subplans that pay to be kept, the largest first."""
-    numbering, estimator = Numbering(), Estimator()
+    numbering, estimator = Numbering(repeated), Estimator()
     estimator.rows(plan)
     classes: dict[int, list[Plan]] = {}
     for node in walk_plan(plan):
