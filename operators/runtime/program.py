@@ -77,8 +77,11 @@ class Context:
         return named
 
     def index(self, record: IndexEntry) -> IndexEntry | None:
-        """The index with its blocks, if there still is one of the name; else rows are unbounded."""
-        return record if self.catalog is None else self.catalog.index(record.name)
+        """The index with its blocks; None, which leaves rows unbounded, where the table lost it."""
+        if self.catalog is None:
+            return record
+        named = self.catalog.index(record.name)
+        return named if named and named.table.lower() == record.table.lower() else None
 
     def model(self, record: ModelEntry) -> ModelEntry:
         """The model with what was loaded of it."""
