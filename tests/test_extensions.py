@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 SHARED = {
     "planner/functions/signatures": {"result_types"},
     "storage/formats": {
-        *("names", "objects", "options", "paths"),
+        *("objects", "options", "paths"),
         *("late_images", "libtiff", "picture_depth", "pictures"),
     },
 }

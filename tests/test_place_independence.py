@@ -9,8 +9,7 @@ from side_by_side import SideBySide
 from torch import Tensor
 
 from tensorsql.errors import Error
-from tensorsql.operators.functions.extent import Extent
-from tensorsql.operators.functions.registry import kernel_of
+from tensorsql.operators.functions.registry import Extent, kernel_of
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.functions.signatures import SIGNATURES
 from tensorsql.planner.plans.expressions import Call

@@ -12,7 +12,7 @@ import torch
 import tensorsql
 from tensorsql import errors
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.extent import Extent
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.operators.keys.grouping import Collecting, Grouped
 from tensorsql.operators.keys.ordering import Partitions
 from tensorsql.planner.functions.signatures import SIGNATURES

@@ -18,7 +18,6 @@ from torch import Tensor
 from tensorsql.cancellation import check_cancelled
 from tensorsql.operators.columns.literals import constant
 from tensorsql.operators.expressions.propagate import Propagate
-from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.logic import NARROWING, narrow
 from tensorsql.operators.functions.ranges import (
     Proofs,
@@ -26,7 +25,7 @@ from tensorsql.operators.functions.ranges import (
     is_proven,
     proven_ranges,
 )
-from tensorsql.operators.functions.registry import Kernel, is_of_cpu, kernel_for, on_cpu
+from tensorsql.operators.functions.registry import Extent, Kernel, is_of_cpu, kernel_for, on_cpu
 from tensorsql.operators.functions.text_blocks import in_blocks
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.analysis.intervals import Interval

@@ -11,8 +11,7 @@ from torch import Tensor
 from tensorsql.errors import DataError
 from tensorsql.operators.columns.layouts import is_null_constant, null_constant, with_validity
 from tensorsql.operators.columns.text import entries_of, text_array
-from tensorsql.operators.functions.extent import Extent, narrowed
-from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.functions.registry import Extent, Kernel, narrowed
 from tensorsql.planner.plans.expressions import Call, Literal
 from tensorsql.storage.columns.column import (
     Bytes,

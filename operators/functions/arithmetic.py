@@ -18,8 +18,8 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import operand, values_of
 from tensorsql.operators.columns.literals import to_python
-from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.ranges import always_fits
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import (

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.extent import Extent
-from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.functions.registry import Extent, Kernel
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import VALUE_DTYPE, Column, Flat
 

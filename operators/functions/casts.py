@@ -15,8 +15,8 @@ from tensorsql.errors import ConversionError
 from tensorsql.operators.columns.layouts import null_constant, values_of, with_validity
 from tensorsql.operators.columns.literals import to_python
 from tensorsql.operators.functions.calendar import DAY, midnights
-from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.numeric_casts import convert_number
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.operators.functions.tensor_casts import convert_tensor, lists_to_tensor
 from tensorsql.operators.functions.text_casts import parse_text, write_text
 from tensorsql.planner.functions.conversions import failed, no_tensor, out_of_range

@@ -20,7 +20,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import comparable, operand, values_of, with_validity
 from tensorsql.operators.columns.text import entries_of, flat_of_arrow, text_array, text_scalar
-from tensorsql.operators.functions.extent import Extent
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.operators.keys.key_codes import key_codes
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand, widen

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tensorsql.operators.columns.layouts import null_constant, true_rows, values_of
 from tensorsql.operators.functions.comparison import compare
-from tensorsql.operators.functions.extent import Extent
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Constant, Flat, bare, take
 from tensorsql.storage.columns.concat import concat

@@ -24,8 +24,7 @@ from tensorsql.operators.functions.calendar import (
     trunc_div,
     weekday,
 )
-from tensorsql.operators.functions.extent import Extent
-from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.functions.registry import Extent, Kernel
 from tensorsql.operators.functions.strings import run_text
 from tensorsql.operators.functions.temporal import dated, microseconds_of, parts_of, time_span
 from tensorsql.operators.functions.time_format import format_times

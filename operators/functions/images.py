@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from tensorsql.operators import kernels
-from tensorsql.operators.functions.extent import Extent, live_rows
+from tensorsql.operators.functions.registry import Extent, live_rows
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Flat, RowRef

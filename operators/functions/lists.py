@@ -9,7 +9,7 @@ import torch
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.layouts import null_column, null_constant, values_of, with_validity
 from tensorsql.operators.functions.comparison import compare
-from tensorsql.operators.functions.extent import Extent
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Constant, Flat, List, Struct, take

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.operators.columns.layouts import true_rows, values_of
-from tensorsql.operators.functions.extent import Extent, narrowed
+from tensorsql.operators.functions.registry import Extent, narrowed
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Constant, Flat, present_rows
 from tensorsql.storage.columns.types import BOOLEAN

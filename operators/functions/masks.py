@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tensorsql.errors import DataError
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.extent import Extent, narrowed
+from tensorsql.operators.functions.registry import Extent, narrowed
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand
 from tensorsql.storage.columns.column import Column, Constant, Flat, RowRef, take, valid_rows

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tensorsql.errors import BindError
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.extent import Extent, narrowed
 from tensorsql.operators.functions.neurons import list_offsets, places_of, runs
+from tensorsql.operators.functions.registry import Extent, narrowed
 from tensorsql.operators.models.inference import CHUNK, WHERE, inference_of
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.changes import expand, widen

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import BindError
-from tensorsql.operators.functions.extent import Extent, live_rows
+from tensorsql.operators.functions.registry import Extent, live_rows
 from tensorsql.operators.models.inference import CHUNK, chunk_of, inference_of
 from tensorsql.planner.analysis.neurons import check_range
 from tensorsql.planner.plans.expressions import Call

@@ -13,8 +13,7 @@ from tensorsql.operators import kernels
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import values_of
 from tensorsql.operators.columns.literals import constant
-from tensorsql.operators.functions.extent import Extent
-from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.functions.registry import Extent, Kernel
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Flat, Wide
 from tensorsql.storage.columns.rounding import square_root

@@ -1,28 +1,66 @@
-"""Kernels by their path "module.function", imported when first used."""
+"""Kernels by their path "module.function", and what one knows of the rows it computes on."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import torch
+from torch import Tensor
 
 from tensorsql.errors import InternalError
-from tensorsql.operators.functions.extent import Extent
+from tensorsql.operators.runtime.program import Context
+from tensorsql.planner.plans.expressions import Call
+from tensorsql.planner.plans.signature import Signature
 from tensorsql.storage.columns.changes import to_device
 from tensorsql.storage.columns.column import CPU, Column
 from tensorsql.storage.columns.types import Kind
 
-if TYPE_CHECKING:
-    from tensorsql.operators.runtime.program import Context
-    from tensorsql.planner.plans.expressions import Call
-    from tensorsql.planner.plans.signature import Signature
 
-    Kernel = Callable[[Sequence[Column], Call, Extent], Column]
-else:
-    Kernel = object
+@dataclass(slots=True)
+class Extent:
+    """`count` rows, of which those where `active` is TRUE (None = all) may raise an error.
 
+    `proven`: the evaluator knows from value ranges that integer results fit, so kernels need not
+    check. Expensive kernels may skip rows that are not active.
+    """
+
+    count: int
+    active: Tensor | None
+    context: Context
+    proven: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows lie."""
+        return self.context.device
+
+    def failing(self, bad: Tensor) -> int | None:
+        """The first active row where `bad` is TRUE, or None."""
+        if not bool(bad.any()):
+            return None
+        if self.active is not None:
+            bad = bad & self.active
+        rows = torch.nonzero(bad)
+        return int(rows[0, 0]) if rows.shape[0] else None
+
+
+def narrowed(active: Tensor | None, rows: Tensor | None) -> Tensor | None:
+    """Rows active in both; None = all."""
+    if active is None or rows is None:
+        return rows if active is None else active
+    return active & rows
+
+
+def live_rows(extent: Extent, column: Column) -> Tensor | None:
+    """Rows that are active and valid in the column."""
+    return narrowed(extent.active, column.validity)
+
+
+Kernel = Callable[[Sequence[Column], Call, Extent], Column]
 
 # Modules and kernels that calculate on the CPU, and the types that `casts` reads and writes there.
 CPU_ONLY = frozenset(

@@ -11,9 +11,8 @@ from torch import Tensor
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators.columns import wide
 from tensorsql.operators.columns.layouts import retype, values_of
-from tensorsql.operators.functions.extent import Extent
 from tensorsql.operators.functions.numeric_casts import convert_number
-from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.functions.registry import Extent, Kernel
 from tensorsql.planner.functions.casts import MAX_DIGITS
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import CPU, VALUE_DTYPE, Column, Flat, Wide, bare

@@ -10,7 +10,7 @@ from torch import Tensor
 from tensorsql.errors import OutOfRangeError
 from tensorsql.operators import kernels
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.extent import Extent
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Flat, List
 from tensorsql.storage.columns.ragged import cumulated

@@ -32,8 +32,7 @@ from tensorsql.operators.columns.text import (
     text_scalar,
 )
 from tensorsql.operators.functions import graphemes
-from tensorsql.operators.functions.extent import Extent
-from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.functions.registry import Extent, Kernel
 from tensorsql.operators.functions.text_blocks import (
     BLOCK,
     LARGEST,

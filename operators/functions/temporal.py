@@ -24,7 +24,7 @@ from tensorsql.operators.functions.calendar import (
     split,
     trunc_div,
 )
-from tensorsql.operators.functions.extent import Extent
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Flat, TimeSpan, bare
 from tensorsql.storage.columns.rounding import multiply_add

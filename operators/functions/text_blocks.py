@@ -11,8 +11,7 @@ from torch import Tensor
 
 from tensorsql.cancellation import check_cancelled, in_helper
 from tensorsql.errors import OutOfMemoryError
-from tensorsql.operators.functions.extent import Extent
-from tensorsql.operators.functions.registry import Kernel
+from tensorsql.operators.functions.registry import Extent, Kernel
 from tensorsql.planner.plans.expressions import Call, Literal
 from tensorsql.storage.columns.column import Bytes, Column, Constant, Dictionary, List, slice_column
 from tensorsql.storage.columns.concat import concat

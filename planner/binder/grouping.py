@@ -39,11 +39,9 @@ MOST_SETS = 65_535  # as in DuckDB
 
 
 def group_keys(
-    node: exp.Group | None, binder: ExpressionBinder, select: list[Expression]
+    node: exp.Group, binder: ExpressionBinder, select: list[Expression]
 ) -> tuple[list[Expression], GroupingSets] | None:
-    """Distinct keys and, if there is more than one, the sets of them; None without GROUP BY."""
-    if node is None:
-        return None
+    """Distinct keys and, if there is more than one, the sets of them; None if there are none."""
     keys = Keys(binder, select)
     every = node.args.get("all")
     if every is False:

@@ -15,7 +15,7 @@ from tensorsql.planner.binder.placeholders import is_plain
 from tensorsql.planner.plans.expressions import Expression
 from tensorsql.planner.plans.logical import Project, Scan, Values
 from tensorsql.planner.plans.plan import Field, Fields, Plan
-from tensorsql.storage.formats.names import told_apart
+from tensorsql.storage.tables.catalog import told_apart
 
 Columns = tuple[tuple[str, Field], ...]
 ROW_ID = "rowid"

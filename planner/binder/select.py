@@ -105,11 +105,13 @@ class SelectBinder:
             self._where(where.this)
         clauses = self._clauses()
         self._group(clauses)
-        self.plan, windowless = add_windows(self.plan, clauses.flat())
-        clauses.replace(windowless)
+        if any(contains(item, WindowCall) for item in clauses.flat()):
+            self.plan, windowless = add_windows(self.plan, clauses.flat())
+            clauses.replace(windowless)
         for condition in clauses.qualify:
             self.plan = filtered(self.plan, condition)
-        check_windows(self.binder)
+        if self.scope.windows:
+            check_windows(self.binder)
         return limited(self._project(clauses), self.node, self.environment)
 
     def _where(self, node: exp.Expr) -> None:
@@ -198,7 +200,8 @@ class SelectBinder:
         return clauses.select[chosen[0]] if chosen else None
 
     def _group(self, clauses: Clauses) -> None:
-        grouped = group_keys(self.node.args.get("group"), self.binder, clauses.select)
+        group = self.node.args.get("group")
+        grouped = None if group is None else group_keys(group, self.binder, clauses.select)
         if grouped is None:
             ids = self.scope.tables.ids
             if not clauses.having and not any(_aggregated(item, ids) for item in clauses.flat()):

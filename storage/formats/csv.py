@@ -18,7 +18,6 @@ import pyarrow.csv as arrow_csv
 
 from tensorsql.errors import BindError, CorruptError
 from tensorsql.storage.columns.places import Places
-from tensorsql.storage.formats.names import distinct_names
 from tensorsql.storage.formats.objects import arrow_relation
 from tensorsql.storage.formats.options import (
     Files,
@@ -48,7 +47,7 @@ from tensorsql.storage.formats.text.csv_sniffing import (
 )
 from tensorsql.storage.formats.text.csv_writing import write_table as write_table
 from tensorsql.storage.formats.text.encodings import check_encoding, utf8
-from tensorsql.storage.tables.catalog import Relation
+from tensorsql.storage.tables.catalog import Relation, distinct_names
 
 TEXT = pa.large_string()
 BLOCK = 16 << 20

@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from tensorsql.storage.columns.places import Places
 from tensorsql.storage.columns.types import Type, struct
-from tensorsql.storage.formats.names import distinct_names
 from tensorsql.storage.formats.objects import arrow_relation
 from tensorsql.storage.formats.options import (
     Files,
@@ -44,7 +43,7 @@ from tensorsql.storage.formats.text.json_shapes import (
     typed,
 )
 from tensorsql.storage.formats.text.json_writing import write_table as write_table
-from tensorsql.storage.tables.catalog import Relation
+from tensorsql.storage.tables.catalog import Relation, distinct_names
 
 CHUNK = 20_000  # values
 SMALL = 1 << 26  # bytes of all files whose values are kept between the two passes

@@ -15,8 +15,7 @@ from tensorsql.storage.columns.arrow_types import type_of_arrow
 from tensorsql.storage.columns.places import Places
 from tensorsql.storage.columns.python_arrays import column_array, torch_values
 from tensorsql.storage.columns.types import Type
-from tensorsql.storage.formats.names import distinct_names
-from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema, distinct_names
 from tensorsql.storage.tables.lazy import lazy_relation
 
 

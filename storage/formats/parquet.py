@@ -21,10 +21,15 @@ from tensorsql.storage.columns.arrow_types import type_of_arrow
 from tensorsql.storage.columns.places import Places, first_failing
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import Kind, Type
-from tensorsql.storage.formats.names import distinct_names, repeated_name
 from tensorsql.storage.formats.options import Files, Options, flag, one_of, option_fields
 from tensorsql.storage.formats.paths import expand, reading, writing
-from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.tables.catalog import (
+    ColumnSchema,
+    Relation,
+    TableSchema,
+    distinct_names,
+    repeated_name,
+)
 from tensorsql.storage.tables.lazy import lazy_relation
 
 # Of a file: the place of each column, the types, the row groups.

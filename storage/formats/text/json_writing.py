@@ -12,11 +12,11 @@ import pyarrow.types as is_type
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import BindError
-from tensorsql.storage.formats.names import repeated_name
 from tensorsql.storage.formats.options import Options, flag, one_of, option_fields
 from tensorsql.storage.formats.paths import writing
 from tensorsql.storage.formats.text import compression
 from tensorsql.storage.formats.text.rendering import TEXT, concatenated, lines, text_of
+from tensorsql.storage.tables.catalog import repeated_name
 
 BATCH = 16_384
 _OPTIONS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tensorsql.operators.columns.layouts import values_of
-from tensorsql.operators.functions.extent import Extent
+from tensorsql.operators.functions.registry import Extent
 from tensorsql.planner.plans.expressions import Call
 from tensorsql.storage.columns.column import Column, Flat
 
