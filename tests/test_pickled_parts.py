@@ -6,17 +6,21 @@ import importlib
 import pickle
 import pkgutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import tensorsql
 from tensorsql import operators
 from tensorsql.operators import compiler
 from tensorsql.operators.runtime import program, scheduler
+from tensorsql.storage.formats import FORMATS
 
 PACKAGE = "tensorsql.operators"
 CP = "CP(mask, FULL, (0.4, 1.0))"
@@ -129,3 +133,32 @@ def test_queries_over_pickled_parts(
     for sql in QUERIES:
         assert con.execute(sql).fetchall() == expected[sql], sql
     assert used == sink_classes()
+
+
+def test_programs_over_files_and_objects_pickle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a program holds of them instead of a table's name."""
+    con = tensorsql.connect()
+    table = pa.table({"k": [1, 2, None], "s": ["a", None, "b"]})
+    pixels = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
+    paths = {name: tmp_path / name for name in ("a.parquet", "a.csv", "a.json", "a.npy", "a.png")}
+    for name in ("a.parquet", "a.csv", "a.json"):
+        con.register("given", table).execute(f"COPY given TO '{paths[name]}'")
+    np.save(paths["a.npy"], pixels)
+    Image.fromarray(pixels[0]).save(paths["a.png"])
+    objects = {"arrow": table, "frame": table.to_pandas(), "array": pixels, "columns": {"k": [1]}}
+    for name, value in objects.items():
+        con.register(name, value)
+    con.register_masks("pixels", pixels)
+    files = {"images": paths["a.png"], "masks": paths["a.npy"]}
+    sources = [
+        f"{item.readers[0]}('{files.get(item.module, tmp_path / f'a.{item.module}')}')"
+        for item in FORMATS
+    ]
+    local = table  # noqa: F841 — a Python variable is found by its name
+    queries = [f"SELECT * FROM {source}" for source in (*sources, *objects, "pixels", "local")]
+    expected = [repr(con.execute(sql).fetchall()) for sql in queries]
+    original = compiler.compile_plan
+    monkeypatch.setattr(compiler, "compile_plan", lambda *given: travelled(original(*given)))
+    assert [repr(con.execute(sql).fetchall()) for sql in queries] == expected

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from tensorsql.storage.columns import types
 from tensorsql.storage.columns.analyze import analyze
 from tensorsql.storage.columns.arrow_types import type_of_arrow
 from tensorsql.storage.columns.physical import physical
+from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.files.array_file import plain_booleans
 from tensorsql.storage.formats.npy import map_array
 from tensorsql.storage.formats.objects import arrow_table
@@ -28,6 +30,7 @@ from tensorsql.storage.formats.paths import expand
 from tensorsql.storage.formats.pictures import GREY, decode_pages, look
 from tensorsql.storage.masks.levels import check_element, check_pixels
 from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
+from tensorsql.storage.tables.lazy import open_segment
 from tensorsql.storage.tables.segment import LazyStatistics, RowIds, Segment, Unchecked
 
 if TYPE_CHECKING:
@@ -82,12 +85,7 @@ def relation(
     chosen = check_element(dtype, whole, str(paths[0]))
     counts = [count for count, _ in heads]
 
-    def load() -> Arrays:
-        arrays = [(path, array) for path in paths for array in _read(path, classes, orient)]
-        for path, array in arrays:
-            check_pixels(array, chosen, str(path))
-        return [plain_booleans(array) for _, array in arrays]
-
+    load = partial(_load, paths, classes, orient, chosen)
     columns = {
         "filename": pa.array(np.repeat([str(path) for path in paths], counts)),
         "index": pa.array(np.concatenate([np.arange(count) for count in counts])),
@@ -95,12 +93,18 @@ def relation(
     return _relation(name, columns, types.mask(chosen, dtype.name), load)
 
 
+def _load(paths: Sequence[Path], classes: bool, orient: bool, scale: int) -> Arrays:
+    arrays = [(path, array) for path in paths for array in _read(path, classes, orient)]
+    for path, array in arrays:
+        check_pixels(array, scale, str(path))
+    return [plain_booleans(array) for _, array in arrays]
+
+
 def array_relation(
     name: str,
     masks: Any,
     columns: Any = None,
     scale: int | None = None,
-    identity: str | None = None,
 ) -> Relation:
     """Rows (filename, index, mask) of an [n, h, w] array or of a sequence of [h, w] ones.
 
@@ -116,7 +120,7 @@ def array_relation(
     beside = _columns(name, columns, rows)
     for array in arrays:
         check_pixels(array, chosen, name)
-    return _relation(name, beside, types.mask(chosen, dtype.name), lambda: arrays, identity)
+    return _relation(name, beside, types.mask(chosen, dtype.name), partial(list, arrays))
 
 
 def _columns(name: str, columns: Any, rows: int) -> dict[str, pa.ChunkedArray]:
@@ -152,6 +156,9 @@ class MaskFiles(Unchecked):
         self._block: MaskBlock | None = None
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MaskFiles, (self._columns, self._rows, self._load)
+
     def array(self, column: str) -> pa.Array:
         """The physical column; for the masks only that none is NULL."""
         if column == MASK:
@@ -177,7 +184,6 @@ def _relation(
     columns: Mapping[str, pa.Array | pa.ChunkedArray],
     kind: types.Type,
     load: Callable[[], Arrays],
-    identity: str | None = None,
 ) -> Relation:
     kinds = {field: type_of_arrow(values.type) for field, values in columns.items()}
     schema = TableSchema(
@@ -187,15 +193,15 @@ def _relation(
     stored = {
         field: physical(values, kinds[field], stored=True) for field, values in columns.items()
     }
-    statistics = LazyStatistics(tuple(kinds), lambda field: analyze(stored[field], kinds[field]))
+    statistics = LazyStatistics(tuple(kinds), partial(_analyze, stored, kinds))
     segment = Segment(count, MaskFiles(stored, count, load), statistics, 0, count - 1)
+    return Relation(name, schema, count, count, partial(open_segment, schema, segment), statistics)
 
-    def open() -> Any:
-        from tensorsql.storage.tables.table import SegmentsReader
 
-        return SegmentsReader(schema, (segment,))
-
-    return Relation(name, schema, count, count, open, statistics, identity)
+def _analyze(
+    stored: Mapping[str, pa.Array], kinds: Mapping[str, types.Type], name: str
+) -> ColumnStatistics:
+    return analyze(stored[name], kinds[name])
 
 
 def _whole_scale(scale: Any) -> int | None:

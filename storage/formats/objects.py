@@ -19,12 +19,12 @@ from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema
 from tensorsql.storage.tables.lazy import lazy_relation
 
 
-def relation(name: str, value: Any, identity: str | None = None) -> Relation:
+def relation(name: str, value: Any) -> Relation:
     """The object as a relation that reads it in place.
 
-    UnsupportedError for an object that is no table. With `identity` its rows have stable ids.
+    UnsupportedError for an object that is no table.
     """
-    return arrow_relation(name, arrow_table(value), identity)
+    return arrow_relation(name, arrow_table(value))
 
 
 def is_table(value: Any) -> bool:
@@ -87,7 +87,6 @@ def _check_polars(value: Any) -> None:
 def arrow_relation(
     name: str,
     table: pa.Table,
-    identity: str | None = None,
     inferred: bool = False,
     places: Places | None = None,
 ) -> Relation:
@@ -99,8 +98,7 @@ def arrow_relation(
     kinds = [_with_hugeint(kind) for kind in kinds] if inferred else kinds
     columns = tuple(map(ColumnSchema, table.column_names, kinds))
     schema = TableSchema(name, columns)
-    made = lazy_relation(schema, table.num_rows, table.column, places=places)
-    return replace(made, identity=identity)
+    return lazy_relation(schema, table.num_rows, table.column, places=places)
 
 
 def _with_hugeint(kind: Type) -> Type:

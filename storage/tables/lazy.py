@@ -36,7 +36,7 @@ def lazy_relation(
     if statistics is None:
         statistics = LazyStatistics(tuple(types), partial(_analyze, source, types))
     segment = Segment(rows, source, {}, 0, rows - 1)
-    open = partial(_open, schema, segment)
+    open = partial(open_segment, schema, segment)
     return Relation(schema.name, schema, rows, rows, open, statistics, places=places)
 
 
@@ -73,7 +73,8 @@ def _analyze(source: LazySource, types: Mapping[str, Type], name: str) -> Column
     return analyze(source.array(name), types[name])
 
 
-def _open(schema: TableSchema, segment: Segment) -> Any:
+def open_segment(schema: TableSchema, segment: Segment) -> Any:
+    """The reader of a relation that is one segment."""
     from tensorsql.storage.tables.table import SegmentsReader
 
     return SegmentsReader(schema, (segment,))
