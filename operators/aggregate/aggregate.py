@@ -150,8 +150,10 @@ class AggregateSink(Merging):
         width, count = len(self.recipe.keys), merged.groups.count
         columns: dict[int, Column] = {}
         for place, (id, kind) in enumerate(self.recipe.columns[:width]):
-            nothing = null_column(kind, 0 if place in chosen else count, self.device)
-            columns[id] = keys[chosen.index(place)] if place in chosen else nothing
+            inside = place in chosen
+            columns[id] = (
+                keys[chosen.index(place)] if inside else null_column(kind, count, self.device)
+            )
 
         def result(place: int) -> Column:
             return self.calls[place].result(kept.calls[place], merged)

@@ -36,7 +36,7 @@ from tensorsql.storage.columns.types import Kind, Type
 def null_column(type: Type, rows: int, device: torch.device) -> Column:
     """`rows` NULLs of a type (0 rows: the empty column)."""
     zeros = torch.zeros(rows, dtype=torch.int64, device=device)
-    validity, offsets = zeros.bool(), zeros.new_zeros(rows + 1)
+    validity = zeros.bool()
     if type.is_wide:
         return Wide(type, zeros, zeros, validity)
     match type.kind:
@@ -46,10 +46,10 @@ def null_column(type: Type, rows: int, device: torch.device) -> Column:
             empty = StringDictionary(pa.array([], pa.large_string()), sorted=True)
             return Dictionary(type, zeros.int(), empty, validity)
         case Kind.BLOB:
-            return Bytes(type, offsets, zeros[:0].byte(), validity)
+            return Bytes(type, zeros.new_zeros(rows + 1), zeros[:0].byte(), validity)
         case Kind.LIST:
             child = null_column(type.child or Type(Kind.NULL), 0, device)
-            return List(type, offsets, child, validity)
+            return List(type, zeros.new_zeros(rows + 1), child, validity)
         case Kind.STRUCT:
             children = tuple(null_column(kind, rows, device) for _, kind in type.fields)
             return Struct(type, children, rows, validity)

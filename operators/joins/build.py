@@ -232,8 +232,7 @@ class BuildSide(KeptRows):
     def __init__(self, kept: KeptRows, recipe: BuildRecipe, device: torch.device) -> None:
         rows = kept.joined(device)
         super().__init__(recipe.columns, [rows])
-        nothing = [null_column(key.type, 0, device) for key in recipe.keys]
-        self.keys = rows.keys if kept.rows else nothing
+        self.keys = rows.keys or [null_column(key.type, 0, device) for key in recipe.keys]
         self.null_equal = recipe.null_equal
         self.matched = torch.zeros(rows.batch.count, dtype=torch.bool, device=device)
         self.distinct_keys: KeySet | None = None
