@@ -104,8 +104,8 @@ class GroupBoundsCompiler(BoundsCompiler):
         if call is not None:
             return self._aggregated(call)
         assert isinstance(expression, Call)
-        probed = self._group_probe(expression)
-        return probed or composed(expression, [self.compile(arg) for arg in expression.args])
+        of_index = self._group_probe(expression)
+        return of_index or composed(expression, [self.compile(arg) for arg in expression.args])
 
     def _aggregate(self, expression: Expression) -> AggregateCall | None:
         is_column = isinstance(expression, ColumnRef)
