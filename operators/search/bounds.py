@@ -21,10 +21,10 @@ from tensorsql.operators.expressions.evaluate import Evaluator, compile_expressi
 from tensorsql.operators.indexes import INDEXES
 from tensorsql.operators.indexes.protocol import Probe
 from tensorsql.operators.runtime.program import Context
-from tensorsql.planner.analysis.index_use import COSTLY, INDEX_METHODS
+from tensorsql.planner.analysis.index_use import INDEX_METHODS
 from tensorsql.planner.analysis.interval_rules import compose
 from tensorsql.planner.analysis.intervals import EXACT, INFINITY, Interval, constant, unknown
-from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, Literal, walk
+from tensorsql.planner.plans.expressions import COSTLY, Call, ColumnRef, Expression, Literal, walk
 from tensorsql.planner.plans.index_plans import IndexUse
 from tensorsql.storage.columns.changes import expand, to_device, widen
 from tensorsql.storage.columns.column import (

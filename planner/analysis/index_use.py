@@ -12,8 +12,14 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from tensorsql.planner.analysis.provenance import expose_row_id
-from tensorsql.planner.functions.signatures import SIGNATURES
-from tensorsql.planner.plans.expressions import Call, ColumnRef, Expression, highest_cost, walk
+from tensorsql.planner.plans.expressions import (
+    COSTLY,
+    Call,
+    ColumnRef,
+    Expression,
+    highest_cost,
+    walk,
+)
 from tensorsql.planner.plans.index_plans import IndexUse
 from tensorsql.planner.plans.logical import Aggregate, Project
 from tensorsql.planner.plans.plan import Field, Plan
@@ -78,11 +84,6 @@ INDEX_METHODS: dict[str, IndexMethod] = {
 }
 
 
-COSTLY = 1000.0  # per row, relative to adding two integers: more than reading a row's bounds
-
-COSTLY_FUNCTIONS = frozenset(
-    each.name for overloads in SIGNATURES.values() for each in overloads if each.cost >= COSTLY
-)
 BOUNDED_FUNCTIONS = frozenset(name for kind in INDEX_METHODS.values() for name in kind.functions)
 
 

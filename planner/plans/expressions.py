@@ -323,12 +323,19 @@ def columns_of(expression: Expression) -> frozenset[int]:
     return frozenset().union(*map(columns_of, _operands(expression)))
 
 
+COSTLY = 1000.0  # per row, relative to adding two integers: more than reading a row's bounds
+
+
 @remembered
 def kinds_of(expression: Expression) -> frozenset[type | str]:
-    """The classes of the nodes in the expression, and the names of the functions it calls."""
+    """The classes of the nodes in the expression, the names of the functions it calls, and
+
+    `costly call` where one of them is.
+    """
     own: list[type | str] = [type(expression), *map(type, expression.children)]
     if isinstance(expression, Call | AggregateCall):
         own.append(expression.function.name)
+        own += ["costly call"] if expression.function.cost >= COSTLY else []
     return frozenset(own).union(*map(kinds_of, _operands(expression)))
 
 

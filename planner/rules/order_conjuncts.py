@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.analysis.index_use import COSTLY_FUNCTIONS, costly_calls
+from tensorsql.planner.analysis.index_use import costly_calls
 from tensorsql.planner.plans.expressions import (
     Expression,
     conjunction,
@@ -17,7 +17,7 @@ from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import transform_up, works_on
 
 
-@works_on(Filter, COSTLY_FUNCTIONS)
+@works_on(Filter, "costly call")
 def order_conjuncts(plan: Plan) -> Plan:
     """`predict(m, x) = 3 AND a < 5` → `a < 5 AND predict(m, x) = 3`; the rest keeps its order.
 
