@@ -16,7 +16,7 @@ from tensorsql.operators.functions.registry import Extent
 from tensorsql.operators.keys.grouping import Collecting, Grouped
 from tensorsql.operators.keys.ordering import Partitions
 from tensorsql.planner.functions.signatures import SIGNATURES
-from tensorsql.planner.plans.expressions import AggregateCall, Call
+from tensorsql.planner.plans.expressions import COSTLY, AggregateCall, Call
 from tensorsql.planner.plans.signature import Signature
 from tensorsql.storage.columns.column import Column, Flat
 from tensorsql.storage.columns.types import BIGINT, DOUBLE
@@ -101,6 +101,16 @@ def test_an_overload_of_a_known_name_is_the_sessions() -> None:
     for _ in range(2):
         assert con.execute("SELECT abs(i) FROM range(-2, 0) r(i)").fetchall() == [(-6,), (-3,)]
         assert other.execute("SELECT abs(i) FROM range(-2, 0) r(i)").fetchall() == [(2,), (1,)]
+
+
+def test_a_costly_one_waits_behind_cheap_conjuncts() -> None:
+    con = tensorsql.connect()
+    slow = Signature("slow", (BIGINT,), BIGINT, "own.triple", cost=COSTLY)
+    con.session.functions = {**SIGNATURES, "slow": (slow,)}
+    con.session.services.kernels["own.triple"] = triple
+    sql = "EXPLAIN SELECT i FROM range(9) r(i) WHERE slow(i) > 6 AND i < 5"
+    ((plan,),) = con.execute(sql).fetchall()
+    assert "Filter i < 5 AND slow(i) > 6" in plan
 
 
 def test_signatures_pickle() -> None:
