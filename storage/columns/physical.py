@@ -60,6 +60,11 @@ def physical(array: pa.Array | pa.ChunkedArray, type: Type, stored: bool = False
     return narrow(result) if stored and type.kind in NARROWED and not type.is_wide else result
 
 
+def owned(array: pa.Array) -> pa.Array:
+    """A copy that nobody writes to, as who made a numpy array that Arrow shares can."""
+    return pa.concat_arrays([array, array.slice(0, 0)])
+
+
 def is_physical(kind: pa.DataType, type: Type) -> bool:
     """Whether arrays of an Arrow type can be a stored column of a SQL type."""
     if type.kind is Kind.MASK:

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as is_type
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.storage.columns import types
 from tensorsql.storage.columns.arrow_types import type_of_arrow
+from tensorsql.storage.columns.physical import one_array, owned
 from tensorsql.storage.columns.places import Places
 from tensorsql.storage.columns.python_arrays import column_array, torch_values
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.tables.catalog import ColumnSchema, Relation, TableSchema, distinct_names
-from tensorsql.storage.tables.lazy import lazy_relation
+from tensorsql.storage.tables.lazy import Load, lazy_relation
 
 
 def relation(name: str, value: Any) -> Relation:
-    """The object as a relation that reads it in place.
+    """The object as a relation; its scalars are what they were when they were first read.
 
-    UnsupportedError for an object that is no table.
+    Tensors are read in place. UnsupportedError for an object that is no table.
     """
-    return arrow_relation(name, arrow_table(value))
+    table = arrow_table(value)
+    return arrow_relation(name, table, load=partial(_scalars_owned, table))
+
+
+def _scalars_owned(table: pa.Table, name: str) -> pa.Array | pa.ChunkedArray:
+    """A column; scalars, of which statistics tell, are a copy that their owner cannot change."""
+    column = table.column(name)
+    return owned(one_array(column)) if is_type.is_primitive(column.type) else column
 
 
 def is_table(value: Any) -> bool:
@@ -89,6 +99,7 @@ def arrow_relation(
     table: pa.Table,
     inferred: bool = False,
     places: Places | None = None,
+    load: Load | None = None,
 ) -> Relation:
     """An Arrow table as a relation; each column is converted when it is first read.
 
@@ -98,7 +109,7 @@ def arrow_relation(
     kinds = [_with_hugeint(kind) for kind in kinds] if inferred else kinds
     columns = tuple(map(ColumnSchema, table.column_names, kinds))
     schema = TableSchema(name, columns)
-    return lazy_relation(schema, table.num_rows, table.column, places=places)
+    return lazy_relation(schema, table.num_rows, load or table.column, places=places)
 
 
 def _with_hugeint(kind: Type) -> Type:

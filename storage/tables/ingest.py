@@ -15,7 +15,7 @@ import pyarrow as pa
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError, TypeMismatchError
 from tensorsql.storage.columns.analyze import analyze
-from tensorsql.storage.columns.physical import physical, with_flags
+from tensorsql.storage.columns.physical import owned, physical, with_flags
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.tables.segment import MemorySource, Segment
@@ -54,7 +54,7 @@ def segment_of(
             arrays[column.name], blocks[column.name] = _masks(column.type, present, rows)
         else:
             array = _chunked(present, column.type) if present else pa.nulls(rows)
-            arrays[column.name] = physical(array, column.type, stored=True)
+            arrays[column.name] = owned(physical(array, column.type, stored=True))
         if len(arrays[column.name]) != rows:
             raise InternalError(f"column {column.name} has a different number of rows")
     types = {column.name: column.type for column in schema.columns}
