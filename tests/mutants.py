@@ -297,6 +297,58 @@ MUTANTS = (
         "tests/test_model_trial.py::test_rows_that_depend_on_chance_are_refused",
     ),
     Mutant(
+        "rules: groups go below a join though the key is not unique",
+        "planner/rules/push_down_aggregates.py",
+        "return own and any(key <= plain for key in facts(left).unique_keys)",
+        "return own",
+        rule("push_down_aggregates"),
+    ),
+    Mutant(
+        "rules: a row without a match counts as none",
+        "planner/rules/push_down_aggregates.py",
+        "alone = 0 if call.args else 1",
+        "alone = 0",
+        scripts("group_joined"),
+    ),
+    Mutant(
+        "rules: columns of one table that equal another's need not be equal",
+        "planner/analysis/join_links.py",
+        "return [equal(own[0], other) for other in own[1:]]",
+        "return []",
+        scripts("equal_columns"),
+    ),
+    Mutant(
+        "rules: subplans over other columns are shared",
+        "planner/analysis/common_subplans.py",
+        "else (inputs, _own_part(plan))",
+        "else (inputs, type(plan))",
+        scripts("shared_subplans"),
+    ),
+    Mutant(
+        "plan cache: what names mean now is not looked up",
+        "tensorsql/plan_cache.py",
+        "not catalog.answers_alike(self.lookups)",
+        "False",
+        "tests/test_plan_cache.py::test_what_changes_the_plan_has_it_made_again",
+    ),
+    Mutant(
+        "plan cache: plans of files are kept",
+        "tensorsql/session_catalog.py",
+        '''        """The files of a reader function as one relation."""
+        self.lookups.lasting = False
+''',
+        '''        """The files of a reader function as one relation."""
+''',
+        "tests/test_plan_cache.py::test_files_variables_and_lists_of_names_are_looked_at_each_time",
+    ),
+    Mutant(
+        "plan cache: what a plan rests on is not looked at",
+        "planner/analysis/basis.py",
+        "return same and unique_columns(relation, self.unique) == self.unique",
+        "return same",
+        "tests/test_plan_reuse.py::test_a_key_that_is_in_the_plan_no_more_is_looked_at_again",
+    ),
+    Mutant(
         "models: one layer's values are kept as another's",
         "operators/models/inference.py",
         'key = (entry.weights_hash, layer or "", str(rows.dtype))',
@@ -349,6 +401,9 @@ def is_caught(mutant: Mutant, copy: Path) -> bool:
 def main(word: str = "") -> int:
     """Plant the faults one by one; 1 if the tests fail without one or pass with one."""
     chosen = [mutant for mutant in MUTANTS if word in mutant.name]
+    if not chosen:
+        print(f'no fault has "{word}" in its name; there are', *(m.name for m in MUTANTS), sep="\n")
+        return 1
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "tree"
         copy_tree(copy)
