@@ -29,6 +29,7 @@ OF_A_FORK = "of which this one is a fork"
 
 def in_child(action: Callable[[], Any]) -> Any:
     """What `action` gives in a fork of this process; "raised …" with the traceback if it raises."""
+    gc.collect()  # what other tests left: torch's threads, which it may want, are not in a child
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -210,6 +211,7 @@ def test_a_child_can_connect_again(folder: Path) -> None:
 def test_a_child_that_stays_does_not_keep_locks(folder: Path) -> None:
     connection = tensorsql.connect(folder)
     connection.execute("BEGIN; INSERT INTO t VALUES (1)")
+    gc.collect()  # what other tests left: torch's threads, which it may want, are not in a child
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tensorsql.storage.files.checked_file import ONE_HEADER
+
 MAGIC = b"\x93NUMPY"
 ARCHIVE = b"PK"
 
@@ -22,12 +24,13 @@ def load_array(path: Path, mapped: bool = False) -> Any:
     if start != MAGIC and not start.startswith(ARCHIVE):
         raise ValueError("it is not a .npy file" if start else "it is empty")
     try:
-        if mapped:
-            try:
-                return np.load(path, mmap_mode="r", allow_pickle=False)
-            except ValueError:
-                pass  # arrays without elements cannot be mapped
-        return np.load(path, allow_pickle=False)
+        with ONE_HEADER:
+            if mapped:
+                try:
+                    return np.load(path, mmap_mode="r", allow_pickle=False)
+                except ValueError:
+                    pass  # arrays without elements cannot be mapped
+            return np.load(path, allow_pickle=False)
     except (EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError) as error:
         raise ValueError(str(error)) from None
 

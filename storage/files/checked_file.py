@@ -24,6 +24,10 @@ from tensorsql.storage.files.checksums import BLOCK, Checksum
 
 Value = TypeVar("Value")
 
+# NumPy reads the header of a `.npy` file by `ast.literal_eval`, which fails in Python 3.11 where
+# two threads do so at once ("AST constructor recursion depth mismatch").
+ONE_HEADER = threading.Lock()
+
 
 class Once(Generic[Value]):
     """Values by name; each is made by the first thread that asks, the others wait for that one."""
@@ -125,7 +129,8 @@ class CheckedFile:
             version = np.lib.format.read_magic(start)
             if version != (1, 0):
                 raise ValueError(f"its header is of version {version}")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(start)
+            with ONE_HEADER:
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(start)
             values = np.frombuffer(self.buffer, dtype, math.prod(shape), start.tell())
         except (ValueError, TypeError, SyntaxError, EOFError, OverflowError) as error:
             raise self.damaged(f"it is no array: {error}") from None
