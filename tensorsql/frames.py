@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tensorsql.errors import ConversionError
 from tensorsql.result import DAYS_PER_MONTH, python_values
-from tensorsql.storage.columns.physical import numbers_of, one_array
+from tensorsql.storage.columns.arrays import numbers_of, one_array
 from tensorsql.storage.columns.types import Kind, Type
 
 if TYPE_CHECKING:

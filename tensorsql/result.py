@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import ConversionError, guarded
+from tensorsql.storage.columns.arrays import one_array
 from tensorsql.storage.columns.arrow_types import arrow_type
-from tensorsql.storage.columns.physical import one_array
 from tensorsql.storage.columns.types import Kind, Type
 
 if TYPE_CHECKING:

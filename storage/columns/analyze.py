@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.types as is_type
 from numpy.typing import NDArray
 
+from tensorsql.storage.columns.arrays import numbers_of, valid_flags
 from tensorsql.storage.columns.arrow_types import numpy_dtype
-from tensorsql.storage.columns.physical import numbers_of, valid_flags
 from tensorsql.storage.columns.statistics import ColumnStatistics
 from tensorsql.storage.columns.types import Kind, Type
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from tensorsql.errors import InternalError, OutOfRangeError
+from tensorsql.storage.columns.arrays import bitmap, valid_flags
 from tensorsql.storage.columns.arrow_types import BOX_FIELDS, arrow_type, type_of_arrow
 from tensorsql.storage.columns.changes import fetch, to_device, widen
 from tensorsql.storage.columns.column import (
@@ -34,7 +35,7 @@ from tensorsql.storage.columns.column import (
     Wide,
 )
 from tensorsql.storage.columns.masks import pack
-from tensorsql.storage.columns.physical import bitmap, physical, valid_flags
+from tensorsql.storage.columns.physical import physical
 from tensorsql.storage.columns.types import VARCHAR, Kind, Type
 
 MICROSECOND = 1000  # nanoseconds

@@ -13,8 +13,8 @@ import pyarrow.types as is_type
 
 from tensorsql.errors import UnsupportedError
 from tensorsql.storage.columns import types
+from tensorsql.storage.columns.arrays import one_array, owned
 from tensorsql.storage.columns.arrow_types import type_of_arrow
-from tensorsql.storage.columns.physical import one_array, owned
 from tensorsql.storage.columns.places import Places
 from tensorsql.storage.columns.python_arrays import column_array, torch_values
 from tensorsql.storage.columns.types import Type

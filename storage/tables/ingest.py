@@ -15,7 +15,8 @@ import pyarrow as pa
 from tensorsql.cancellation import check_cancelled
 from tensorsql.errors import InternalError, TypeMismatchError
 from tensorsql.storage.columns.analyze import analyze
-from tensorsql.storage.columns.physical import owned, physical, with_flags
+from tensorsql.storage.columns.arrays import owned, with_flags
+from tensorsql.storage.columns.physical import physical
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.tables.catalog import ColumnSchema, TableSchema
 from tensorsql.storage.tables.segment import MemorySource, Segment

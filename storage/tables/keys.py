@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.types as is_type
 from numpy.typing import NDArray
 
+from tensorsql.storage.columns.arrays import numbers_of, valid_flags, with_flags
 from tensorsql.storage.columns.arrow_types import numpy_dtype
-from tensorsql.storage.columns.physical import numbers_of, valid_flags, with_flags
 from tensorsql.storage.columns.types import Type
 from tensorsql.storage.tables.catalog import TableSchema
 from tensorsql.storage.tables.segment import MemorySource, Segment

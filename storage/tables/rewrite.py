@@ -10,15 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tensorsql.storage.columns.analyze import analyze
+from tensorsql.storage.columns.arrays import one_array, valid_flags, with_flags
 from tensorsql.storage.columns.arrow_types import arrow_type
-from tensorsql.storage.columns.physical import (
-    NARROWED,
-    narrow,
-    one_array,
-    physical,
-    valid_flags,
-    with_flags,
-)
+from tensorsql.storage.columns.physical import NARROWED, narrow, physical
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.tables.segment import ROW_IDS, MemorySource, Segment
 from tensorsql.storage.tables.snapshot import TableState

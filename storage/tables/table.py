@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tensorsql.storage.columns.arrays import valid_flags
 from tensorsql.storage.columns.arrow import column_of, to_arrow
 from tensorsql.storage.columns.column import (
     Bytes,
@@ -24,7 +25,7 @@ from tensorsql.storage.columns.column import (
 )
 from tensorsql.storage.columns.concat import bytes_of, concat, merge_dictionaries, recode
 from tensorsql.storage.columns.masks import StoredMasks
-from tensorsql.storage.columns.physical import physical, valid_flags
+from tensorsql.storage.columns.physical import physical
 from tensorsql.storage.columns.text import code_array
 from tensorsql.storage.columns.types import Kind, Type
 from tensorsql.storage.files.checked_file import Once
