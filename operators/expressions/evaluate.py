@@ -30,6 +30,7 @@ from tensorsql.operators.functions.text_blocks import in_blocks
 from tensorsql.operators.runtime.program import Context
 from tensorsql.planner.analysis.intervals import Interval
 from tensorsql.planner.plans.expressions import (
+    EXPENSIVE,
     Call,
     ColumnRef,
     Expression,
@@ -43,8 +44,6 @@ from tensorsql.storage.columns.column import Batch, Column, Constant
 from tensorsql.storage.columns.types import Kind
 
 ALL_ROWS = 0  # the register that holds the caller's active rows
-# Calls this costly are evaluated for the active rows only, as if they could fail.
-EXPENSIVE = 100.0
 # These kernels compare narrow storage as it is.
 NARROW = frozenset({"comparison", "logic"})
 LATE = frozenset({"models", "neurons", "images"})  # kernels that fetch TENSORs on their own

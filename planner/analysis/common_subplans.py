@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Hashable
 
 from tensorsql.planner.analysis.estimates import Estimator
-from tensorsql.planner.plans.expressions import highest_cost, is_volatile
+from tensorsql.planner.plans.expressions import EXPENSIVE, highest_cost, is_volatile
 from tensorsql.planner.plans.index_plans import IndexFilter
 from tensorsql.planner.plans.logical import (
     Aggregate,
@@ -30,8 +30,6 @@ REPEATABLE = (Scan, Filter, IndexFilter, Project, Join, Aggregate, Distinct)
 # Rows that are read, at least, and rows that are read for each that is kept, at least.
 FEW = 8192
 FEWER = 4.0
-# Calls this costly are kept for fewer rows, and where up to half of them stay.
-EXPENSIVE = 100.0
 
 
 def scanned_rows(plan: Plan) -> int:
@@ -49,6 +47,7 @@ def is_worth_keeping(plan: Plan, estimator: Estimator) -> bool:
     scanned, kept = scanned_rows(plan), estimator.rows(plan)
     if scanned >= FEW and FEWER * kept <= scanned:
         return True
+    # Expensive ones are kept for fewer rows, and where up to half of them stay.
     parts = (part for node in walk_plan(plan) for part in node.expressions)
     return 2 * kept <= scanned and any(highest_cost(part) >= EXPENSIVE for part in parts)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tensorsql.planner.analysis.intervals import Interval
-from tensorsql.planner.analysis.predicates import column_equality
-from tensorsql.planner.plans.expressions import ColumnRef, Expression, conjuncts
+from tensorsql.planner.analysis.predicates import column_equalities
+from tensorsql.planner.plans.expressions import ColumnRef, Expression
 from tensorsql.planner.plans.index_plans import IndexFilter, IndexTopN
 from tensorsql.planner.plans.logical import (
     Aggregate,
@@ -175,12 +175,7 @@ def matches_once(plan: Join) -> bool:
 
 def _matches_once(plan: Join, side: Facts) -> bool:
     """Whether the equalities of the condition cover a unique key of this side."""
-    equated = {
-        column.id
-        for part in conjuncts(plan.condition)
-        if (pair := column_equality(part)) is not None
-        for column in pair
-    }
+    equated = {column.id for pair in column_equalities(plan.condition) for column in pair}
     return any(key <= equated for key in side.unique_keys)
 
 
@@ -237,11 +232,10 @@ class Dependencies:
             self.keys.append((key, columns))
 
     def _add_equated(self, predicate: Expression) -> None:
-        for part in conjuncts(predicate):
-            pair = column_equality(part)
+        for a, b in column_equalities(predicate):
             # Equal floats may differ (-0.0 = 0.0), so one does not determine the other.
-            if pair is not None and not pair[0].type.is_float:
-                self._add_equal(pair[0].id, pair[1].id)
+            if not a.type.is_float:
+                self._add_equal(a.id, b.id)
 
     def _add_equal(self, a: int, b: int) -> None:
         self._add_key(frozenset({a}), frozenset({b}))

@@ -45,6 +45,12 @@ def column_equality(expression: Expression) -> tuple[ColumnRef, ColumnRef] | Non
     return (left, right) if isinstance(left, ColumnRef) and isinstance(right, ColumnRef) else None
 
 
+def column_equalities(condition: Expression) -> list[tuple[ColumnRef, ColumnRef]]:
+    """The columns that the conjuncts of a condition equate."""
+    pairs = map(column_equality, conjuncts(condition))
+    return [pair for pair in pairs if pair is not None]
+
+
 def rejects_null(predicate: Expression, ids: frozenset[int]) -> bool:
     """Whether the predicate cannot be TRUE where all columns `ids` are NULL (strict in one)."""
     if isinstance(predicate, ColumnRef):

@@ -323,7 +323,9 @@ def columns_of(expression: Expression) -> frozenset[int]:
     return frozenset().union(*map(columns_of, _operands(expression)))
 
 
-COSTLY = 1000.0  # per row, relative to adding two integers: more than reading a row's bounds
+# Costs per row, relative to adding two integers.
+EXPENSIVE = 100.0  # not worth computing twice, nor for rows that nobody asks about
+COSTLY = 1000.0  # more than reading a row's bounds
 
 
 @remembered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tensorsql.planner.analysis.predicates import column_equality
+from tensorsql.planner.analysis.predicates import column_equalities, column_equality
 from tensorsql.planner.plans.expressions import (
     ColumnRef,
     Expression,
@@ -55,12 +55,9 @@ def _pairs(plan: Join) -> dict[int, ColumnRef]:
     """left column id → right column it equals, of one type."""
     left, right = plan.left.ids, plan.right.ids
     result: dict[int, ColumnRef] = {}
-    for part in conjuncts(plan.condition):
-        sides = column_equality(part)
-        if sides is None or sides[0].type != sides[1].type:
-            continue
+    for sides in column_equalities(plan.condition):
         for a, b in (sides, sides[::-1]):
-            if a.id in left and b.id in right:
+            if a.type == b.type and a.id in left and b.id in right:
                 result.setdefault(a.id, b)
     return result
 

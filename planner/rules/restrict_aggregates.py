@@ -9,13 +9,13 @@ from functools import partial
 
 from tensorsql.planner.analysis.common_subplans import is_worth_keeping, scanned_rows
 from tensorsql.planner.analysis.estimates import Estimator
-from tensorsql.planner.analysis.predicates import column_equality, equal
+from tensorsql.planner.analysis.predicates import column_equalities, equal
 from tensorsql.planner.plans.expressions import (
+    EXPENSIVE,
     ColumnRef,
     Expression,
     columns_of,
     conjunction,
-    conjuncts,
     highest_cost,
     is_volatile,
 )
@@ -27,8 +27,6 @@ from tensorsql.planner.plans.traversal import clone, transform_up, walk_plan, wo
 GROUPING = 3.0
 # The share of the grouping's cost that must be left with the restriction, at most.
 WORTHWHILE = 0.6
-# Calls this costly are not computed twice.
-EXPENSIVE = 100.0
 
 Pairs = list[tuple[int, ColumnRef]]
 
@@ -59,7 +57,7 @@ def restrict_aggregates(plan: Plan) -> Plan:
 def _restrict(estimator: Estimator, plan: Plan) -> Plan:
     if not isinstance(plan, Join) or plan.kind != "inner":
         return plan
-    pairs = [pair for part in conjuncts(plan.condition) if (pair := column_equality(part))]
+    pairs = column_equalities(plan.condition)
     left = _side(estimator, plan.left, plan.right, pairs)
     if left is not plan.left:
         return dataclasses.replace(plan, left=left)
@@ -168,7 +166,7 @@ def _parts(plan: Plan, id: int) -> Iterator[tuple[Plan, int]]:
             equal_ids = {id}.union(
                 *(
                     {a.id, b.id}
-                    for a, b in filter(None, map(column_equality, conjuncts(plan.condition)))
+                    for a, b in column_equalities(plan.condition)
                     if id in (a.id, b.id) and a.type == b.type
                 )
             )
