@@ -50,7 +50,7 @@ class Work:
     @cached_property
     def context(self) -> Context:
         """What its program may use, and what was counted while it ran."""
-        return self.session.context(self.transaction, self.prepared.parameters)
+        return self.session.context(self.transaction, self.prepared.statement.parameters)
 
     @property
     def result(self) -> Result:

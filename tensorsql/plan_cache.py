@@ -20,7 +20,6 @@ from sqlglot import exp
 from tensorsql.errors import Error, InternalError
 from tensorsql.planner.binder.parameters import Parameters
 from tensorsql.planner.plans.bound_statements import BoundStatement, Query
-from tensorsql.planner.plans.expressions import ParameterValues
 from tensorsql.planner.plans.logical import Scan
 from tensorsql.planner.plans.plan import Plan
 from tensorsql.planner.plans.traversal import transform_up
@@ -65,7 +64,6 @@ class Prepared:
     """
 
     statement: BoundStatement
-    parameters: ParameterValues
     plan: Plan | None = None
     program: Program | None = None
 
@@ -95,7 +93,8 @@ class Kept:
         holds = program.basis.takes(taken.values) and all(
             each.holds(catalog.table(each.table.name)) for each in program.basis.tables
         )
-        return replace(self.prepared, parameters=taken) if holds else None
+        statement = replace(self.prepared.statement, parameters=taken)
+        return replace(self.prepared, statement=statement) if holds else None
 
 
 class PlanCache:

@@ -89,7 +89,7 @@ class Session(SessionState):
                             if runs(statement):
                                 context = self.context(transaction, statement.parameters)
                                 program = compile_plan(plan, context)
-                        ready = Prepared(statement, statement.parameters, plan, program)
+                        ready = Prepared(statement, plan, program)
                         self.plans.keep(asked, trees, ready, catalog.lookups)
                     work = Work(self, transaction, ready)
                     if ready.program is not None:

@@ -73,7 +73,7 @@ class Made:
             context = self.session.context(transaction, statement.parameters)
             program: Program = pickle.loads(pickle.dumps(compile_plan(self.plan, context)))
             self.basis = program.basis
-            self.prepared = Prepared(statement, statement.parameters, self.plan, program)
+            self.prepared = Prepared(statement, self.plan, program)
 
     def rows(self, *parameters: Any) -> Rows:
         """The rows at a snapshot of now, for other parameters."""
@@ -81,7 +81,8 @@ class Made:
         for key in self.basis.parameters:
             given.parameter(key)
         with self.session.open_transaction() as transaction:
-            ready = replace(self.prepared, parameters=given.taken)
+            statement = replace(self.prepared.statement, parameters=given.taken)
+            ready = replace(self.prepared, statement=statement)
             work = Work(self.session, transaction, ready)
             work.rows = run(ready, work.context)
             return fetched(work.result)
